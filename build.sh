@@ -1,0 +1,165 @@
+#!/bin/sh
+# Builds, shows and tests oidc-agent. `./build.sh help` lists the words.
+set -eu
+cd "$(dirname "$0")"
+root=$PWD
+programs='oidc-agent:agent oidc-gen:gen oidc-add:add oidc-token:token fakeidp:fakeidp'
+
+usage() {
+	cat <<'EOF'
+usage: ./build.sh [WORD]
+  (none)    build the five programs into bin/
+  demo      build, then show the main job against the fake IAM, in a temporary home
+  test      everything that needs nothing but Go: gofmt, vet, go test ./...
+  interop   everything against real peers; installs them by name (Debian, npm)
+EOF
+}
+
+die() {
+	echo "build.sh: $*" >&2
+	exit 1
+}
+
+# need_go stops before anything is done where Go is missing or too old.
+need_go() {
+	want=$(sed -n 's/^go \([0-9.]*\)$/\1/p' go.mod)
+	command -v go >/dev/null 2>&1 ||
+		die "Go $want or newer is needed and there is no 'go' in PATH: install it from https://go.dev/dl/ or with your package manager"
+	have=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null | sed 's/^go//; s/[^0-9.].*//')
+	oldest=$(printf '%s\n%s\n' "$want" "${have:-0}" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)
+	[ "$oldest" = "$want" ] ||
+		die "Go $want or newer is needed, this is Go ${have:-unknown}: install a newer one from https://go.dev/dl/"
+}
+
+version() {
+	if [ -f .version ]; then
+		cat .version
+	else
+		git describe --tags --always --dirty 2>/dev/null || echo unknown
+	fi
+}
+
+build() {
+	need_go
+	mkdir -p bin
+	v=$(version)
+	for pair in $programs; do
+		CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$v" \
+			-o "bin/${pair%%:*}" "./${pair##*:}"
+	done
+}
+
+# run_shown prints a command as a user would type it, then runs it.
+run_shown() {
+	printf '\n$ %s\n' "$*"
+	"$@"
+}
+
+# decode prints the header and the claims of a JWT, without its signature.
+decode() {
+	for part in 1 2; do
+		b=$(printf '%s' "$1" | cut -d. -f$part | tr '_-' '/+')
+		while [ $((${#b} % 4)) -ne 0 ]; do b=$b=; done
+		printf '%s' "$b" | base64 -d
+		echo
+	done
+}
+
+demo_cleanup() {
+	[ -z "${OIDCD_PID:-}" ] || kill "$OIDCD_PID" 2>/dev/null || true
+	[ -z "${idp:-}" ] || kill "$idp" 2>/dev/null || true
+	wait 2>/dev/null || true
+	rm -rf "$home"
+}
+
+demo() {
+	build
+	home=$(mktemp -d)
+	trap demo_cleanup EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	PATH=$root/bin:$PATH HOME=$home TMPDIR=$home
+	export PATH HOME TMPDIR
+	unset OIDC_SOCK OIDCD_PID OIDC_CONFIG_DIR OIDC_REMOTE_SOCK XDG_CONFIG_HOME
+	mkdir -p "$home/.config"
+	OIDC_ENCRYPTION_PW=correct-horse
+	export OIDC_ENCRYPTION_PW
+
+	printf '$ fakeidp --auto-approve &\n'
+	fakeidp --auto-approve >"$home/issuer" &
+	idp=$!
+	issuer=
+	while [ -z "$issuer" ]; do
+		kill -0 $idp 2>/dev/null || die "fakeidp did not start"
+		sleep 0.05
+		read -r issuer <"$home/issuer" || true
+	done
+	echo "$issuer"
+
+	# shellcheck disable=SC2016 # the line is shown as it is typed
+	printf '\n$ eval $(oidc-agent)\n'
+	eval "$(oidc-agent)"
+	run_shown oidc-gen -w device --prompt=none --pw-env --issuer="$issuer" \
+		--scope="openid profile offline_access storage.read:/" demo
+	run_shown oidc-add -p --pw-env demo
+	run_shown oidc-add -r demo
+	run_shown oidc-add --pw-env demo
+	printf '\n$ oidc-token demo\n'
+	token=$(oidc-token demo)
+	echo "$token"
+	printf '\nwhich says:\n'
+	decode "$token"
+}
+
+# can_race: the race detector needs a C compiler.
+can_race() {
+	[ -n "${CI:-}" ] || command -v "${CC:-cc}" >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1
+}
+
+run_tests() {
+	need_go
+	unformatted=$(gofmt -l agent gen add token proto crypt fakeidp)
+	[ -z "$unformatted" ] || die "gofmt would change: $unformatted"
+	go vet ./...
+	if can_race; then
+		CGO_ENABLED=1 go test -race ./...
+	else
+		go test ./...
+	fi
+}
+
+# install_debian installs the named packages that are not there yet.
+install_debian() {
+	missing=
+	for package in "$@"; do
+		dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+	[ "$(id -u)" = 0 ] || die "interop needs these Debian packages:$missing (apt-get install$missing)"
+	apt-get update -qq
+	# shellcheck disable=SC2086 # a list of names
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+interop() {
+	build
+	command -v npm >/dev/null 2>&1 || install_debian nodejs npm
+	install_debian shellcheck
+	shellcheck build.sh .ci/run
+	cd proto/interop
+	npm ci --no-audit --no-fund
+	go vet ./...
+	go test -count=1 ./...
+}
+
+case ${1:-} in
+'') build ;;
+demo) demo ;;
+test) run_tests ;;
+interop) interop ;;
+help | -h | --help) usage ;;
+*)
+	usage >&2
+	exit 64
+	;;
+esac

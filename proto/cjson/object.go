@@ -1,0 +1,230 @@
+package cjson
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+
+	"oidc-agent/proto/secret"
+)
+
+// Object is a JSON object: its members in order, the values as raw JSON text. Keys are case-sensitive;
+// of duplicate keys the first counts. Use [New] or [Parse] to make one. It is not safe for concurrent use
+// while somebody changes it.
+type Object struct{ members []member }
+
+type member struct {
+	key   string
+	value []byte // valid JSON without blanks around it
+}
+
+// New returns an empty object.
+func New() *Object { return &Object{} }
+
+// Keys returns the keys in order.
+func (o *Object) Keys() []string {
+	keys := make([]string, len(o.members))
+	for i, m := range o.members {
+		keys[i] = m.key
+	}
+	return keys
+}
+
+func (o *Object) index(key string) int {
+	for i := range o.members {
+		if o.members[i].key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// Has reports whether there is such a key, whatever its value.
+func (o *Object) Has(key string) bool { return o.index(key) >= 0 }
+
+// Raw returns the value as it was read or set, nil if the key is absent. It must not be changed.
+func (o *Object) Raw(key string) []byte {
+	if i := o.index(key); i >= 0 {
+		return o.members[i].value
+	}
+	return nil
+}
+
+// Text returns a value as the C tools read it: a string's meaning (with U+FFFD for bytes that are not
+// UTF-8), a number, true, false or a nested value as its JSON text; and "" for what they take for absent:
+// "", "null", "(null)" and null.
+func (o *Object) Text(key string) string { return scalarText(o.Raw(key)) }
+
+func scalarText(raw []byte) string {
+	if len(raw) == 0 || raw[0] != '"' {
+		return present(string(raw))
+	}
+	return present(decodeText(raw))
+}
+
+// present maps the C tools' ways to say "nothing" to the empty string. "(null)" is what their printf makes
+// of a string that is missing.
+func present[T string | []byte](s T) T {
+	switch string(s) {
+	case "null", "(null)":
+		return s[:0]
+	}
+	return s
+}
+
+// Secret returns a value as Text does, in bytes of its own, and makes no string of it. Bytes that are
+// not UTF-8 stay as they are: a password is bytes.
+func (o *Object) Secret(key string) secret.Secret {
+	raw := o.Raw(key)
+	if len(raw) == 0 || raw[0] != '"' {
+		return secret.New(bytes.Clone(present(raw)))
+	}
+	text := unescape(raw)
+	if len(text) == len(raw)-2 { // nothing was escaped: text is a part of raw
+		return secret.New(bytes.Clone(present(text)))
+	}
+	return secret.New(present(text))
+}
+
+// Int returns a number: 1, "1" and true are 1; a fraction is cut off. It reports false if the value is
+// absent, no number, or beyond an int64.
+func (o *Object) Int(key string) (int64, bool) {
+	switch text := o.Text(key); text {
+	case "true":
+		return 1, true
+	case "false":
+		return 0, true
+	default:
+		return parseInt(text)
+	}
+}
+
+func parseInt(text string) (int64, bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	p := parser{data: []byte(text)}
+	if p.number() != nil || p.pos != len(text) { // ParseFloat knows more than JSON: inf, hex, underscores
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f < math.MinInt64 || f >= math.MaxInt64 { // as a float64, MaxInt64 is 2^63
+		return 0, false
+	}
+	return int64(f), true
+}
+
+// Bool reports whether the value is true: true, "true", or a number that is not 0, as text too.
+func (o *Object) Bool(key string) bool {
+	n, ok := o.Int(key)
+	return ok && n != 0
+}
+
+// Object returns the object under key, nil if that is absent or no object. The values alias those of o.
+func (o *Object) Object(key string) *Object {
+	nested, err := Parse(o.Raw(key))
+	if err != nil {
+		return nil
+	}
+	return nested
+}
+
+// Array returns the raw elements of the array under key, nil if that is absent or no array.
+func (o *Object) Array(key string) [][]byte {
+	elements, err := ParseArray(o.Raw(key))
+	if err != nil {
+		return nil
+	}
+	return elements
+}
+
+// Texts returns the elements of an array, each as Text returns it and without the empty ones; a value
+// that is no array counts as the only element.
+func (o *Object) Texts(key string) []string {
+	raw := o.Raw(key)
+	if len(raw) == 0 {
+		return nil
+	}
+	elements := [][]byte{raw}
+	if raw[0] == '[' {
+		elements = o.Array(key)
+	}
+	var texts []string
+	for _, e := range elements {
+		if text := scalarText(e); text != "" {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// set replaces the value in place or appends the member.
+func (o *Object) set(key string, value []byte) *Object {
+	if i := o.index(key); i >= 0 {
+		o.members[i].value = value
+	} else {
+		o.members = append(o.members, member{key, value})
+	}
+	return o
+}
+
+// SetText stores a string. Like all setters it replaces the value of a key that is there, else appends
+// the member, and returns o.
+func (o *Object) SetText(key, v string) *Object { return o.set(key, Quote(nil, v)) }
+
+// SetSecret stores a string that Wipe can overwrite; s stays the caller's.
+func (o *Object) SetSecret(key string, s secret.Secret) *Object {
+	b := s.Reveal()
+	return o.set(key, QuoteBytes(make([]byte, 0, quotedLen(b)), b))
+}
+
+// SetInt stores a number.
+func (o *Object) SetInt(key string, n int64) *Object {
+	return o.set(key, strconv.AppendInt(nil, n, 10))
+}
+
+// SetBool stores true or false.
+func (o *Object) SetBool(key string, b bool) *Object {
+	return o.set(key, strconv.AppendBool(nil, b))
+}
+
+// SetRaw stores JSON text without copying it. What is not one JSON value is stored as null.
+func (o *Object) SetRaw(key string, raw []byte) *Object { return o.set(key, sanitize(raw)) }
+
+func sanitize(raw []byte) []byte {
+	raw = bytes.TrimFunc(raw, func(r rune) bool { return r <= ' ' })
+	if !valid(raw) {
+		return []byte("null")
+	}
+	return raw
+}
+
+// SetTexts stores an array of strings.
+func (o *Object) SetTexts(key string, texts []string) *Object {
+	raw := []byte{'['}
+	for i, t := range texts {
+		if i > 0 {
+			raw = append(raw, ',')
+		}
+		raw = Quote(raw, t)
+	}
+	return o.set(key, append(raw, ']'))
+}
+
+// SetObject stores a copy of nested.
+func (o *Object) SetObject(key string, nested *Object) *Object { return o.set(key, nested.Compact()) }
+
+// Delete removes the member; it does not wipe the value.
+func (o *Object) Delete(key string) {
+	if i := o.index(key); i >= 0 {
+		o.members = append(o.members[:i], o.members[i+1:]...)
+	}
+}
+
+// Wipe overwrites all values, also in the text that was parsed, and leaves o empty.
+func (o *Object) Wipe() {
+	for _, m := range o.members {
+		clear(m.value)
+	}
+	o.members = nil
+}
