@@ -1,0 +1,103 @@
+package crypt
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"oidc-agent/proto/secret"
+)
+
+// The id of the sample key's encryption subkey, as gpg --list-packets tells it.
+func TestGPGKeyID(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"4.2.6", "5.3.3"} {
+		file := []byte(mustRead(t, "testdata/"+version+"/gpg"))
+		if id, err := GPGKeyID(file); err != nil || id != "A410E8ED85005732" {
+			t.Errorf("%s: %q, %v", version, id, err)
+		}
+		if f, err := Detect(file); err != nil || f != FormatGPG {
+			t.Errorf("%s: format %v, %v", version, f, err)
+		}
+		if _, err := DeriveKey(file, secret.FromString("x")); class(err) != "unknown" {
+			t.Errorf("%s: a key was derived: %v", version, err)
+		}
+	}
+}
+
+func TestGPGKeyIDOfOtherMessages(t *testing.T) {
+	t.Parallel()
+	armour := func(packet string) string {
+		return armorBegin + "\nComment: x\n\n" + string(encode64(unhex(t, packet))) + "\n" + armorEnd + "\n"
+	}
+	for _, v := range []struct{ what, file, want string }{
+		{"legacy header, length of 1 byte", armour("84 10 03 0102030405060708 01"), "0102030405060708"},
+		{"legacy header, length of 4 bytes", armour("86 00000010 03 0102030405060708"), "0102030405060708"},
+		{"new header, length of 1 byte", armour("c1 10 03 a1b2c3d4e5f60708"), "A1B2C3D4E5F60708"},
+		{"new header, length of 2 bytes", armour("c1 c010 03 0102030405060708"), "0102030405060708"},
+		{"new header, length of 5 bytes", armour("c1 ff00000010 03 0102030405060708"), "0102030405060708"},
+		{"hidden recipient", armour("84 10 03 0000000000000000"), "the message hides which key it is encrypted to"},
+		{"packet version 6", armour("84 10 06 0102030405060708"), "damaged"},
+		{"a passphrase (packet type 3)", armour("8c 0d 04 0102030405060708"), "damaged"},
+		{"legacy header, indeterminate length", armour("87 03 0102030405060708"), "damaged"},
+		{"partial length", armour("c1 e1 03 0102030405060708"), "damaged"},
+		{"too short", armour("84 10 03 01020304050607"), "damaged"},
+		{"one byte", armour("84"), "damaged"},
+		{"no packet", armour(""), "damaged"},
+		{"no base64", armorBegin + "\n\n????\n" + armorEnd, "damaged"},
+		{"no end", armorBegin + "\n\nhAMB", "damaged"},
+		{"no message", "hAMB", "unknown"},
+	} {
+		id, err := GPGKeyID([]byte(v.file))
+		if err != nil {
+			id = class(err)
+		}
+		if id != v.want {
+			t.Errorf("%s: %s, want %s", v.what, id, v.want)
+		}
+	}
+}
+
+func TestIsKeyID(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"85005732": true, "A410E8ED85005732": true, "0xa410e8ed85005732": true,
+		"171DCE56E3A320C1ABD08E3DA410E8ED85005732": true, "": false, "0x": false,
+		"cafe": false, "user@example.org": false, "A410E8ED8500573": false,
+	} {
+		if isKeyID(name) != want {
+			t.Errorf("isKeyID(%q) = %v", name, !want)
+		}
+	}
+}
+
+// Output beyond the limit is refused, and what the buffer outgrew is wiped.
+func TestSecretBuffer(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 1, 511, 512, 513, 100_000, maxGPGOutput, maxGPGOutput + 1} {
+		text := strings.Repeat("x", n)
+		for what, r := range map[string]io.Reader{
+			"whole": strings.NewReader(text), "halves": iotest.HalfReader(strings.NewReader(text)),
+			"end with data": iotest.DataErrReader(strings.NewReader(text)),
+		} {
+			var s secretBuffer
+			_, err := s.ReadFrom(r)
+			if tooLong := n > maxGPGOutput; tooLong != (err != nil) || !tooLong && string(s.b) != text {
+				t.Errorf("%d bytes, %s: %d bytes, %v", n, what, len(s.b), err)
+			}
+		}
+	}
+	s := secretBuffer{b: []byte("hunter2")}
+	outgrown := s.b
+	if n, err := s.Write(make([]byte, 1000)); n != 1000 || err != nil {
+		t.Errorf("Write: %d, %v", n, err)
+	}
+	if !bytes.Equal(outgrown, make([]byte, len(outgrown))) || !bytes.HasPrefix(s.b, []byte("hunter2")) {
+		t.Errorf("outgrown %q, kept %.7q", outgrown, s.b)
+	}
+	if _, err := s.ReadFrom(iotest.ErrReader(io.ErrUnexpectedEOF)); err != io.ErrUnexpectedEOF {
+		t.Errorf("an error of the pipe is lost: %v", err)
+	}
+}

@@ -1,0 +1,84 @@
+package crypt
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+
+	"oidc-agent/proto/secret"
+)
+
+func mustSealer(t testing.TB) *Sealer {
+	t.Helper()
+	s, err := NewSealer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSealer(t *testing.T) {
+	t.Parallel()
+	s := mustSealer(t)
+	plaintext := []byte("hunter2")
+	sealed := s.Seal(secret.New(plaintext))
+	if !bytes.Equal(plaintext, make([]byte, 7)) {
+		t.Errorf("Seal left its input: %q", plaintext)
+	}
+	if bytes.Contains(sealed.box, []byte("hunter2")) {
+		t.Errorf("the box shows it: %q", sealed.box)
+	}
+	for range 2 {
+		got, err := s.Open(sealed)
+		if err != nil || string(got.Reveal()) != "hunter2" {
+			t.Fatalf("Open: %q, %v", got.Reveal(), err)
+		}
+		got.Wipe() // does not reach the sealed one
+	}
+	again := s.Seal(secret.FromString("hunter2"))
+	if bytes.Equal(sealed.box, again.box) {
+		t.Error("two boxes are the same: the nonce is not fresh")
+	}
+}
+
+func TestSealerRefuses(t *testing.T) {
+	t.Parallel()
+	s := mustSealer(t)
+	sealed := s.Seal(secret.FromString("hunter2"))
+	if _, err := mustSealer(t).Open(sealed); err == nil {
+		t.Error("another Sealer opens it")
+	}
+	for i := range sealed.box {
+		sealed.box[i] ^= 1
+		if _, err := s.Open(sealed); err == nil {
+			t.Errorf("byte %d changed: it opens", i)
+		}
+		sealed.box[i] ^= 1
+	}
+}
+
+func TestSealEmpty(t *testing.T) {
+	t.Parallel()
+	s := mustSealer(t)
+	for _, sealed := range []Sealed{{}, s.Seal(secret.Secret{}), s.Seal(secret.FromString(""))} {
+		if got, err := s.Open(sealed); err != nil || !got.IsEmpty() {
+			t.Errorf("%d bytes, %v", got.Len(), err)
+		}
+	}
+}
+
+func TestSealerConcurrently(t *testing.T) {
+	t.Parallel()
+	s := mustSealer(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 100 {
+				if got, err := s.Open(s.Seal(secret.FromString("hunter2"))); err != nil || string(got.Reveal()) != "hunter2" {
+					t.Errorf("%q, %v", got.Reveal(), err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,312 @@
+package account
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"oidc-agent/proto/cjson"
+)
+
+// tree writes files, given as path and contents, below a fresh directory. Each file is a minute
+// older than the next.
+func tree(t *testing.T, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := 0; i < len(files); i += 2 {
+		path := filepath.Join(dir, files[i])
+		mkdir(t, filepath.Dir(path))
+		if err := os.WriteFile(path, []byte(files[i+1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		when := time.Date(2024, 1, 1, 0, i, 0, 0, time.UTC)
+		if err := os.Chtimes(path, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func mustLoad(t *testing.T, user, etc string) Issuers {
+	t.Helper()
+	issuers, err := loadIssuers(Dir{user}, etc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issuers
+}
+
+func urls(is Issuers) string {
+	var list []string
+	for _, i := range is {
+		list = append(list, i.Issuer)
+	}
+	return strings.Join(list, " ")
+}
+
+func TestEveryKeyOfAnIssuer(t *testing.T) {
+	t.Parallel()
+	user := tree(t, issuerFile, `[{
+		"issuer": "https://iam.example/", "accounts": ["one", "two"], "default_account": "two",
+		"pubclient": {"client_id": "pub", "client_secret": "s1", "scope": "openid a", "flow": ["device", "code"]},
+		"user_client": {"client_id": "own", "client_secret": "s2", "scope": "b", "flow": "code", "redirect_uris": ["http://localhost:1"]},
+		"config_endpoint": "ce", "cert_path": "cp", "device_authorization_endpoint": "dae", "register": "reg",
+		"contact": "mail", "pw-store": true, "oauth": 1, "legacy_aud_mode": "true", "unknown": 1}]`)
+	i := mustLoad(t, user, t.TempDir()).Find("https://iam.example")
+	if i == nil {
+		t.Fatal("not found without its slash")
+	}
+	if i.Issuer != "https://iam.example/" || strings.Join(i.Accounts, " ") != "one two" || i.DefaultAccount != "two" ||
+		i.ConfigEndpoint != "ce" || i.CertPath != "cp" || i.DeviceAuthorizationEndpoint != "dae" ||
+		i.Register != "reg" || i.Contact != "mail" || !i.PwStore || !i.OAuth2 || !i.LegacyAudMode {
+		t.Errorf("got %+v", *i)
+	}
+	if p := i.PubClient; p == nil || p.ClientID != "pub" || string(p.ClientSecret.Reveal()) != "s1" || p.Scope != "openid a" ||
+		!slices.Equal(p.Flow, []string{"device", "code"}) || p.RedirectURIs != nil {
+		t.Errorf("pubclient: %+v", p)
+	}
+	if u := i.UserClient; u == nil || u.ClientID != "own" || string(u.ClientSecret.Reveal()) != "s2" || u.Scope != "b" ||
+		!slices.Equal(u.Flow, []string{"code"}) || !slices.Equal(u.RedirectURIs, []string{"http://localhost:1"}) {
+		t.Errorf("user_client: %+v", u)
+	}
+	if got := i.Default(); got != "two" {
+		t.Errorf("default account: %q", got)
+	}
+	i.DefaultAccount = ""
+	if got := i.Default(); got != "one" {
+		t.Errorf("without a default account: %q", got)
+	}
+	if got := (&Issuer{}).Default(); got != "" {
+		t.Errorf("without accounts: %q", got)
+	}
+}
+
+// User's file, user's folder by age, /etc's file, /etc's folder; the first wins, key by key.
+func TestPrecedence(t *testing.T) {
+	t.Parallel()
+	user := tree(t,
+		issuerFile, `[{"issuer":"https://a","contact":"user"},{"issuer_url":"https://b"}, 7, {"contact":"nobody"}]`,
+		"issuer.config.d/zz-old", `{"issuer":"https://a/","contact":"old","cert_path":"old"}`,
+		"issuer.config.d/aa-new", `[{"issuer":"https://a","cert_path":"new","register":"new"},{"issuer":"https://c"}]`,
+		"issuer.config.d/.hidden", `[{"issuer":"https://hidden"}]`,
+		"issuer.config.d/folder/x", `[{"issuer":"https://folder"}]`)
+	etc := tree(t,
+		issuerFile, `[{"issuer":"https://a","contact":"etc","register":"etc","oauth":true},{"issuer":"https://d"}]`,
+		"issuer.config.d/x", `{"issuer":"https://d","contact":"folder"}`)
+	issuers := mustLoad(t, user, etc)
+	if got, want := urls(issuers), "https://a https://b https://c https://d"; got != want {
+		t.Errorf("issuers are %s, want %s", got, want)
+	}
+	a := issuers.Find("https://a")
+	if a.Contact != "user" || a.CertPath != "old" || a.Register != "new" || !a.OAuth2 {
+		t.Errorf("got %+v", *a)
+	}
+	if got := issuers.Find("https://d").Contact; got != "folder" {
+		t.Errorf("a key of /etc's folder: %q", got)
+	}
+	if got := issuers.Find("https://e"); got != nil {
+		t.Errorf("found %+v", *got)
+	}
+}
+
+// The lines of 4.x mean a default account in the user's file, a registration page in /etc's.
+func TestLinesOf4(t *testing.T) {
+	t.Parallel()
+	user := tree(t, issuerFile, "https://a/ demo\n\n  https://b\r\n# https://c\n")
+	etc := tree(t, issuerFile, "https://a/ https://a/register help@a\nhttps://d https://d/register\nhttps://e\n")
+	issuers := mustLoad(t, user, etc)
+	if got, want := urls(issuers), "https://a/ https://b https://d https://e"; got != want {
+		t.Errorf("issuers are %s, want %s", got, want)
+	}
+	a := issuers.Find("https://a/")
+	if a.DefaultAccount != "demo" || !slices.Equal(a.Accounts, []string{"demo"}) || a.Register != "https://a/register" || a.Contact != "help@a" {
+		t.Errorf("got %+v", *a)
+	}
+	if d := issuers.Find("https://d"); d.Register != "https://d/register" || d.Contact != "" || d.DefaultAccount != "" {
+		t.Errorf("got %+v", *d)
+	}
+}
+
+func TestBuiltinIssuers(t *testing.T) {
+	t.Parallel()
+	nothing := filepath.Join(t.TempDir(), "no")
+	builtin := mustLoad(t, "", nothing)
+	if len(builtin) != 29 || builtin[0].Issuer != "https://b2access.eudat.eu:8443/oauth2" ||
+		builtin.Find("https://wlcg.cloud.cnaf.infn.it") == nil {
+		t.Errorf("the list is %s", urls(builtin))
+	}
+	for _, i := range builtin {
+		if !strings.HasPrefix(i.Issuer, "https://") {
+			t.Errorf("%q", i.Issuer)
+		}
+	}
+	user := tree(t, issuerFile, `[{"issuer":"https://wlcg.cloud.cnaf.infn.it","accounts":["w"]}]`)
+	if got := mustLoad(t, user, nothing); len(got) != 29 || !slices.Equal(got[0].Accounts, []string{"w"}) {
+		t.Errorf("with the user's own: %s", urls(got))
+	}
+	etc := tree(t, "issuer.config.d/site", `{"issuer":"https://site"}`)
+	if got := urls(mustLoad(t, "", etc)); got != "https://site" {
+		t.Errorf("where /etc has a list: %s", got)
+	}
+}
+
+// A damaged file is named in the error; what the others say is there all the same.
+func TestDamagedIssuerFile(t *testing.T) {
+	t.Parallel()
+	user := tree(t, issuerFile, `[{"issuer":"https://a"`, "issuer.config.d/x", `{"issuer":"https://b"} x`)
+	etc := tree(t, issuerFile, `[{"issuer":"https://c"}]`)
+	issuers, err := loadIssuers(Dir{user}, etc)
+	if err == nil || !strings.Contains(err.Error(), user+"/issuer.config\"") || !strings.Contains(err.Error(), "issuer.config.d/x") {
+		t.Errorf("got %v", err)
+	}
+	if got := urls(issuers); got != "https://c" {
+		t.Errorf("issuers are %s", got)
+	}
+}
+
+func TestAddAndRemoveAccount(t *testing.T) {
+	t.Parallel()
+	user := tree(t, issuerFile, `[ {"issuer":"https://a/", "accounts":["one"], "my own":{"x":[1]}, "user_client":{"client_id":"c"}}, "text" ]`,
+		"issuer.config.d/x", `{"issuer":"https://folder","contact":"x"}`)
+	d := Dir{user}
+	steps := []struct {
+		change       func(Dir, string, string) error
+		issuer, name string
+		want         string
+	}{
+		{AddAccount, "https://a", "two", `{"issuer":"https://a/","accounts":["one","two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text"`},
+		{AddAccount, "https://folder/", "f", `{"issuer":"https://a/","accounts":["one","two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text" {"issuer":"https://folder/","accounts":["f"]}`},
+		{RemoveAccount, "https://a/", "one", `{"issuer":"https://a/","accounts":["two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text" {"issuer":"https://folder/","accounts":["f"]}`},
+		{RemoveAccount, "https://folder", "f", `{"issuer":"https://a/","accounts":["two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text" {"issuer":"https://folder/","accounts":[]}`},
+	}
+	for _, step := range steps {
+		if err := step.change(d, step.issuer, step.name); err != nil {
+			t.Fatal(err)
+		}
+		if got := compactEntries(t, user); got != step.want {
+			t.Errorf("%s, %s: got\n%s\nwant\n%s", step.issuer, step.name, got, step.want)
+		}
+	}
+	text := contents(t, filepath.Join(user, issuerFile))
+	if !strings.HasPrefix(text, "[{\n\t\t\"issuer\":\t\"https://a/\",\n") || !strings.HasSuffix(text, "}]\n") {
+		t.Errorf("the layout is %q", text)
+	}
+	if got := mode(t, filepath.Join(user, issuerFile)); got != 0o600 {
+		t.Errorf("mode %o", got)
+	}
+}
+
+func compactEntries(t *testing.T, user string) string {
+	t.Helper()
+	raw, err := cjson.ParseArray([]byte(contents(t, filepath.Join(user, issuerFile))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, e := range raw {
+		if o, err := cjson.Parse(e); err == nil {
+			e = o.Compact()
+		}
+		texts = append(texts, string(e))
+	}
+	return strings.Join(texts, " ")
+}
+
+// A 4.x file is rewritten in the 5.x format with all that it said.
+func TestAddAccountConverts4(t *testing.T) {
+	t.Parallel()
+	user := tree(t, issuerFile, "https://a/ demo\nhttps://b\n")
+	if err := AddAccount(Dir{user}, "https://a", "two"); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"issuer":"https://a/","accounts":["demo","two"],"default_account":"demo"} {"issuer":"https://b"}`
+	if got := compactEntries(t, user); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if err := RemoveAccount(Dir{user}, "https://a", "demo"); err != nil {
+		t.Fatal(err)
+	}
+	want = `{"issuer":"https://a/","accounts":["two"]} {"issuer":"https://b"}`
+	if got := compactEntries(t, user); got != want {
+		t.Errorf("without the default account: %s, want %s", got, want)
+	}
+}
+
+func TestAddAccountWithoutFile(t *testing.T) {
+	t.Parallel()
+	user := t.TempDir()
+	if err := RemoveAccount(Dir{user}, "https://a", "x"); err != nil {
+		t.Error(err)
+	}
+	if got := entries(t, user); got != ".issuer.config.lock" {
+		t.Errorf("removing nothing made %s", got)
+	}
+	if err := AddAccount(Dir{user}, "https://a", "x"); err != nil {
+		t.Error(err)
+	}
+	if got := compactEntries(t, user); got != `{"issuer":"https://a","accounts":["x"]}` {
+		t.Errorf("got %s", got)
+	}
+	if err := AddAccount(Dir{}, "https://a", "x"); err == nil {
+		t.Error("noted without a directory")
+	}
+}
+
+// What needs no change is not written, and what is damaged is not overwritten.
+func TestIssuerFileStaysUntouched(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`[{"issuer":"https://a","accounts":["x"]}]`, `[{"issuer":"https://a"`, `{"issuer"`} {
+		user := tree(t, issuerFile, text)
+		path := filepath.Join(user, issuerFile)
+		before, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		damaged := !strings.HasSuffix(text, "]")
+		if err := AddAccount(Dir{user}, "https://a", "x"); (err != nil) != damaged {
+			t.Errorf("AddAccount on %s: %v", text, err)
+		}
+		if err := RemoveAccount(Dir{user}, "https://a", "y"); (err != nil) != damaged {
+			t.Errorf("RemoveAccount on %s: %v", text, err)
+		}
+		after, err := os.Stat(path)
+		if err != nil || !os.SameFile(before, after) || contents(t, path) != text {
+			t.Errorf("%s became %s", text, contents(t, path))
+		}
+	}
+}
+
+// FuzzIssuers: what can be read in either format is written as something that reads as the same.
+func FuzzIssuers(f *testing.F) {
+	for _, seed := range []string{
+		"https://a/ demo\n# comment\nhttps://b\n",
+		"https://a/ https://a/register help@a",
+		`[{"issuer":"https://a/","accounts":["x"],"pubclient":{"client_id":"y","flow":["code"]}},1]`,
+		`{"issuer":"https://a","pw-store":true}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, line := range []lineFunc{userLine, etcLine} {
+			first, err := parseIssuers(data, line)
+			if err != nil {
+				return
+			}
+			for _, o := range objectsOf(first) {
+				newIssuer(issuerOf(o), o)
+			}
+			text := cjson.LayoutArray(first)
+			again, err := parseIssuers(text, line)
+			if err != nil {
+				t.Fatalf("%q is written as %q: %v", data, text, err)
+			}
+			if got := cjson.LayoutArray(again); !bytes.Equal(got, text) {
+				t.Fatalf("%q is written as %q, and that as %q", data, text, got)
+			}
+		}
+	})
+}

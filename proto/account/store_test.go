@@ -1,0 +1,258 @@
+package account
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func contents(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// entries returns the names in a directory.
+func entries(t *testing.T, dir string) string {
+	t.Helper()
+	found, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range found {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+// Not parallel: the umask belongs to the process.
+func TestWriteFileMode(t *testing.T) {
+	for _, umask := range []int{0, 0o022, 0o777} {
+		path := filepath.Join(t.TempDir(), "demo")
+		if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		old := syscall.Umask(umask)
+		err := WriteFile(path, []byte("new"))
+		syscall.Umask(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mode(t, path); got != 0o600 {
+			t.Errorf("umask %o: mode %o", umask, got)
+		}
+		if got := contents(t, path); got != "new" {
+			t.Errorf("umask %o: contents %q", umask, got)
+		}
+		if got := entries(t, filepath.Dir(path)); got != "demo" {
+			t.Errorf("umask %o: left behind %q", umask, got)
+		}
+	}
+}
+
+// A link stays a link, over several steps and folders that are links, also where its target is not there yet.
+func TestWriteFileKeepsLinks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	real := mkdir(t, dir, "deep", "real")
+	for link, target := range map[string]string{
+		"demo": "folder/second", "folder": "deep/real", "deep/real/second": "../target", "new": dir + "/deep/new",
+		"loop": "loop",
+	} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch(t, filepath.Join(dir, "deep", "target"))
+	for link, target := range map[string]string{"demo": "target", "new": "new"} {
+		if err := WriteFile(filepath.Join(dir, link), []byte(link)); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(filepath.Join(dir, link)); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			t.Errorf("%s is no link any more: %v, %v", link, info.Mode(), err)
+		}
+		if got := contents(t, filepath.Join(dir, "deep", target)); got != link {
+			t.Errorf("%s: the target has %q", link, got)
+		}
+	}
+	if got := entries(t, real); got != "second" {
+		t.Errorf("in the folder: %q", got)
+	}
+	if err := WriteFile(filepath.Join(dir, "loop"), nil); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("a loop of links: %v", err)
+	}
+}
+
+func TestWriteFileErrors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	touch(t, filepath.Join(dir, "file"))
+	mkdir(t, dir, "folder")
+	if err := os.Symlink("/dev/null", filepath.Join(dir, "null")); err != nil {
+		t.Fatal(err)
+	}
+	before := entries(t, dir)
+	for _, path := range []string{dir + "/file/demo", dir + "/no/demo", dir + "/folder", dir + "/null", "/proc/demo"} {
+		if err := WriteFile(path, []byte("x")); err == nil || !strings.Contains(err.Error(), path) && path != dir+"/null" {
+			t.Errorf("WriteFile(%q): %v", path, err)
+		}
+	}
+	if err := WriteFile(dir+"/big", make([]byte, 1<<20+1)); err == nil {
+		t.Error("wrote more than can be read")
+	}
+	if after := entries(t, dir); after != before {
+		t.Errorf("left behind: %q, before: %q", after, before)
+	}
+	if got := entries(t, filepath.Join(dir, "folder")); got != "" {
+		t.Errorf("in the folder: %q", got)
+	}
+}
+
+// A disk that is full in the middle of the file, played by a limit on the size of files, leaves the old
+// contents and nothing else. Not parallel: the limit belongs to the process.
+func TestWriteFileFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "demo")
+	if err := WriteFile(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	small := limit
+	small.Cur = 4096
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &small); err != nil {
+		t.Fatal(err)
+	}
+	err := WriteFile(path, make([]byte, 10_000))
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, syscall.EFBIG) {
+		t.Errorf("got %v, want EFBIG", err)
+	}
+	if got := contents(t, path); got != "old" {
+		t.Errorf("the file has %d bytes", len(got))
+	}
+	if got := entries(t, filepath.Dir(path)); got != "demo" {
+		t.Errorf("left behind: %q", got)
+	}
+}
+
+// Whoever reads while others write finds one of the contents, whole.
+func TestWriteFileIsAtomic(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "demo")
+	texts := [][]byte{bytes.Repeat([]byte("a"), 100_000), bytes.Repeat([]byte("b"), 50_000)}
+	if err := WriteFile(path, texts[0]); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		var err error
+		for i := 0; i < 50 && err == nil; i++ {
+			err = WriteFile(path, texts[i%2])
+		}
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+		data, err := ReadFile(path)
+		if err != nil || !bytes.Equal(data, texts[0]) && !bytes.Equal(data, texts[1]) {
+			t.Errorf("read %d bytes, %v", len(data), err)
+			<-done
+			return
+		}
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "demo")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := ReadFile(path); err != nil || len(data) != 1<<20 {
+		t.Errorf("%d bytes, %v", len(data), err)
+	}
+	if err := os.WriteFile(path, make([]byte, 1<<20+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "larger") {
+		t.Errorf("too large: %v", err)
+	}
+	_, err := ReadFile(filepath.Join(dir, "no"))
+	if !errors.Is(err, ErrNotFound) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, dir} {
+		if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestRenameAndRemove(t *testing.T) {
+	t.Parallel()
+	d := Dir{t.TempDir()}
+	for _, name := range []string{"demo", "taken"} {
+		if err := WriteFile(filepath.Join(d.path, name), []byte(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Rename("demo", "taken"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("to a taken name: %v", err)
+	}
+	if err := d.Rename("no", "new"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a missing file: %v", err)
+	}
+	var problem *NameError
+	if err := d.Rename("demo", "../out"); !errors.As(err, &problem) {
+		t.Errorf("out of the directory: %v", err)
+	}
+	if err := d.Rename("../in", "new"); !errors.As(err, &problem) {
+		t.Errorf("into the directory: %v", err)
+	}
+	if err := d.Rename("demo", "new"); err != nil {
+		t.Error(err)
+	}
+	if got := contents(t, filepath.Join(d.path, "new")); got != "demo" {
+		t.Errorf("the new name has %q", got)
+	}
+	if err := d.Remove("new"); err != nil {
+		t.Error(err)
+	}
+	if err := d.Remove("new"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("removing twice: %v", err)
+	}
+	if err := d.Remove(".."); !errors.As(err, &problem) {
+		t.Errorf("removing the parent: %v", err)
+	}
+	if got := entries(t, d.path); got != "taken" {
+		t.Errorf("left: %q", got)
+	}
+}

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Exit codes of the commands, as the C tools have them.
+const (
+	CodeOK    = 0
+	CodeError = 1
+	CodeUsage = 64 // EX_USAGE of sysexits(3)
+)
+
+// Output is what Parse returns instead of an error for --help, --usage and --version: text for standard output.
+type Output struct{ Text string }
+
+// Error says only that there is something to print.
+func (o *Output) Error() string { return "text to print" }
+
+// UsageError is a command line that cannot be meant; the exit code is 64.
+type UsageError struct {
+	Program string
+	Text    string // whole lines for standard error, without the last newline
+}
+
+// Error returns the text without the advice to look at the help.
+func (e *UsageError) Error() string { return e.Text }
+
+// Hint tells where the options are listed.
+func (e *UsageError) Hint() string {
+	return "Try `" + e.Program + " --help' or `" + e.Program + " --usage' for more information."
+}
+
+// Refuse returns the *UsageError for a command line that is wrong in the way that reason says.
+func (p *Program) Refuse(reason string) error {
+	return &UsageError{Program: p.Name, Text: p.Name + ": " + reason}
+}
+
+// WrongOperands returns the *UsageError for too few or too many operands. A program whose number of operands
+// depends on its options calls it after Parse.
+func (p *Program) WrongOperands() error {
+	return &UsageError{Program: p.Name, Text: strings.TrimSuffix(p.usageLine(), "\n")}
+}
+
+// Hinter is an error that knows what to do next: lines that Report prints below the error.
+type Hinter interface {
+	error
+	Hint() string
+}
+
+// WithHint returns err with lines that tell the user what to do next.
+func WithHint(err error, hint string) error { return &hinted{err, hint} }
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Hint() string  { return h.hint }
+func (h *hinted) Unwrap() error { return h.error }
+
+// ExitError is an error with an exit code of its own. Err may be nil: then there is nothing left to say, as when a
+// command that we ran has failed and has told why itself.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+// Error returns the text of the error inside.
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return "exit code " + strconv.Itoa(e.Code)
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns the error inside.
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// Report tells the user how a run ended and returns the exit code: nothing for nil, the text of an *Output on
+// stdout, everything else on stderr, "Error: TEXT" with the hints of the whole chain below, outermost first.
+func Report(stdout, stderr io.Writer, err error) int {
+	if err == nil {
+		return CodeOK
+	}
+	var output *Output
+	if errors.As(err, &output) {
+		if _, err := io.WriteString(stdout, output.Text); err != nil {
+			return Report(stdout, stderr, err)
+		}
+		return CodeOK
+	}
+	code := CodeError
+	text := "Error: " + err.Error()
+	var usage *UsageError
+	if errors.As(err, &usage) {
+		code, text = CodeUsage, err.Error()
+	}
+	var own *ExitError
+	if errors.As(err, &own) {
+		code = own.Code
+		if own.Err == nil {
+			return code
+		}
+	}
+	io.WriteString(stderr, Printable(text+"\n"+hints(err)))
+	return code
+}
+
+// hints collects the hint lines of an error and of what it wraps.
+func hints(err error) string {
+	var lines string
+	for ; err != nil; err = errors.Unwrap(err) {
+		if h, ok := err.(Hinter); ok && h.Hint() != "" {
+			lines += strings.TrimSuffix(h.Hint(), "\n") + "\n"
+		}
+	}
+	return lines
+}
+
+// Printable replaces what could steer a terminal, control characters but newline and tab, by an escape such as
+// \x1b: texts of providers and of other agents end up on the terminal.
+func Printable(text string) string {
+	harmless := func(r rune) bool { return r == '\n' || r == '\t' || !unicode.IsControl(r) }
+	if strings.IndexFunc(text, func(r rune) bool { return !harmless(r) || r == utf8.RuneError }) < 0 {
+		return text
+	}
+	var out []byte
+	for _, r := range text {
+		if harmless(r) {
+			out = utf8.AppendRune(out, r)
+		} else {
+			q := strconv.QuoteRuneToASCII(r)
+			out = append(out, q[1:len(q)-1]...)
+		}
+	}
+	return string(out)
+}

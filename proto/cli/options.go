@@ -1,0 +1,222 @@
+// Package cli holds what the commands have in common: a table of options with its parser and its help
+// texts, errors with hints, and exit codes. Every program enters here; oidc-token does so on its hot path,
+// so this package imports nothing heavy. Start with Program: a program describes itself in one of these,
+// calls Parse, and hands whatever error comes out of its run to Report. Prompts are next door in prompt.
+package cli
+
+import (
+	"iter"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Option is one row of a program's options table. Parser, --help, --usage and completion read it.
+type Option struct {
+	Long     string   // long name without dashes
+	Short    byte     // letter, 0 for none
+	Aliases  []string // further long names, shown beside the first
+	Arg      string   // what the help calls the argument; empty: the option takes none
+	Optional bool     // the argument may be left out, and must be attached where it is given: -iNAME, --issuer=NAME
+	Default  string   // what Set gets when an optional argument is left out
+	Group    int      // index into Program.Groups
+	Help     string
+	Hidden   bool // parsed, but in no help text
+
+	// Set stores the value, "" for an option without argument. It may be called several times. An error says
+	// what is expected ("a number of seconds is expected"): Parse adds the option and the value.
+	Set func(value string) error
+}
+
+// Program describes a command line: options first, then operands.
+type Program struct {
+	Name    string // as the user types it
+	Version string // printed after the name
+	ArgsDoc string // the operands in a usage line, such as "ACCOUNT_SHORTNAME | ISSUER_URL"
+	Doc     string // what the program is for; "NAME -- " is put in front
+	Footer  string // last paragraph of --help
+	Groups  []string
+	Options []Option
+	MinArgs int // fewest operands
+	MaxArgs int // most operands, -1 for any number
+}
+
+// Parse reads the arguments (without the program's name) by the habits of GNU getopt_long: options and operands
+// mix unless POSIXLY_CORRECT is set, "--" ends the options, long names may be cut as far as they stay unique,
+// short ones may be bundled. It calls Set for each option in order and returns the operands. The error is a
+// *UsageError, or an *Output for --help, --usage and --version.
+func (p *Program) Parse(args []string) ([]string, error) {
+	_, posix := os.LookupEnv("POSIXLY_CORRECT")
+	s := scanner{program: p, table: p.table(), rest: args}
+	var operands []string
+	for len(s.rest) > 0 {
+		arg := s.next()
+		var err error
+		switch {
+		case arg == "--":
+			operands, s.rest = append(operands, s.rest...), nil
+		case strings.HasPrefix(arg, "--"):
+			err = s.long(arg[2:])
+		case len(arg) > 1 && arg[0] == '-':
+			err = s.bundle(arg[1:])
+		case posix:
+			operands, s.rest = append(append(operands, arg), s.rest...), nil
+		default:
+			operands = append(operands, arg)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(operands) < p.MinArgs || p.MaxArgs >= 0 && len(operands) > p.MaxArgs {
+		return nil, p.WrongOperands()
+	}
+	return operands, nil
+}
+
+// table is the program's table and the options that every program has.
+func (p *Program) table() []Option {
+	show := func(text func() string) func(string) error {
+		return func(string) error { return &Output{Text: text()} }
+	}
+	group := len(p.Groups)
+	return append(p.Options[:len(p.Options):len(p.Options)],
+		Option{Long: "help", Short: '?', Group: group, Help: "Give this help list", Set: show(p.Help)},
+		Option{Short: 'h', Group: group, Hidden: true, Set: show(p.Help)},
+		Option{Long: "usage", Group: group, Help: "Give a short usage message", Set: show(p.Usage)},
+		Option{Long: "version", Short: 'V', Group: group, Help: "Print program version", Set: show(p.version)})
+}
+
+// scanner walks over the arguments of one call.
+type scanner struct {
+	program *Program
+	table   []Option
+	rest    []string
+}
+
+func (s *scanner) next() string {
+	arg := s.rest[0]
+	s.rest = s.rest[1:]
+	return arg
+}
+
+// long handles NAME or NAME=VALUE, which stood behind two dashes.
+func (s *scanner) long(text string) error {
+	given, value, attached := strings.Cut(text, "=")
+	name, o, err := s.find(given)
+	if err != nil {
+		return err
+	}
+	shown := "'--" + name + "'"
+	switch {
+	case attached && o.Arg == "":
+		return s.program.Refuse("option " + shown + " doesn't allow an argument")
+	case attached:
+	case o.Arg != "" && o.Optional:
+		value = o.Default
+	case o.Arg != "":
+		if len(s.rest) == 0 {
+			return s.program.Refuse("option " + shown + " requires an argument")
+		}
+		value = s.next()
+	}
+	return s.set(o, shown, value)
+}
+
+// find looks up a long name or the beginning of one. Names of the same option are never ambiguous. What stood
+// behind "=" is in no error: it may be a password behind a misspelt option.
+func (s *scanner) find(given string) (string, *Option, error) {
+	var found string
+	var option *Option
+	var others []string
+	for i := range s.table {
+		for name := range s.table[i].longNames() {
+			switch {
+			case name == given:
+				return name, &s.table[i], nil
+			case !strings.HasPrefix(name, given):
+			case option == nil:
+				found, option = name, &s.table[i]
+			case option != &s.table[i]:
+				others = append(others, name)
+			}
+		}
+	}
+	switch {
+	case option == nil:
+		return "", nil, s.program.Refuse("unrecognized option '--" + given + "'")
+	case others != nil:
+		return "", nil, s.program.Refuse("option '--" + given + "' is ambiguous; possibilities: '--" +
+			found + "' '--" + strings.Join(others, "' '--") + "'")
+	}
+	return found, option, nil
+}
+
+// longNames yields the first long name and its aliases.
+func (o *Option) longNames() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if o.Long == "" || !yield(o.Long) {
+			return
+		}
+		for _, name := range o.Aliases {
+			if !yield(name) {
+				return
+			}
+		}
+	}
+}
+
+// bundle handles what stood behind one dash: letters without argument, then at most one with.
+func (s *scanner) bundle(letters string) error {
+	for letters != "" {
+		o := s.letter(letters[0])
+		if o == nil {
+			_, size := utf8.DecodeRuneInString(letters)
+			return s.program.Refuse("invalid option -- '" + letters[:size] + "'")
+		}
+		shown := "'-" + letters[:1] + "'"
+		value := ""
+		letters = letters[1:]
+		if o.Arg != "" {
+			value, letters = letters, ""
+			switch {
+			case value != "":
+			case o.Optional:
+				value = o.Default
+			case len(s.rest) == 0:
+				return s.program.Refuse("option requires an argument -- " + "'" + shown[2:])
+			default:
+				value = s.next()
+			}
+		}
+		if err := s.set(o, shown, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scanner) letter(c byte) *Option {
+	for i := range s.table {
+		if s.table[i].Short == c {
+			return &s.table[i]
+		}
+	}
+	return nil
+}
+
+// set stores a value; shown is the option in quotes as the user may recognize it.
+func (s *scanner) set(o *Option, shown, value string) error {
+	err := o.Set(value)
+	if err == nil {
+		return nil
+	}
+	if output, ok := err.(*Output); ok {
+		return output
+	}
+	if o.Arg == "" {
+		return s.program.Refuse("option " + shown + ": " + err.Error())
+	}
+	return s.program.Refuse("option " + shown + " cannot take " + strconv.Quote(value) + ": " + err.Error())
+}

@@ -1,0 +1,147 @@
+package prompt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"oidc-agent/proto/secret"
+)
+
+// Kind is a way to get a password.
+type Kind int
+
+// The kinds. Terminal is the one that nobody has to ask for.
+const (
+	Terminal Kind = iota
+	Command       // --pw-cmd: first line of the output of sh -c VALUE
+	Env           // --pw-env: value of the variable VALUE
+	File          // --pw-file: first line of the file VALUE
+)
+
+// DefaultEnv is the variable of --pw-env without a name.
+const DefaultEnv = "OIDC_ENCRYPTION_PW"
+
+// maxPassword is the longest password in bytes, end of line included.
+const maxPassword = 64 << 10
+
+// Source says where a password comes from. The zero Source asks on the terminal.
+type Source struct {
+	Kind  Kind
+	Value string
+}
+
+var errTwoSources = errors.New("only one of --pw-cmd, --pw-env, --pw-file can be given")
+
+// Set returns what an option stores with: the source becomes this kind, unless it is another one already.
+func (s *Source) Set(kind Kind) func(value string) error {
+	return func(value string) error {
+		if s.Kind != Terminal && s.Kind != kind {
+			return errTwoSources
+		}
+		*s = Source{Kind: kind, Value: value}
+		return nil
+	}
+}
+
+// Given reports whether the user named a source other than the terminal.
+func (s Source) Given() bool { return s.Kind != Terminal }
+
+// String names the source for messages. A command is not shown: there may be a password in it.
+func (s Source) String() string {
+	switch s.Kind {
+	case Command:
+		return "password command"
+	case Env:
+		return "environment variable " + strconv.Quote(s.Value)
+	case File:
+		return "password file " + strconv.Quote(s.Value)
+	}
+	return "terminal"
+}
+
+// Read gets the password, asking with the text if the source is the terminal. Errors name the source.
+func (s Source) Read(ctx context.Context, text string) (secret.Secret, error) {
+	var password secret.Secret
+	var err error
+	switch s.Kind {
+	case Terminal:
+		return Password(ctx, text)
+	case Command:
+		password, err = fromCommand(ctx, s.Value)
+	case Env:
+		password, err = fromEnv(s.Value)
+	case File:
+		password, err = fromFile(s.Value)
+	}
+	if err != nil {
+		return secret.Secret{}, fmt.Errorf("%s: %w", s, err)
+	}
+	return password, nil
+}
+
+func fromEnv(name string) (secret.Secret, error) {
+	value, ok := os.LookupEnv(name)
+	if !ok {
+		return secret.Secret{}, errors.New("not set")
+	}
+	return secret.FromString(value), nil
+}
+
+func fromFile(name string) (secret.Secret, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return secret.Secret{}, errors.Unwrap(err) // the name is in the source's
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPassword))
+	if err != nil {
+		return secret.Secret{}, errors.Unwrap(err)
+	}
+	return firstLine(data)
+}
+
+// fromCommand runs a command as the user would, with our standard input and error: it may ask for something.
+func fromCommand(ctx context.Context, command string) (secret.Secret, error) {
+	c := exec.CommandContext(ctx, "sh", "-c", command)
+	var out head
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, &out, os.Stderr
+	c.WaitDelay = time.Second // something that it left running may hold its output open
+	if err := c.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		clear(out)
+		return secret.Secret{}, err
+	}
+	return firstLine(out)
+}
+
+// head keeps the first bytes of what is written to it, and takes the rest.
+type head []byte
+
+func (h *head) Write(p []byte) (int, error) {
+	if *h == nil {
+		*h = make([]byte, 0, maxPassword) // never grown: no copies stay behind
+	}
+	*h = append(*h, p[:min(len(p), maxPassword-len(*h))]...)
+	return len(p), nil
+}
+
+// firstLine cuts at the first newline; a carriage return before it belongs to the password, as for the C tools. It
+// takes ownership of data.
+func firstLine(data []byte) (secret.Secret, error) {
+	line, rest, complete := bytes.Cut(data, []byte("\n"))
+	clear(rest)
+	switch {
+	case len(data) == 0:
+		return secret.Secret{}, errors.New("empty")
+	case !complete && len(data) >= maxPassword:
+		clear(data)
+		return secret.Secret{}, fmt.Errorf("first line is longer than %d bytes", maxPassword-1)
+	}
+	return secret.New(line), nil
+}

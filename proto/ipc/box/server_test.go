@@ -1,0 +1,263 @@
+package box
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"oidc-agent/proto/ipc"
+)
+
+// serve starts a server on one end of a pipe, on which a write of one side is a read of the other, and returns the
+// client's end and where ServeConn's error will come. The handler answers with what it got.
+func serve(t *testing.T, s Server) (net.Conn, <-chan error) {
+	t.Helper()
+	client, conn := net.Pipe()
+	t.Cleanup(func() { client.Close() })
+	if s.Handle == nil {
+		s.Handle = func(_ context.Context, request []byte) []byte { return fmt.Appendf(nil, `{"got":%s}`, request) }
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.ServeConn(t.Context(), conn) }()
+	return client, done
+}
+
+// sendBytes writes a text in pieces of one byte.
+func sendBytes(t *testing.T, conn net.Conn, text string) {
+	t.Helper()
+	for i := range text {
+		if _, err := io.WriteString(conn, text[i:i+1]); err != nil {
+			t.Fatalf("byte %d of %q: %v", i, text, err)
+		}
+	}
+}
+
+const check = `{"request":"check"}`
+
+func TestServePlain(t *testing.T) {
+	t.Parallel()
+	for _, request := range []string{check, "\x00 \n" + check, `{"a":"}","b":{}}`} {
+		client, done := serve(t, Server{})
+		sendBytes(t, client, request)
+		got, err := io.ReadAll(client)
+		want := `{"got":` + request + `}`
+		if err != nil || string(got) != want && string(got) != `{"got":`+strings.TrimLeft(request, blanks)+`}` {
+			t.Errorf("%q: got %q and %v", request, got, err)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("%q: %v", request, err)
+		}
+	}
+}
+
+// openChannel does the client's half of the key exchange.
+func openChannel(t *testing.T, conn net.Conn, send func(text string)) *channel {
+	t.Helper()
+	own, public, err := newKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(string(public))
+	key := make([]byte, 1000)
+	n, err := conn.Read(key)
+	if n != keyText || err != nil {
+		t.Fatalf("the server's key: %q, %v", key[:n], err)
+	}
+	c, err := newChannel(own, key[:n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestServeBox(t *testing.T) {
+	t.Parallel()
+	for _, wrap := range []string{"%s", "\x00\n%s"} {
+		client, done := serve(t, Server{})
+		c := openChannel(t, client, func(text string) { sendBytes(t, client, fmt.Sprintf(wrap, text)) })
+		sendBytes(t, client, string(c.seal([]byte(check))))
+		frame, err := io.ReadAll(client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.open(frame)
+		if err != nil || string(got) != `{"got":`+check+`}` {
+			t.Errorf("got %q and %v", got, err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The texts are those that the C agents were recorded with, where they answered anything.
+func TestServeRefuses(t *testing.T) {
+	t.Parallel()
+	anyNonce := strings.Repeat("A", nonceText)
+	for _, c := range []struct {
+		name  string
+		key   bool // after the exchange of keys
+		send  string
+		want  string
+		close bool // the client shuts its side down instead of waiting
+	}{
+		{"word", false, "hello, is this http?", "Bad Request: neither a JSON object nor a public key", false},
+		{"array", false, "[1]", "Bad Request: neither a JSON object nor a public key", false},
+		{"too deep", false, strings.Repeat(`{"a":`, 100), "Bad Request: ", false},
+		{"zero key", false, base64.StdEncoding.EncodeToString(make([]byte, 32)), "received suspicious public key", false},
+		{"no key", false, strings.Repeat("A", keyText), "internal error: ipc encrypted message malformed", false},
+		{"wrong key", true, "19:" + anyNonce + ":" + strings.Repeat("A", 47) + "=", "decryption failed", false},
+		{"no length", true, "x", "internal error: ipc encrypted message malformed", false},
+		{"negative length", true, "-1:" + anyNonce, "internal error: ipc encrypted message malformed", false},
+		{"huge length", true, "99999999999:", "internal error: ipc encrypted message malformed", false},
+		{"too large", true, "1048577:", "Bad Request: message is larger than 1048576 bytes", false},
+		{"three colons", true, "19:" + strings.Repeat(":", 81), "internal error: ipc encrypted message malformed", false},
+	} {
+		client, done := serve(t, Server{})
+		if c.key {
+			openChannel(t, client, func(text string) { io.WriteString(client, text) })
+		}
+		go io.WriteString(client, c.send) // fails when the server does not want all of it
+		answer, err := ipc.Answer(client)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		failure, ok := ipc.Check(answer).(*ipc.Failure)
+		if !ok || !strings.HasPrefix(failure.Text, c.want) {
+			t.Errorf("%s: answered %s, want %q", c.name, answer.Compact(), c.want)
+		}
+		if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("%s: the connection is open, %v", c.name, err)
+		}
+		if err := <-done; err == nil {
+			t.Errorf("%s: no error", c.name)
+		}
+	}
+}
+
+// What is not complete is answered when its time is over, and not before.
+func TestServeTimeout(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		key        bool
+		send, want string
+	}{
+		{false, "", "Bad Request: could not parse json"},
+		{false, " ", "Bad Request: could not parse json"},
+		{false, `{"request":"check"`, "Bad Request: could not parse json"},
+		{false, "AAAA", "Bad Request: could not parse json"},
+		{true, "", "internal error: ipc encrypted message malformed"},
+		{true, "19:AAAA", "internal error: ipc encrypted message malformed"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			client, done := serve(t, Server{RequestTimeout: 3 * time.Second})
+			if c.key {
+				openChannel(t, client, func(text string) { io.WriteString(client, text) })
+			}
+			time.Sleep(2 * time.Second) // bytes that come do not make the time longer
+			if c.send != "" {
+				io.WriteString(client, c.send)
+			}
+			answer, err := ipc.Answer(client)
+			if err != nil || answer.Text(ipc.KeyError) != c.want {
+				t.Errorf("%q: got %v", c.send, err)
+			}
+			if took := time.Since(start); took != 3*time.Second {
+				t.Errorf("%q: answered after %v", c.send, took)
+			}
+			if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%q: %v", c.send, err)
+			}
+		})
+	}
+}
+
+// A client that does not read its answer is given up.
+func TestServeAnswerTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, done := serve(t, Server{})
+		io.WriteString(client, check)
+		start := time.Now()
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != defaultTimeout {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+func TestServeEnds(t *testing.T) {
+	t.Parallel()
+	client, done := serve(t, Server{})
+	client.Close()
+	if err := <-done; err != nil {
+		t.Errorf("a client that leaves: %v", err)
+	}
+	client, conn := net.Pipe()
+	defer client.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- ServeConn(ctx, conn, nil) }()
+	io.WriteString(client, "{")
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the context ends: %v", err)
+	}
+}
+
+// counter counts the writes through a connection.
+type counter struct {
+	net.Conn
+	writes []int
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.writes = append(c.writes, len(p))
+	return c.Conn.Write(p)
+}
+
+// Every answer is one write, whose length is no multiple of 4096, and the same JSON.
+func TestAnswerIsOneWrite(t *testing.T) {
+	t.Parallel()
+	ch := &channel{}
+	const meets = (33*4096-40)/4*3 - 16 // LEN of 6 digits is the first with which a frame can be a multiple of 4096
+	if n := len(ch.seal(make([]byte, meets))); n != 33*4096 {
+		t.Fatalf("a frame of %d bytes does not try it", n)
+	}
+	for _, c := range []struct {
+		channel *channel
+		size    int
+	}{
+		{nil, 0}, {nil, 4095}, {nil, 4096}, {nil, 4097}, {nil, 40960}, {nil, 1 << 20},
+		{ch, 0}, {ch, meets - 3}, {ch, meets - 2}, {ch, meets - 1}, {ch, meets}, {ch, meets + 1},
+	} {
+		client, conn := net.Pipe()
+		answer := []byte(strings.Repeat("x", c.size))
+		counted := &counter{Conn: conn}
+		go func() {
+			defer conn.Close()
+			if err := new(Server).write(counted, c.channel, answer); err != nil {
+				t.Error(err)
+			}
+		}()
+		got, err := io.ReadAll(client)
+		if err != nil || len(counted.writes) != 1 || len(got)%4096 == 0 {
+			t.Errorf("%d bytes: %d came in writes of %v, %v", c.size, len(got), counted.writes, err)
+		}
+		if c.channel != nil {
+			got, err = c.channel.open(got)
+		}
+		if err != nil || strings.TrimRight(string(got), " ") != string(answer) || len(got) > max(1, c.size+4) {
+			t.Errorf("%d bytes: got %d, %v", c.size, len(got), err)
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package ipc
+
+import (
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/secret"
+)
+
+// Requests, the values of KeyRequest.
+const (
+	// about the agent
+	RequestCheck          = "check"
+	RequestStatus         = "status"
+	RequestStatusJSON     = "status_json"
+	RequestLoadedAccounts = "loaded_accounts"
+	RequestAccountInfo    = "account_info"
+	RequestLock           = "lock"
+	RequestUnlock         = "unlock"
+
+	// tokens
+	RequestAccessToken = "access_token"
+	RequestIDToken     = "id_token"
+	RequestMytoken     = "mytoken"
+
+	// loaded accounts
+	RequestAdd       = "add"
+	RequestRemove    = "remove"
+	RequestRemoveAll = "remove_all"
+	RequestSaved     = "saved" // ours: the account was written to a file, and this is the file's key
+
+	// new accounts
+	RequestScopes            = "scopes"
+	RequestRegister          = "register"
+	RequestGen               = "gen"
+	RequestReauthenticate    = "reauthenticate"
+	RequestDevice            = "device"
+	RequestCodeExchange      = "code_exchange"
+	RequestStateLookup       = "state_lookup"
+	RequestTermHTTPServer    = "term_http_server"
+	RequestDelete            = "delete"
+	RequestDeleteClient      = "delete_client"
+	RequestMytokenSupporting = "mytoken_supported_providers"
+
+	// texts that the agent keeps in memory
+	RequestFileWrite  = "file_write"
+	RequestFileRead   = "file_read"
+	RequestFileRemove = "file_remove"
+)
+
+// Keys of requests.
+const (
+	KeyRequest            = "request"
+	KeyAccount            = "account" // short name
+	KeyIssuer             = "issuer"
+	KeyMinValidPeriod     = "min_valid_period" // seconds; negative: always a new token
+	KeyScope              = "scope"
+	KeyAudience           = "audience"
+	KeyApplicationHint    = "application_hint" // name of the calling program
+	KeyConfig             = "config"           // account configuration
+	KeyPwEntry            = "pw_entry"         // where the password comes from
+	KeyLifetime           = "lifetime"         // seconds; 0: for ever
+	KeyConfirm            = "confirm"
+	KeyAlwaysAllowIDToken = "always_allow_id_token"
+	KeyPlainAdd           = "plain_add" // load without getting a first token
+	KeyPassword           = "password"
+	KeyFlow               = "flow" // list of flows, or one
+	KeyAuthorization      = "authorization"
+	KeyNoWebserver        = "no_webserver"
+	KeyNoScheme           = "no_scheme"
+	KeyOnlyAT             = "only_at"
+	KeyRedirectURI        = "redirect_uri"
+	KeyFromGen            = "from_gen"
+	KeyConfigEndpoint     = "config_endpoint"
+	KeyCertPath           = "cert_path"
+	KeyFilename           = "filename"
+	KeyData               = "data"     // base64url
+	KeyFileKey            = "file_key" // ours, in add: {"file": path, "key": key}
+	KeyFile               = "file"     // ours: absolute path of an account file
+	KeyKey                = "key"      // ours: the key of that file
+)
+
+// Keys of answers; some of the above appear there as well.
+const (
+	KeyStatus      = "status"
+	KeyError       = "error"
+	KeyInfo        = "info"
+	KeyAccessToken = "access_token"
+	KeyIDToken     = "id_token"
+	KeyExpiresAt   = "expires_at" // seconds since 1970
+	KeyClient      = "client"
+	KeyMaxScopes   = "max_scopes"
+	KeyOIDCDevice  = "oidc_device"
+	KeyURI         = "uri"
+	KeyState       = "state"
+)
+
+// Values of KeyStatus.
+const (
+	StatusSuccess          = "success"
+	StatusFailure          = "failure"
+	StatusAccepted         = "accepted" // a flow has begun, the user's turn
+	StatusNotFound         = "NotFound"
+	StatusFoundButReceived = "FoundButReceived"
+)
+
+// Request returns a request of one kind.
+func Request(kind string) *cjson.Object { return cjson.New().SetText(KeyRequest, kind) }
+
+// Success returns an answer, with info unless that is empty.
+func Success(info string) *cjson.Object {
+	o := cjson.New().SetText(KeyStatus, StatusSuccess)
+	if info != "" {
+		o.SetText(KeyInfo, info)
+	}
+	return o
+}
+
+// Failure is what the agent answers when it cannot do what it was asked for. errors.Is finds it by its text, so
+// the failures below stand for those of the C agents, too.
+type Failure struct {
+	Text string
+	Info string // what the user could do, several lines perhaps
+}
+
+// Failures that callers decide on. The texts are the C agent's.
+var (
+	ErrNotLoaded = &Failure{Text: "account not loaded"}
+	ErrNoAccount = &Failure{Text: "No account configured with that short name"}
+	ErrLocked    = &Failure{Text: "Agent locked"}
+	ErrNotLocked = &Failure{Text: "Agent not locked"}
+	ErrPassword  = &Failure{Text: "wrong password"}
+	ErrForbidden = &Failure{Text: "operation forbidden"}
+	ErrPending   = &Failure{Text: "authorization_pending"} // RFC 8628 section 3.5
+	ErrSlowDown  = &Failure{Text: "slow_down"}             // RFC 8628 section 3.5
+)
+
+// Error returns the agent's text.
+func (f *Failure) Error() string { return f.Text }
+
+// Hint returns the agent's advice.
+func (f *Failure) Hint() string { return f.Info }
+
+// Is reports whether the target is the same failure, whatever its advice.
+func (f *Failure) Is(target error) bool {
+	t, ok := target.(*Failure)
+	return ok && t.Text == f.Text
+}
+
+// Encode returns the failure as an answer.
+func (f *Failure) Encode() *cjson.Object {
+	o := cjson.New().SetText(KeyStatus, StatusFailure).SetText(KeyError, f.Text)
+	if f.Info != "" {
+		o.SetText(KeyInfo, f.Info)
+	}
+	return o
+}
+
+// Check returns the *Failure that an answer tells, else nil. An answer with an error text counts as one whatever its
+// status: a mytoken server's answer comes without.
+func Check(answer *cjson.Object) error {
+	text := answer.Text(KeyError)
+	if answer.Text(KeyStatus) != StatusFailure && text == "" {
+		return nil
+	}
+	if text == "" {
+		text = "the agent tells a failure without a reason"
+	}
+	return &Failure{Text: text, Info: answer.Text(KeyInfo)}
+}
+
+// AccessTokenRequest asks for an access token: RequestAccessToken.
+type AccessTokenRequest struct {
+	Account         string // short name, or
+	Issuer          string // issuer URL
+	MinValidPeriod  int64  // seconds that the token must still be valid for; negative: always a new one
+	Scope           string // separated by blanks; empty: the account's
+	Audience        string // separated by blanks; empty: the account's
+	ApplicationHint string // who asks, shown to the user when he must confirm
+}
+
+// Encode returns the request in the C client's order of keys.
+func (r AccessTokenRequest) Encode() *cjson.Object {
+	o := Request(RequestAccessToken).SetInt(KeyMinValidPeriod, r.MinValidPeriod)
+	for _, m := range [...]struct{ key, value string }{
+		{KeyAccount, r.Account}, {KeyIssuer, r.Issuer}, {KeyScope, r.Scope},
+		{KeyApplicationHint, r.ApplicationHint}, {KeyAudience, r.Audience},
+	} {
+		if m.value != "" {
+			o.SetText(m.key, m.value)
+		}
+	}
+	return o
+}
+
+// ParseAccessTokenRequest reads the request as the agent gets it. Nothing is required here.
+func ParseAccessTokenRequest(o *cjson.Object) AccessTokenRequest {
+	period, _ := o.Int(KeyMinValidPeriod)
+	return AccessTokenRequest{
+		Account: o.Text(KeyAccount), Issuer: o.Text(KeyIssuer), MinValidPeriod: period,
+		Scope: o.Text(KeyScope), Audience: o.Text(KeyAudience), ApplicationHint: o.Text(KeyApplicationHint),
+	}
+}
+
+// AccessToken answers an AccessTokenRequest.
+type AccessToken struct {
+	Token     secret.Secret
+	Issuer    string
+	ExpiresAt int64 // seconds since 1970, 0 if not known
+}
+
+// Encode returns the answer.
+func (t AccessToken) Encode() *cjson.Object {
+	return Success("").SetSecret(KeyAccessToken, t.Token).SetText(KeyIssuer, t.Issuer).SetInt(KeyExpiresAt, t.ExpiresAt)
+}
+
+// ParseAccessToken reads the answer: the *Failure in it, an ErrBadAnswer if there is no token, or the token.
+func ParseAccessToken(answer *cjson.Object) (AccessToken, error) {
+	if err := Check(answer); err != nil {
+		return AccessToken{}, err
+	}
+	expiresAt, _ := answer.Int(KeyExpiresAt)
+	t := AccessToken{Token: answer.Secret(KeyAccessToken), Issuer: answer.Text(KeyIssuer), ExpiresAt: expiresAt}
+	if t.Token.IsEmpty() {
+		return AccessToken{}, wrap("there is no access token", ErrBadAnswer)
+	}
+	return t, nil
+}
