@@ -1,0 +1,68 @@
+// oidc-add loads accounts into the agent and takes them out again, lists them, and locks the agent. It opens
+// an account's file with the user's password and gives the agent the account together with the file's key,
+// so that the agent can write a new refresh token back without asking anybody.
+//
+// Start reading at the table actions in this file.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"oidc-agent/proto/cli"
+)
+
+// version is set when the program is linked.
+var version = "unknown"
+
+func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, run(os.Args[1:]))) }
+
+func run(args []string) error {
+	r, err := parse(args)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGHUP)
+	defer stop()
+	return r.action.do(ctx, r)
+}
+
+// action is one thing that oidc-add does.
+type action struct {
+	name         string
+	needsAccount bool
+	do           func(context.Context, *request) error
+}
+
+// actions stand in the order in which they win where several are asked for; loading comes last.
+var actions = [...]action{
+	{"list", false, list},
+	{"loaded", false, loaded},
+	{"print", true, print},
+	{"lock", false, lock},
+	{"unlock", false, unlock},
+	{"remove-all", false, removeAll},
+	{"remove", true, remove},
+	{"load", true, load},
+}
+
+func indexOf(name string) int {
+	for i := range actions {
+		if actions[i].name == name {
+			return i
+		}
+	}
+	return len(actions)
+}
+
+// done tells of a success as the C tool does: the word on stdout, what else there is to say on stderr.
+func done(info string) error {
+	if info != "" {
+		fmt.Fprintln(os.Stderr, info)
+	}
+	_, err := fmt.Println("success")
+	return err
+}

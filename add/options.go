@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+
+	"oidc-agent/proto/cli"
+	"oidc-agent/proto/cli/prompt"
+)
+
+// request is what the command line asks for.
+type request struct {
+	action  action
+	account string
+
+	lifetime           int64 // seconds
+	lifetimeGiven      bool
+	confirm            bool
+	alwaysAllowIDToken bool
+	skipCheck          bool
+	force              bool
+	remote             bool
+	verbose            bool
+
+	password       prompt.Source
+	passwordPrompt string // cli, gui
+	store          bool   // the agent keeps the password
+	storeFor       int64  // seconds; 0 is for ever
+}
+
+// Groups of the help text.
+const (
+	general = iota
+	verbosity
+)
+
+func options(r *request) *cli.Program {
+	var ignored bool
+	choose := func(name string) func(string) error {
+		return func(string) error {
+			for i := range actions {
+				if actions[i].name == name && (r.action.name == "" || r.action.name == name || i < indexOf(r.action.name)) {
+					r.action = actions[i]
+				}
+			}
+			return nil
+		}
+	}
+	return &cli.Program{
+		Name:    "oidc-add",
+		Version: version,
+		ArgsDoc: "ACCOUNT_SHORTNAME | -a | -l | -x | -X | -R",
+		Doc:     "Loads accounts into oidc-agent, takes them out, locks it",
+		Footer:  "Make a new account with  oidc-gen NAME",
+		Groups:  []string{general: "General:", verbosity: "Verbosity:"},
+		MaxArgs: 1,
+		Options: []cli.Option{
+			{Long: "remove", Short: 'r', Set: choose("remove"), Help: "Take the account out of the agent instead of loading it"},
+			{Long: "remove-all", Short: 'R', Set: choose("remove-all"), Help: "Take all accounts out of the agent"},
+			{Long: "list", Short: 'l', Set: choose("list"), Help: "List the accounts that exist"},
+			{Long: "loaded", Short: 'a', Set: choose("loaded"), Help: "List the accounts that the agent has loaded"},
+			{Long: "print", Short: 'p', Set: choose("print"), Help: "Print the account decrypted, with its secrets"},
+			{Long: "lifetime", Short: 't', Arg: "TIME", Set: r.setLifetime, Help: "Let the agent forget the account after TIME seconds"},
+			{Long: "lock", Short: 'x', Set: choose("lock"), Help: "Lock the agent with a password"},
+			{Long: "unlock", Short: 'X', Set: choose("unlock"), Help: "Unlock the agent"},
+			{Long: "confirm", Short: 'c', Set: cli.Flag(&r.confirm), Help: "Ask the user before an access token of this account is given out"},
+			{Long: "always-allow-idtoken", Set: cli.Flag(&r.alwaysAllowIDToken), Help: "Give out id-tokens of this account without asking the user"},
+			{Long: "skip-check", Set: cli.Flag(&r.skipCheck), Help: "Load the account without getting a first access token"},
+			{Long: "force", Short: 'f', Set: cli.Flag(&r.force), Help: "Load the account although it is loaded already"},
+			{Long: "remote", Set: cli.Flag(&r.remote), Help: "Use the agent that OIDC_REMOTE_SOCK names"},
+			{Long: "pw-cmd", Arg: "CMD", Set: r.password.Set(prompt.Command), Help: "Password: the first line that the shell command CMD prints"},
+			{Long: "pw-env", Arg: prompt.DefaultEnv, Optional: true, Default: prompt.DefaultEnv, Set: r.password.Set(prompt.Env), Help: "Password: the value of an environment variable, by default " + prompt.DefaultEnv},
+			{Long: "pw-file", Arg: "FILE", Set: r.password.Set(prompt.File), Help: "Password: the first line of FILE"},
+			{Long: "pw-prompt", Arg: "cli|gui", Set: cli.OneOf(&r.passwordPrompt, "cli", "gui"), Help: "Ask for the password on the terminal (cli) or in a window (gui)"},
+			{Long: "pw-store", Arg: "TIME", Optional: true, Set: r.setStore, Help: "Let the agent keep the password for TIME seconds, by default for ever. Not needed with this agent: it keeps the file's key"},
+			{Long: "pw-keyring", Hidden: true, Set: cli.Flag(&ignored)},
+			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
+
+			{Long: "debug", Short: 'g', Group: verbosity, Set: cli.Flag(&ignored), Help: "Accepted for compatibility; this program logs nothing"},
+			{Long: "verbose", Short: 'v', Group: verbosity, Set: cli.Flag(&r.verbose), Help: "Say more"},
+		},
+	}
+}
+
+func (r *request) setLifetime(value string) error {
+	r.lifetimeGiven = true
+	return cli.Seconds(&r.lifetime)(value)
+}
+
+func (r *request) setStore(value string) error {
+	r.store = true
+	if value == "" {
+		return nil
+	}
+	if _, err := strconv.ParseUint(value, 10, 63); err != nil {
+		return errors.New("a number of seconds is expected")
+	}
+	return cli.Seconds(&r.storeFor)(value)
+}
+
+// parse reads the command line. Loading, the action without an option, needs an account, as -r and -p do.
+func parse(args []string) (*request, error) {
+	r := new(request)
+	program := options(r)
+	operands, err := program.Parse(args)
+	if err != nil {
+		return nil, err
+	}
+	if r.action.name == "" {
+		r.action = actions[len(actions)-1]
+	}
+	if r.action.needsAccount {
+		if len(operands) == 0 {
+			return nil, program.WrongOperands()
+		}
+		r.account = operands[0]
+	}
+	return r, nil
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/cli"
+)
+
+// A Go program cannot fork, so the launcher starts itself a second time, in a session of its own, and hands
+// over the socket, on which it listens already: the first request after `eval $(oidc-agent)` cannot fail.
+const (
+	daemonVariable = "_OIDC_AGENT_DAEMON" // "PATH\nFOLDER\nPID": the socket, its folder, the command to outlive by nothing
+	listenerFD     = 3
+	readyFD        = 4
+	readyWord      = "ready"
+)
+
+// start makes the socket and brings the agent up behind it: in the foreground, in the background, or beside a
+// command.
+func start(s settings, args, command []string) error {
+	sock, err := listen(s.socketPath, s.group)
+	if err != nil {
+		return err
+	}
+	if s.console && len(command) == 0 {
+		s.logStderr = true
+		announce(s, sock.path, os.Getpid())
+		return serveUntilSignal(s, sock, nil)
+	}
+	pid, err := spawn(s, args, sock, len(command) > 0)
+	if err != nil {
+		sock.remove()
+		return err
+	}
+	if len(command) > 0 {
+		return become(command, sock.path, pid)
+	}
+	announce(s, sock.path, pid)
+	return nil
+}
+
+// announce prints what the shell evaluates.
+func announce(s settings, path string, pid int) {
+	if s.json {
+		os.Stdout.Write(cjson.New().SetText("socket", path).SetText("dpid", strconv.Itoa(pid)).Layout())
+		return
+	}
+	fmt.Printf("OIDC_SOCK=%s; export OIDC_SOCK;\nOIDCD_PID=%d; export OIDCD_PID;\n", shellQuote(path), pid)
+	if !s.quiet {
+		fmt.Print("echo Agent pid $OIDCD_PID\n")
+	}
+}
+
+// shellQuote leaves a path as the C agent prints it unless the shell would take it apart.
+func shellQuote(path string) string {
+	if !strings.ContainsFunc(path, func(r rune) bool { return strings.ContainsRune(" \t\n'\"\\$`;&|<>()*?[]{}~#!", r) }) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+// spawn starts the daemon and waits until it says that it is ready, or why not.
+func spawn(s settings, args []string, sock *socket, beside bool) (pid int, err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return 0, fmt.Errorf("find my own program file: %w", err)
+	}
+	listener, err := sock.listener.File()
+	if err != nil {
+		return 0, fmt.Errorf("hand over the socket: %w", err)
+	}
+	defer listener.Close()
+	ready, tell, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer ready.Close()
+	watched := 0
+	if beside {
+		watched = os.Getpid()
+	}
+	daemon := exec.Command(program, args...)
+	daemon.Env = append(os.Environ(), fmt.Sprintf("%s=%s\n%s\n%d", daemonVariable, sock.path, sock.folder, watched))
+	daemon.ExtraFiles = []*os.File{listener, tell}
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	daemon.Dir = "/"
+	if s.logStderr {
+		daemon.Stderr = os.Stderr
+	}
+	err = daemon.Start()
+	tell.Close()
+	if err != nil {
+		return 0, fmt.Errorf("start the agent: %w", err)
+	}
+	said, err := io.ReadAll(io.LimitReader(ready, 4096))
+	if err != nil || string(said) != readyWord {
+		daemon.Wait()
+		return 0, fmt.Errorf("the agent did not start: %s", strings.TrimSpace(string(said)))
+	}
+	return daemon.Process.Pid, nil
+}
+
+// become replaces the launcher by the user's command, with the agent behind it.
+func become(command []string, path string, pid int) error {
+	program, err := exec.LookPath(command[0])
+	if err == nil {
+		os.Setenv("OIDC_SOCK", path)
+		os.Setenv("OIDCD_PID", strconv.Itoa(pid))
+		err = syscall.Exec(program, command, os.Environ())
+	}
+	syscall.Kill(pid, syscall.SIGTERM)
+	return &cli.ExitError{Code: 255, Err: fmt.Errorf("run %q: %w", command[0], err)}
+}
+
+// runDaemon is the second start: the socket is there, the launcher waits for a word.
+func runDaemon(s settings) error {
+	tell := os.NewFile(readyFD, "ready")
+	sock, watched, err := takeOver(os.Getenv(daemonVariable))
+	os.Unsetenv(daemonVariable)
+	if err == nil {
+		err = serveUntilSignal(s, sock, func() error {
+			if s.pidFile != "" {
+				if err := account.WriteFile(s.pidFile, strconv.AppendInt(nil, int64(os.Getpid()), 10)); err != nil {
+					return err
+				}
+			}
+			if watched != 0 {
+				go endWith(watched)
+			}
+			io.WriteString(tell, readyWord)
+			return tell.Close()
+		})
+	}
+	if err != nil {
+		fmt.Fprintln(tell, err)
+	}
+	return err
+}
+
+// takeOver builds the socket from what the launcher handed over.
+func takeOver(text string) (sock *socket, watched int, err error) {
+	fields := strings.Split(text, "\n")
+	if len(fields) != 3 {
+		return nil, 0, fmt.Errorf("%s is for internal use", daemonVariable)
+	}
+	if watched, err = strconv.Atoi(fields[2]); err != nil {
+		return nil, 0, err
+	}
+	file := os.NewFile(listenerFD, "listener")
+	defer file.Close()
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return nil, 0, fmt.Errorf("take over the socket: %w", err)
+	}
+	unixListener, ok := listener.(*net.UnixListener)
+	if !ok {
+		return nil, 0, errors.New("take over the socket: it is no Unix socket")
+	}
+	return &socket{listener: unixListener, path: fields[0], folder: fields[1]}, watched, nil
+}
+
+// endWith ends the agent when the command beside which it was started has ended: the daemon is its child, and
+// gets another parent then.
+func endWith(parent int) {
+	for os.Getppid() == parent {
+		time.Sleep(500 * time.Millisecond)
+	}
+	syscall.Kill(os.Getpid(), syscall.SIGTERM)
+}
+
+// serveUntilSignal is the life of the agent. ready is called when requests are answered.
+func serveUntilSignal(s settings, sock *socket, ready func() error) error {
+	syscall.Umask(0o077)
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	harden()
+	log := newLogger(s.logStderr, s.debug)
+	a, err := newAgent(s, log)
+	if err != nil {
+		return err
+	}
+	if ready != nil {
+		if err := ready(); err != nil {
+			return err
+		}
+	}
+	ended := context.AfterFunc(ctx, sock.remove)
+	defer ended()
+	log.debugf("listening on %s", sock.path)
+	err = a.serve(ctx, sock.listener)
+	if ctx.Err() != nil {
+		sock.remove()
+	}
+	return err
+}
+
+// harden keeps other processes of the user, and core files, away from the agent's memory.
+func harden() {
+	// An old kernel or a strict sandbox may refuse; the agent is then as open as any process of its user.
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"oidc-agent/crypt"
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/oidc"
+)
+
+// The texts of the C agent, which scripts look for.
+var (
+	errNotLoaded        = errors.New("account not loaded")
+	errNoAccount        = errors.New("No account configured with that short name") //nolint:staticcheck // the C agent's text
+	errForbidden        = errors.New("operation forbidden")
+	errLocked           = errors.New("Agent locked")
+	errNotLocked        = errors.New("Agent not locked")
+	errNoRefreshToken   = errors.New("No or malformed refresh token")
+	errNoNewToken       = errors.New("OIDP response does not contain a refresh token")
+	errWrongDeviceCode  = errors.New("wrong device code")
+	errNoRequestType    = errors.New("Bad Request: No request type.")
+	errUnknownRequest   = errors.New("Bad Request: Unknown request type.")
+	errNeitherAccount   = errors.New("Bad Request: neither an account nor an issuer is named")
+	errNoMytoken        = errors.New("Not a valid mytoken configuration: mytoken is not supported yet")
+	errFileNotFound     = errors.New("File not found")
+	errAccountMissing   = errors.New("Bad request. Required field 'account' not present.")
+	errAlreadyLoaded    = errors.New("An account with this shortname is already loaded. I will not register a new one.")
+	errRegisteredScopes = errors.New("Could not register the necessary scopes dynamically")
+	errNoFlow           = errors.New("No flow was successful.")
+)
+
+// hint is what to type next after an OAuth error (RFC 6749 section 5.2), as the C agent says it. NAME stands
+// for the account.
+type hint struct {
+	codes []string
+	text  string
+}
+
+var hints = [...]hint{
+	{[]string{"invalid_grant", "invalid_token"},
+		"Most likely the refresh token expired. To create a new one, just run:\n\t$ oidc-gen NAME --reauthenticate\n"},
+	{[]string{"invalid_scope"},
+		"We cannot get these scopes with the current configuration. To get these scopes you might need to adapt the account configuration with\n" +
+			"\t$ oidc-gen -m NAME\nbut it also might be necessary to change the client configuration with the OpenID provider.\n"},
+	{[]string{"invalid_client", "unauthorized_client"},
+		"The provider does not accept this account's client: it may have been deleted there, or its secret changed. To register a new one:\n\t$ oidc-gen -d NAME\n\t$ oidc-gen NAME\n"},
+	{[]string{"invalid_request"},
+		"The provider did not understand the request. If the account was made by hand, look at its values:\n\t$ oidc-gen -m NAME\n"},
+}
+
+// info finds the hint that belongs to an error of an account.
+func info(err error, name string) string {
+	code := ""
+	if refused := new(oidc.Error); errors.As(err, &refused) {
+		code = refused.Code
+	} else if errors.Is(err, errNoRefreshToken) {
+		code = "invalid_grant"
+	}
+	for _, h := range hints {
+		for _, c := range h.codes {
+			if c == code {
+				return strings.ReplaceAll(h.text, "NAME", name)
+			}
+		}
+	}
+	return ""
+}
+
+// failure is the answer that tells an error. name is the account, for the hint; it may be empty.
+func failure(err error, name string) *cjson.Object {
+	text := err.Error()
+	if refused := new(oidc.Error); errors.As(err, &refused) {
+		text = refused.Error() // without what stands around it: scripts look for `invalid_grant: …`
+	} else if errors.Is(err, crypt.ErrWrongPassword) {
+		text = crypt.ErrWrongPassword.Error()
+	}
+	answer := cjson.New().SetText("status", ipc.StatusFailure).SetText("error", text)
+	if name == "" {
+		return answer
+	}
+	if hint := info(err, name); hint != "" {
+		answer.SetText("info", hint)
+	}
+	return answer
+}
+
+func success() *cjson.Object { return cjson.New().SetText("status", ipc.StatusSuccess) }

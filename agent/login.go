@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/oidc"
+	"oidc-agent/proto/secret"
+)
+
+// login is a flow that was started and waits for the user: the account as oidc-gen described it.
+type login struct {
+	config  *account.Account
+	device  string // device_code
+	onlyAT  bool   // the user wants an access token and no account
+	expires time.Time
+}
+
+// logins are the started device flows, by their device_code.
+type logins struct {
+	mu   sync.Mutex
+	list map[string]*login
+}
+
+func (s *logins) put(l *login, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.list == nil {
+		s.list = make(map[string]*login)
+	}
+	for code, old := range s.list {
+		if now.After(old.expires) {
+			delete(s.list, code)
+		}
+	}
+	s.list[l.device] = l
+}
+
+func (s *logins) find(device string) *login {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list[device]
+}
+
+func (s *logins) remove(device string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.list, device)
+}
+
+// flow is one way to log in, by the name that oidc-gen -w gives it.
+type flow struct {
+	name  string
+	start func(*agent, context.Context, *provider, *account.Account, bool) (*cjson.Object, error)
+}
+
+var flows = [...]flow{
+	{"device", (*agent).startDevice},
+	{"refresh", (*agent).loginByRefreshToken},
+	{"password", (*agent).loginByPassword},
+}
+
+// startLogin tries the flows in the order that the user gave and answers with the first that works.
+func (a *agent) startLogin(ctx context.Context, config *account.Account, names []string, onlyAT bool) (*cjson.Object, error) {
+	for _, name := range names {
+		if !slices.ContainsFunc(flows[:], func(f flow) bool { return f.name == name }) {
+			return nil, fmt.Errorf("Unknown flow '%s'", name)
+		}
+	}
+	p, err := a.provider(ctx, config, true)
+	if err != nil {
+		return nil, err
+	}
+	config.IssuerURL = p.metadata.Issuer
+	config.ConfigEndpoint = p.metadata.ConfigurationEndpoint
+	config.DeviceAuthorizationEndpoint = p.metadata.DeviceAuthorizationEndpoint
+	var failures []error
+	for _, name := range names {
+		i := slices.IndexFunc(flows[:], func(f flow) bool { return f.name == name })
+		answer, err := flows[i].start(a, ctx, p, config, onlyAT)
+		if err == nil {
+			return answer, nil
+		}
+		failures = append(failures, err)
+	}
+	if len(failures) == 1 {
+		return nil, failures[0]
+	}
+	return nil, fmt.Errorf("%w %w", errNoFlow, errors.Join(failures...))
+}
+
+// loginScope is what the user wants, with openid (OpenID Connect Core section 3.1.2.1) and offline_access
+// (section 11) that every account needs, whether or not he named them.
+func loginScope(config *account.Account) string {
+	scopes := strings.Fields(config.AuthScope)
+	if !config.OAuth2 && !slices.Contains(scopes, "openid") {
+		scopes = append(scopes, "openid")
+	}
+	// Google gives refresh tokens without this scope, and refuses it.
+	if !slices.Contains(scopes, "offline_access") && !account.SameIssuer(config.IssuerURL, "https://accounts.google.com") {
+		scopes = append(scopes, "offline_access")
+	}
+	return strings.Join(scopes, " ")
+}
+
+// loginParameters are the audience of the account, at login.
+func loginParameters(config *account.Account) oidc.TokenRequest {
+	return tokenParameters(config, tokenRequest{audience: config.Audience})
+}
+
+func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, onlyAT bool) (*cjson.Object, error) {
+	d, err := p.AuthorizeDevice(ctx, p.metadata, credentials(config), loginScope(config))
+	if err != nil {
+		return nil, err
+	}
+	lives := time.Duration(d.ExpiresIn) * time.Second
+	a.logins.put(&login{config, string(d.DeviceCode.Reveal()), onlyAT, a.now().Add(lives)}, a.now())
+	device := cjson.New().SetSecret("device_code", d.DeviceCode).SetText("user_code", d.UserCode).
+		SetText("verification_uri", d.VerificationURI)
+	if d.VerificationURIComplete != "" {
+		device.SetText("verification_uri_complete", d.VerificationURIComplete)
+	}
+	device.SetInt("expires_in", d.ExpiresIn).SetInt("interval", d.Interval)
+	return cjson.New().SetText("status", ipc.StatusAccepted).SetObject("oidc_device", device), nil
+}
+
+// pollDevice asks the provider once whether the user has approved (RFC 8628 section 3.4).
+func (a *agent) pollDevice(ctx context.Context, device string) (*cjson.Object, error) {
+	l := a.logins.find(device)
+	if l == nil {
+		return nil, errWrongDeviceCode
+	}
+	p, err := a.provider(ctx, l.config, false)
+	if err != nil {
+		return nil, err
+	}
+	response, err := p.PollDevice(ctx, p.metadata, credentials(l.config), secret.FromString(device), loginParameters(l.config))
+	var refused *oidc.Error
+	switch {
+	case err == nil:
+		a.logins.remove(device)
+		return a.finishLogin(p, l.config, response, l.onlyAT)
+	case errors.As(err, &refused) && (refused.Code == "authorization_pending" || refused.Code == "slow_down"):
+		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
+	case errors.As(err, &refused) && !refused.Temporary():
+		a.logins.remove(device)
+	}
+	return nil, err
+}
+
+func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *account.Account, onlyAT bool) (*cjson.Object, error) {
+	if config.RefreshToken.IsEmpty() {
+		return nil, errNoRefreshToken
+	}
+	response, err := p.Refresh(ctx, p.metadata, credentials(config), config.RefreshToken, loginParameters(config))
+	if err != nil {
+		return nil, err
+	}
+	if response.RefreshToken.IsEmpty() {
+		response.RefreshToken = config.RefreshToken
+	}
+	return a.finishLogin(p, config, response, onlyAT)
+}
+
+func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, onlyAT bool) (*cjson.Object, error) {
+	parameters := loginParameters(config)
+	parameters.Scope = loginScope(config)
+	response, err := p.Password(ctx, p.metadata, credentials(config), config.Username, config.Password, parameters)
+	if err != nil {
+		return nil, err
+	}
+	return a.finishLogin(p, config, response, onlyAT)
+}
+
+// finishLogin loads the account that a flow has completed and answers with it, so that oidc-gen can save it;
+// or with the access token alone, where nothing more was asked for.
+func (a *agent) finishLogin(p *provider, config *account.Account, response *oidc.TokenResponse, onlyAT bool) (*cjson.Object, error) {
+	first := tokenFrom(p.metadata.Issuer, response)
+	if onlyAT {
+		return tokenAnswer(first), nil
+	}
+	if response.RefreshToken.IsEmpty() {
+		return nil, errNoNewToken
+	}
+	config.RefreshToken = response.RefreshToken
+	config.RefreshScope = loginScope(config)
+	if response.HasScope {
+		config.RefreshScope = response.Scope
+	}
+	config.Username, config.Password = "", secret.Secret{}
+	answer := success().SetObject("config", config.Object())
+	l := a.newLoaded(config)
+	l.tokens[tokenKey{}] = first
+	a.accounts.put(l)
+	a.setLifetime(l, a.settings.lifetime)
+	return answer, nil
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"oidc-agent/proto/account"
+	"oidc-agent/proto/oidc"
+)
+
+// metadataLifetime is how long a provider's metadata is believed. An account that is added, made or
+// registered asks anew.
+const metadataLifetime = time.Hour
+
+// providers keeps one HTTP client for each CA file, so that connections to a provider are used again, and
+// the metadata of each provider.
+type providers struct {
+	mu       sync.Mutex
+	clients  map[string]*oidc.Client
+	metadata map[providerKey]knownMetadata
+}
+
+type providerKey struct{ issuer, endpoint, certPath string }
+
+type knownMetadata struct {
+	*oidc.Metadata
+	at time.Time
+}
+
+func (p *providers) client(certPath string) (*oidc.Client, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.clients[certPath]; c != nil {
+		return c, nil
+	}
+	c, err := oidc.NewClient(oidc.Options{CAFile: certPath, UserAgent: "oidc-agent/" + version})
+	if err != nil {
+		return nil, err
+	}
+	if p.clients == nil {
+		p.clients = make(map[string]*oidc.Client)
+	}
+	p.clients[certPath] = c
+	return c, nil
+}
+
+// provider is a place to send requests about one account.
+type provider struct {
+	*oidc.Client
+	metadata *oidc.Metadata
+}
+
+// provider finds the client and the metadata of an account's issuer. A device endpoint that the user set by
+// hand beats discovery.
+func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*provider, error) {
+	client, err := a.providers.client(c.CertPath)
+	if err != nil {
+		return nil, err
+	}
+	key := providerKey{c.IssuerURL, c.ConfigEndpoint, c.CertPath}
+	a.providers.mu.Lock()
+	known := a.providers.metadata[key]
+	a.providers.mu.Unlock()
+	if fresh || known.Metadata == nil || a.now().Sub(known.at) > metadataLifetime {
+		md, err := client.Discover(ctx, c.IssuerURL, c.ConfigEndpoint)
+		switch {
+		case err == nil:
+			known = knownMetadata{md, a.now()}
+			a.providers.remember(key, known)
+		case known.Metadata == nil || fresh:
+			return nil, err
+		} // else: what was known is better than nothing while the provider is away
+	}
+	md := *known.Metadata
+	if c.DeviceAuthorizationEndpointByUser && c.DeviceAuthorizationEndpoint != "" {
+		md.DeviceAuthorizationEndpoint = c.DeviceAuthorizationEndpoint
+	}
+	return &provider{client, &md}, nil
+}
+
+func (p *providers) remember(key providerKey, known knownMetadata) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.metadata == nil {
+		p.metadata = make(map[providerKey]knownMetadata)
+	}
+	p.metadata[key] = known
+}
+
+// closeIdle closes connections that nobody uses.
+func (p *providers) closeIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.clients {
+		c.CloseIdle()
+	}
+}
+
+// credentials are how an account's client authenticates.
+func credentials(c *account.Account) oidc.ClientCredentials {
+	return oidc.ClientCredentials{
+		ID: c.ClientID, Secret: c.ClientSecret, Public: c.UsesPubClient,
+		// What the registration gave (RFC 7591 section 2); oidc-gen keeps it with the account.
+		AuthMethod: c.Extra().Text("token_endpoint_auth_method"),
+	}
+}
+
+// issuerSettings are what issuer.config says about an account's issuer.
+func issuerSettings(issuer string) (account.Issuer, error) {
+	dir, err := account.FindDir()
+	if err != nil {
+		dir = account.Dir{} // no directory, no user's file: /etc and the defaults count
+	}
+	issuers, err := account.LoadIssuers(dir)
+	if err != nil {
+		return account.Issuer{}, fmt.Errorf("issuer.config: %w", err)
+	}
+	if found := issuers.Find(issuer); found != nil {
+		return *found, nil
+	}
+	return account.Issuer{Issuer: issuer}, nil
+}

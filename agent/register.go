@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/oidc"
+)
+
+// grants are the grant types that a client needs for each flow (RFC 7591 section 2), besides refresh_token.
+var grants = map[string]string{
+	"code":     "authorization_code",
+	"device":   "urn:ietf:params:oauth:grant-type:device_code",
+	"password": "password",
+}
+
+// customScheme is the redirect URI that comes back to oidc-gen without a web server (RFC 8252 section 7.1).
+const customScheme = "edu.kit.data.oidc-agent:/redirect"
+
+// register makes a client at the provider (RFC 7591) and answers with what the provider said of it.
+func (a *agent) register(ctx context.Context, r request) (*cjson.Object, error) {
+	config, names, err := flowRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	if a.accounts.find(config.Name) != nil {
+		return nil, errAlreadyLoaded
+	}
+	p, err := a.provider(ctx, config, true)
+	if err != nil {
+		return nil, err
+	}
+	if config.AuthScope == "max" {
+		config.AuthScope = strings.Join(p.metadata.ScopesSupported, " ")
+	}
+	made, err := p.Register(ctx, p.metadata, registration(config, names), r.Secret("authorization"))
+	if err != nil {
+		return nil, err
+	}
+	client, err := cjson.Parse(made.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("registration at %s: %w", p.metadata.Issuer, err)
+	}
+	maxScopes := strings.Join(p.metadata.ScopesSupported, " ")
+	answer := success()
+	if !config.OAuth2 && !registeredScopes(made) {
+		answer = failure(errRegisteredScopes, "")
+	}
+	return answer.SetObject("client", client).SetText("max_scopes", maxScopes), nil
+}
+
+// registration is what we ask for: a native application (RFC 8252), with the grants of the flows that the
+// user allows.
+func registration(config *account.Account, names []string) oidc.Registration {
+	grantTypes := []string{"refresh_token"}
+	var responseTypes []string
+	for _, name := range names {
+		if grant := grants[name]; grant != "" && !slices.Contains(grantTypes, grant) {
+			grantTypes = append(grantTypes, grant)
+		}
+		if name == "code" {
+			responseTypes = []string{"code"}
+		}
+	}
+	redirects := config.RedirectURIs
+	if len(redirects) == 0 {
+		redirects = []string{"http://localhost:4242", "http://localhost:" + strconv.Itoa(registeredPort()), "http://localhost:8080", customScheme}
+	}
+	return oidc.Registration{
+		ClientName: config.ClientName, ApplicationType: "native",
+		GrantTypes: grantTypes, ResponseTypes: responseTypes,
+		RedirectURIs: redirects, Scope: loginScope(config),
+	}
+}
+
+// registeredPort is a port of the registered range (RFC 6335 section 6) that is unlikely to be in use.
+func registeredPort() int { return 1024 + rand.IntN(49152-1024) }
+
+// registeredScopes reports whether the client got the scopes without which there is no account. A provider
+// that says nothing of scopes has not refused any.
+func registeredScopes(made *oidc.RegistrationResponse) bool {
+	if !made.HasScope {
+		return true
+	}
+	have := strings.Fields(made.Scope)
+	return slices.Contains(have, "openid") && slices.Contains(have, "offline_access")
+}
+
+// flowRequest reads the account and the flows of register and gen.
+func flowRequest(r request) (*account.Account, []string, error) {
+	object := r.Object.Object("config")
+	if object == nil {
+		return nil, nil, errors.New("Bad Request: no account in 'config'")
+	}
+	config, err := account.FromObject(object)
+	if err != nil {
+		return nil, nil, err
+	}
+	names := r.Texts("flow")
+	if len(names) == 0 {
+		return nil, nil, errors.New("Bad Request: no flow given")
+	}
+	return config, names, nil
+}
+
+func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
+	config, names, err := flowRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	return a.startLogin(ctx, config, names, r.Bool("only_at"))
+}
+
+func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
+	device := r.Object.Object("oidc_device")
+	if device == nil {
+		return nil, errWrongDeviceCode
+	}
+	return a.pollDevice(ctx, device.Text("device_code"))
+}
+
+// reauthenticate starts a new login for a loaded account.
+func (a *agent) reauthenticate(ctx context.Context, r request) (*cjson.Object, error) {
+	name := r.Text("account")
+	if name == "" {
+		return nil, errAccountMissing
+	}
+	l, err := a.named(name)
+	if err != nil {
+		return nil, err
+	}
+	config, err := a.withSecrets(l)
+	if err != nil {
+		return nil, err
+	}
+	return a.startLogin(ctx, config, []string{"device"}, false)
+}
+
+// delete revokes the refresh token (RFC 7009) and forgets the account.
+func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
+	object := r.Object.Object("config")
+	if object == nil {
+		return nil, errors.New("Bad Request: no account in 'config'")
+	}
+	config, err := account.FromObject(object)
+	if err != nil {
+		return nil, err
+	}
+	l := a.accounts.find(config.Name)
+	if l != nil { // memory may hold a newer refresh token than the file that oidc-gen has read
+		if config, err = a.withSecrets(l); err != nil {
+			return nil, err
+		}
+	}
+	p, err := a.provider(ctx, config, false)
+	if err == nil {
+		err = p.Revoke(ctx, p.metadata, credentials(config), config.RefreshToken, "refresh_token")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("Could not revoke token: %w", err)
+	}
+	if l != nil {
+		a.accounts.remove(l)
+	}
+	return success(), nil
+}
+
+// deleteClient removes a registered client (RFC 7592 section 2.3).
+func (a *agent) deleteClient(ctx context.Context, r request) (*cjson.Object, error) {
+	client, err := a.providers.client(r.Text("cert_path"))
+	if err == nil {
+		err = client.DeleteRegistration(ctx, r.Text("registration_client_uri"), r.Secret("registration_access_token"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("Could not delete client: %w", err)
+	}
+	return success(), nil
+}
+
+// scopes answers with the scopes that the provider lists.
+func (a *agent) scopes(ctx context.Context, r request) (*cjson.Object, error) {
+	config := &account.Account{IssuerURL: r.Text("issuer"), ConfigEndpoint: r.Text("config_endpoint"), CertPath: r.Text("cert_path")}
+	if config.IssuerURL == "" && config.ConfigEndpoint == "" {
+		return nil, errors.New("Bad Request: issuer url or configuration endpoint must be given")
+	}
+	p, err := a.provider(ctx, config, true)
+	if err != nil {
+		return nil, err
+	}
+	return success().SetText("info", strings.Join(p.metadata.ScopesSupported, " ")), nil
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"oidc-agent/proto/cjson"
+)
+
+// status is the text that the C agent prints, with our values.
+func (a *agent) status(context.Context, request) (*cjson.Object, error) {
+	s := a.settings
+	lifetime, group := "Forever", "false"
+	if s.lifetime > 0 {
+		lifetime = fmt.Sprintf("%d seconds", s.lifetime)
+	}
+	if s.group != "" {
+		group = s.group
+	}
+	var b strings.Builder
+	bar := strings.Repeat("#", 36)
+	fmt.Fprintf(&b, "%s\n##       oidc-agent status        ##\n%s\n\nThis agent is running version %s.\n\n", bar, bar, version)
+	b.WriteString("This agent was started with the following options:\n")
+	for _, row := range [...]struct{ name, value string }{
+		{"Lifetime:\t\t", lifetime},
+		{"Confirm:\t\t", strconv.FormatBool(s.confirm)},
+		{"Autoload:\t\t", strconv.FormatBool(!s.noAutoload)},
+		{"Auto Re-authenticate:\t", strconv.FormatBool(!s.noReauthenticate)},
+		{"Use custom URI scheme:\t", strconv.FormatBool(!s.noScheme)},
+		{"Webserver:\t\t", strconv.FormatBool(!s.noWebserver)},
+		{"Allow ID-Token:\t\t", strconv.FormatBool(s.alwaysAllowIDToken)},
+		{"Group:\t\t\t", group},
+		{"Daemon:\t\t\t", strconv.FormatBool(!s.console)},
+		{"Log Debug:\t\t", strconv.FormatBool(s.debug)},
+		{"Log to stderr:\t\t", strconv.FormatBool(s.logStderr)},
+	} {
+		b.WriteString(row.name + row.value + "\n")
+	}
+	names := a.accounts.names()
+	fmt.Fprintf(&b, "\nCurrently there are %d accounts loaded: %s\n\n", len(names), strings.Join(names, ", "))
+	return success().SetText("info", b.String()), nil
+}
+
+func (a *agent) statusJSON(context.Context, request) (*cjson.Object, error) {
+	info := cjson.New().SetText("version", version).
+		SetText("command_line_options", strings.Join(a.settings.shown, " ")).
+		SetTexts("loaded_accounts", a.accounts.names())
+	return success().SetObject("info", info), nil
+}

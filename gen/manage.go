@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"oidc-agent/crypt"
+	"oidc-agent/proto/account"
+	"oidc-agent/proto/cli/prompt"
+	"oidc-agent/proto/ipc"
+)
+
+func list(context.Context, *request) error {
+	dir, err := account.FindDir()
+	if errors.Is(err, account.ErrNoDir) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	names, err := dir.List()
+	for _, name := range names {
+		fmt.Println(name)
+	}
+	return err
+}
+
+// place finds a file that the user names by an account's name or by an absolute path.
+func place(file string) (string, error) {
+	if filepath.IsAbs(file) {
+		return file, nil
+	}
+	dir, err := account.FindDir()
+	if err != nil {
+		return "", err
+	}
+	if file == "" || file != filepath.Base(file) || file == ".." {
+		return "", fmt.Errorf("%q is neither the name of a file in %s nor an absolute path", file, dir.Path())
+	}
+	return filepath.Join(dir.Path(), file), nil
+}
+
+// accountFile finds the file of an account that exists.
+func accountFile(r *request, what string) (dir account.Dir, path string, err error) {
+	if r.name == "" {
+		return dir, "", fmt.Errorf("You have to specify a shortname to %s", what)
+	}
+	if dir, err = account.FindDir(); err != nil {
+		return dir, "", err
+	}
+	if path, err = dir.File(r.name); err != nil {
+		return dir, "", err
+	}
+	if _, err = os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		err = errors.New("No account configuration found with that shortname")
+	}
+	return dir, path, err
+}
+
+func printFile(ctx context.Context, r *request) error {
+	path, err := place(r.file)
+	if err != nil {
+		return err
+	}
+	o, err := openFile(ctx, r, path)
+	if err != nil {
+		return err
+	}
+	text := o.text.Reveal()
+	if len(text) == 0 || text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	_, err = os.Stdout.Write(text)
+	return err
+}
+
+// update decrypts a file and encrypts it again in our format, with the same password.
+func update(ctx context.Context, r *request) error {
+	if r.noSave {
+		return errors.New("--no-save and --update contradict each other")
+	}
+	path, err := place(r.file)
+	if err != nil {
+		return err
+	}
+	o, err := openFile(ctx, r, path)
+	if err != nil {
+		return err
+	}
+	defer o.password.Wipe()
+	key, err := crypt.NewKey(o.password, crypt.FormatScrypt)
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	if err := writeEncrypted(path, o.text, key); err != nil {
+		return err
+	}
+	_, err = fmt.Println("Updated config file format")
+	return err
+}
+
+// rename gives the account another name, in its file and as its file. The client's name at the provider
+// stays.
+func rename(ctx context.Context, r *request) error {
+	if r.noSave {
+		return errors.New("--no-save and --rename contradict each other")
+	}
+	dir, path, err := accountFile(r, "rename it")
+	if err != nil {
+		return err
+	}
+	old := r.name
+	newPath, err := dir.File(r.file)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(newPath); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("Account configuration '%s' already exists", r.file)
+	}
+	o, err := open(ctx, r, path)
+	if err != nil {
+		return err
+	}
+	r.name = r.file
+	key, err := (&target{old: o}).key(ctx, r)
+	if err != nil {
+		return err
+	}
+	o.config.Name = r.file
+	if err := writeAccount(newPath, o.config, key); err != nil {
+		return err
+	}
+	return dir.Remove(old)
+}
+
+// reauthenticate logs the user in again for an account that exists and writes the new refresh token into its
+// file, under the same key.
+func reauthenticate(ctx context.Context, r *request) error {
+	_, path, err := accountFile(r, "update the refresh token for it")
+	if err != nil {
+		return err
+	}
+	if _, err := ask(ctx, ipc.Request(ipc.RequestCheck)); err != nil {
+		return err
+	}
+	o, err := open(ctx, r, path)
+	if err != nil {
+		return err
+	}
+	finished, err := login(ctx, r, o.config)
+	if err != nil {
+		return err
+	}
+	if err := writeAccount(path, finished, o.key); err != nil {
+		return err
+	}
+	if err := tellSaved(ctx, finished.Name, path, o.key); err != nil {
+		return err
+	}
+	_, err = fmt.Println("Everything setup correctly!")
+	return err
+}
+
+// deleteAccount revokes the account's refresh token, deletes the client that was registered for it, and
+// removes its file.
+func deleteAccount(ctx context.Context, r *request) error {
+	if r.name == "" {
+		return options(r).WrongOperands()
+	}
+	dir, path, err := accountFile(r, "delete it")
+	if err != nil {
+		return err
+	}
+	if _, err := ask(ctx, ipc.Request(ipc.RequestCheck)); err != nil {
+		return err
+	}
+	o, err := open(ctx, r, path)
+	if err != nil {
+		return err
+	}
+	sure, err := prompt.Confirm(ctx, "Do you really want to delete this configuration?", false, r.answers)
+	if err != nil || !sure {
+		return err
+	}
+	deleteClient(ctx, o.config)
+	if _, err := ask(ctx, ipc.Request(ipc.RequestDelete).SetObject(ipc.KeyConfig, o.config.Object())); err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		anyway, err := prompt.Confirm(ctx, "Do you want to delete the file anyway, with the refresh token still valid at the provider?", false, r.answers)
+		if err != nil || !anyway {
+			return err
+		}
+	} else {
+		fmt.Println("The generated account was successfully removed from oidc-agent. You don't have to run oidc-add.")
+	}
+	if err := dir.Remove(r.name); err != nil {
+		return err
+	}
+	if err := account.RemoveAccount(dir, o.config.IssuerURL, r.name); err != nil {
+		fmt.Fprintln(os.Stderr, "Warning: issuer.config was not updated:", err)
+	}
+	_, err = fmt.Println("Successfully deleted account configuration.")
+	return err
+}
+
+// deleteClient removes the client that was registered for the account (RFC 7592 section 2.3). A client that
+// stays behind is no reason to keep the account.
+func deleteClient(ctx context.Context, config *account.Account) {
+	uri, token := config.Extra().Text("registration_client_uri"), config.Extra().Secret("registration_access_token")
+	if uri == "" || token.IsEmpty() {
+		return
+	}
+	question := ipc.Request(ipc.RequestDeleteClient).SetText("registration_client_uri", uri).
+		SetSecret("registration_access_token", token).SetText(ipc.KeyCertPath, config.CertPath)
+	if _, err := ask(ctx, question); err != nil {
+		fmt.Fprintln(os.Stderr, "Warning: the client stays registered:", err)
+	}
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+
+	"oidc-agent/proto/cli"
+)
+
+// request is what the command line asks for.
+type request struct {
+	name     string // short name of an account, or an issuer URL
+	minValid int64  // seconds
+	force    bool
+	scope    string
+	audience string
+	hint     string // name of the calling application
+	idToken  bool
+	mytoken  bool
+
+	token, issuer, expiry output
+	env, all              bool
+	bearer, header        bool
+}
+
+// output is a part of the answer that the user wants to see, and the shell variable that it goes into.
+type output struct {
+	wanted   bool
+	variable string // "" for the default name
+}
+
+func (o *output) set(variable string) error {
+	o.wanted, o.variable = true, variable
+	return nil
+}
+
+// Groups of the help text.
+const (
+	general = iota
+	advanced
+)
+
+func options(r *request) *cli.Program {
+	var ignored bool
+	return &cli.Program{
+		Name:    "oidc-token",
+		Version: version,
+		ArgsDoc: "ACCOUNT_SHORTNAME | ISSUER_URL",
+		Doc:     "Prints an access token that oidc-agent holds or fetches",
+		Footer:  "Load an account with  oidc-add NAME , make one with  oidc-gen NAME",
+		Groups:  []string{general: "General:", advanced: "Advanced:"},
+		MinArgs: 1,
+		MaxArgs: 1,
+		Options: []cli.Option{
+			{Long: "time", Short: 't', Arg: "SECONDS", Set: cli.Seconds(&r.minValid),
+				Help: "The token must stay valid for at least SECONDS"},
+			{Long: "issuer", Short: 'i', Arg: "OIDC_ISS", Optional: true, Set: r.issuer.set,
+				Help: "Print the issuer of the token. With a variable name, or together with -e or -o, print a shell command that exports it; the default name is OIDC_ISS"},
+			{Long: "expires-at", Short: 'e', Arg: "OIDC_EXP", Optional: true, Set: r.expiry.set,
+				Help: "Print when the token expires, in seconds since 1970. With a variable name, or together with -i or -o, print a shell command that exports it; the default name is OIDC_EXP"},
+			{Long: "token", Short: 'o', Arg: "OIDC_AT", Optional: true, Set: r.token.set,
+				Help: "Print the token, as without this option. With a variable name, or together with -i or -e, print a shell command that exports it; the default name is OIDC_AT"},
+			{Long: "env", Short: 'c', Set: cli.Flag(&r.env),
+				Help: "Print shell commands that export token, issuer and expiry, as -o -i -e does"},
+			{Long: "all", Short: 'a', Set: cli.Flag(&r.all),
+				Help: "Print token, issuer and expiry, a line each"},
+			{Long: "force-new", Short: 'f', Set: cli.Flag(&r.force),
+				Help: "Fetch a new token in any case"},
+			{Long: "bearer", Set: cli.Flag(&r.bearer),
+				Help: "Put 'Bearer ' in front of the token"},
+			{Long: "auth-header", Aliases: []string{"auth"}, Set: cli.Flag(&r.header),
+				Help: "Print the token as a whole HTTP header, for curl -H"},
+
+			{Long: "scope", Short: 's', Arg: "SCOPE", Group: advanced, Set: cli.Join(&r.scope),
+				Help: "Ask for a token with these scopes only, separated by blanks; may be given several times"},
+			{Long: "aud", Arg: "AUDIENCE", Group: advanced, Set: cli.Text(&r.audience),
+				Help: "Ask for a token for this audience; several are separated by blanks"},
+			{Long: "name", Arg: "NAME", Group: advanced, Set: cli.Text(&r.hint),
+				Help: "The name of the program or script that wants the token, shown where the user is asked for consent"},
+			{Long: "id-token", Group: advanced, Set: cli.Flag(&r.idToken),
+				Help: "Print an id-token instead: for development only, it is no credential for a service"},
+			{Long: "mytoken", Short: 'm', Aliases: []string{"MT"}, Arg: "PROFILE", Optional: true, Group: advanced,
+				Set: func(string) error { r.mytoken = true; return nil }, Help: "Print a mytoken instead (not supported yet)"},
+			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
+		},
+	}
+}
+
+var errMytoken = errors.New("mytoken is not supported yet: ask for an access token, without -m")
+
+func parse(args []string) (*request, error) {
+	r := &request{hint: "oidc-token"}
+	operands, err := options(r).Parse(args)
+	if err != nil {
+		return nil, err
+	}
+	r.name = operands[0]
+	if r.mytoken {
+		return nil, errMytoken
+	}
+	return r, nil
+}
