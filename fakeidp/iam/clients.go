@@ -1,0 +1,216 @@
+package iam
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Client authentication methods (Core section 9).
+const (
+	authBasic = "client_secret_basic"
+	authPost  = "client_secret_post"
+	authNone  = "none"
+)
+
+var authMethods = []string{authBasic, authPost, authNone}
+
+// Client is a client's metadata, with the names of RFC 7591 section 2 and IAM's own. Lifetimes are in
+// seconds; 0 means the server's.
+type Client struct {
+	ClientID                string   `json:"client_id,omitempty"`
+	ClientSecret            string   `json:"client_secret,omitempty"`
+	ClientName              string   `json:"client_name,omitempty"`
+	ClientDescription       string   `json:"client_description,omitempty"`
+	RedirectURIs            []string `json:"redirect_uris,omitempty"`
+	ClientURI               string   `json:"client_uri,omitempty"`
+	TosURI                  string   `json:"tos_uri,omitempty"`
+	PolicyURI               string   `json:"policy_uri,omitempty"`
+	Contacts                []string `json:"contacts,omitempty"`
+	GrantTypes              []string `json:"grant_types,omitempty"`
+	ResponseTypes           []string `json:"response_types,omitempty"`
+	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
+	Scope                   string   `json:"scope,omitempty"` // words separated by spaces
+	DefaultMaxAge           int64    `json:"default_max_age,omitempty"`
+	RequireAuthTime         bool     `json:"require_auth_time,omitempty"`
+	CodeChallengeMethod     string   `json:"code_challenge_method,omitempty"` // the one that is demanded: plain, S256, or none
+
+	ReuseRefreshToken          *bool `json:"reuse_refresh_token,omitempty"` // nil: true
+	ClearAccessTokensOnRefresh bool  `json:"clear_access_tokens_on_refresh,omitempty"`
+	AllowIntrospection         *bool `json:"allow_introspection,omitempty"` // nil: true
+	Active                     *bool `json:"active,omitempty"`              // nil: true; a suspended client is refused everywhere
+
+	AccessTokenValiditySeconds  int64 `json:"access_token_validity_seconds,omitempty"`
+	RefreshTokenValiditySeconds int64 `json:"refresh_token_validity_seconds,omitempty"`
+	DeviceCodeValiditySeconds   int64 `json:"device_code_validity_seconds,omitempty"`
+}
+
+// client is a client as the server keeps it. It never changes: an update puts another one into the map, so
+// that a request which found it may read it without the mutex.
+type client struct {
+	Client
+	registrationToken string // Bearer for RFC 7592; empty for clients that did not register themselves
+	createdAt         time.Time
+}
+
+func isTrue(b *bool) bool { return b == nil || *b }
+
+func (c *client) has(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
+
+func (c *client) scopes() []string { return strings.Fields(c.Scope) }
+
+// AddClient adds a client as an administrator would: with any grant type and scope. Left empty, the ID and
+// the secret are made, the method is client_secret_basic, and the scopes are all that anyone may have.
+func (s *Server) AddClient(c Client) error {
+	c.ClientID = orDefault(c.ClientID, newUUID())
+	c.ClientName = orDefault(c.ClientName, c.ClientID)
+	if len(c.GrantTypes) == 0 {
+		c.GrantTypes = []string{grantAuthorizationCode, grantRefreshToken, grantDeviceCode}
+	}
+	c.Scope = orDefault(c.Scope, strings.Join(s.cfg.Scopes, " "))
+	if err := c.complete(); err != nil {
+		return fmt.Errorf("client %q: %w", c.ClientID, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clients[c.ClientID] != nil {
+		return fmt.Errorf("client %q: there are two of them", c.ClientID)
+	}
+	s.clients[c.ClientID] = &client{Client: c, createdAt: s.nowLocked()}
+	return nil
+}
+
+// complete checks what AddClient and registration have in common, and fills in the rest.
+func (c *Client) complete() error {
+	c.TokenEndpointAuthMethod = orDefault(c.TokenEndpointAuthMethod, authBasic)
+	if !slices.Contains(authMethods, c.TokenEndpointAuthMethod) {
+		return fmt.Errorf("token_endpoint_auth_method: %s is not supported", c.TokenEndpointAuthMethod)
+	}
+	if c.TokenEndpointAuthMethod == authNone {
+		c.ClientSecret = ""
+	} else if c.ClientSecret == "" {
+		c.ClientSecret = randomText(64) // 512 bits, 86 characters, as IAM's
+	}
+	if !slices.Contains([]string{"", "none", "plain", "S256"}, c.CodeChallengeMethod) {
+		return fmt.Errorf("code_challenge_method: %s is not supported", c.CodeChallengeMethod)
+	}
+	for _, g := range c.GrantTypes {
+		if !slices.Contains([]string{grantAuthorizationCode, grantImplicit, grantRefreshToken, grantClientCredentials,
+			grantPassword, grantDeviceCode, grantTokenExchange}, g) {
+			return fmt.Errorf("grant_types: %s is not supported", g)
+		}
+	}
+	for _, u := range c.RedirectURIs {
+		if err := checkRedirectURI(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRedirectURI wants an absolute URI without fragment (RFC 6749 section 3.1.2). Private-use schemes are
+// fine (RFC 8252 section 7.1); those that run code in a browser are not.
+func checkRedirectURI(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || strings.Contains(text, "#") {
+		return fmt.Errorf("redirect_uris: %s is not an absolute URI without fragment", text)
+	}
+	if slices.Contains([]string{"javascript", "data", "file", "vbscript"}, u.Scheme) {
+		return fmt.Errorf("redirect_uris: the scheme of %s is not allowed", text)
+	}
+	if (u.Scheme == "http" || u.Scheme == "https") && u.Host == "" {
+		return fmt.Errorf("redirect_uris: %s has no host", text)
+	}
+	return nil
+}
+
+func mediaType(r *http.Request) string {
+	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return t
+}
+
+func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// form parses the body as a form, in which no parameter may stand twice (RFC 6749 section 3.2). What stands
+// in the query does not count: secrets do not belong there.
+func form(r *http.Request) (url.Values, error) {
+	if err := r.ParseForm(); err != nil {
+		return nil, invalidRequest("The body is not a form: %v", err)
+	}
+	return r.PostForm, single(r.PostForm)
+}
+
+// single refuses repeated parameters, but for the two that are lists (RFC 8707 section 2, RFC 8693 section 2.1).
+func single(v url.Values) error {
+	for name, values := range v {
+		if len(values) > 1 && name != "resource" && name != "audience" {
+			return invalidRequest("Parameter %s is there %d times", name, len(values))
+		}
+	}
+	return nil
+}
+
+var errBadClient = errors.New("Bad client credentials")
+
+// authenticate finds the client of a request and checks that it is itself (RFC 6749 section 2.3): by the
+// one method that it registered, and by no other.
+func (s *Server) authenticate(r *http.Request, f url.Values) (*client, error) {
+	id, secret, method, err := credentials(r, f)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.clients[id]
+	if c == nil || !sameText(secret, c.ClientSecret) {
+		return nil, invalidClient("%v", errBadClient)
+	}
+	if method != c.TokenEndpointAuthMethod {
+		return nil, invalidClient("The client authenticated by %s, but registered %s", method, c.TokenEndpointAuthMethod)
+	}
+	if !isTrue(c.Active) {
+		return nil, invalidClient("Client is suspended: %s", id)
+	}
+	return c, nil
+}
+
+// credentials reads what a client presents. Header and body together are refused (RFC 6749 section 2.3),
+// but the client_id may be repeated in the body, if it is the same.
+func credentials(r *http.Request, f url.Values) (id, secret, method string, err error) {
+	id, secret = f.Get("client_id"), f.Get("client_secret")
+	if r.Header.Get("Authorization") == "" {
+		switch {
+		case id == "":
+			return "", "", "", invalidClient("Full authentication is required to access this resource")
+		case secret == "":
+			return id, "", authNone, nil
+		}
+		return id, secret, authPost, nil
+	}
+	if f.Has("client_secret") || f.Has("client_assertion") {
+		return "", "", "", invalidRequest("The client authenticates in more than one way")
+	}
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return "", "", "", invalidClient("%v", errBadClient)
+	}
+	// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+	user, err1 := url.QueryUnescape(user)
+	password, err2 := url.QueryUnescape(password)
+	if err1 != nil || err2 != nil || password == "" {
+		return "", "", "", invalidClient("%v", errBadClient)
+	}
+	if id != "" && id != user {
+		return "", "", "", invalidClient("Given client ID does not match authenticated client")
+	}
+	return user, password, authBasic, nil
+}

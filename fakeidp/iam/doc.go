@@ -1,0 +1,23 @@
+// Package iam is a fake INDIGO IAM: an OAuth 2.0 authorization server and OpenID provider that lives in
+// memory. It answers as IAM 1.11 answers where a client can see it (paths, claims, status codes and the
+// words of errors), and is strict where IAM is lax, so that it finds the mistakes of a client.
+//
+// It is for tests, in a process of its own (the program fakeidp) or inside anybody's Go test:
+//
+//	idp, err := iam.Start(iam.Config{}) // listens on loopback
+//	if err != nil { ... }
+//	defer idp.Close()
+//	// point the client at idp.Issuer(); when it shows a user code: idp.Approve(code)
+//
+// [New] makes the same server as a plain http.Handler, for a round tripper that needs no socket. Start
+// reading at server.go; each endpoint has a file of its own, named after it.
+//
+// References:
+//
+//	[IAM]      https://indigo-iam.github.io/
+//	[WLCG]     WLCG Common JWT Profiles 1.0
+//	[Core]     OpenID Connect Core 1.0
+//	[RFC 6749] OAuth 2.0, [RFC 6750] bearer tokens, [RFC 7009] revocation, [RFC 7517] keys,
+//	[RFC 7591] and [RFC 7592] registration, [RFC 7636] PKCE, [RFC 7662] introspection,
+//	[RFC 8414] metadata, [RFC 8628] device grant, [RFC 8693] token exchange, [RFC 9207] iss
+package iam

@@ -1,0 +1,185 @@
+package iam
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Fault is something that goes wrong. It applies to requests for one path, the oldest fault first.
+type Fault struct {
+	Path  string        `json:"path"`  // below the issuer, as "token"; "": any
+	Times int           `json:"times"` // so many requests; 0: all, until the faults are cleared
+	Delay time.Duration `json:"-"`     // wait before anything is answered
+
+	Status int               `json:"status"` // answer this status with Header and Body, and do nothing; 0: the true answer
+	Header map[string]string `json:"header"` // also set on a true answer
+	Body   string            `json:"body"`
+
+	Set     map[string]any `json:"set"`     // change members of a true answer in JSON; nil takes one out
+	Cut     bool           `json:"cut"`     // close the connection in the middle of the body; what the request did is done
+	Endless bool           `json:"endless"` // let the body go on, without an end
+}
+
+// endlessLimit in bytes is where an endless body ends after all, for a client that never gives up.
+const endlessLimit = 1 << 28
+
+// faults is what the server was told to do wrong, and what it has seen.
+type faults struct {
+	list     []*Fault
+	requests []*Request
+	counters map[string]int
+}
+
+// Fail adds a fault.
+func (s *Server) Fail(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.Path = strings.TrimPrefix(f.Path, "/")
+	s.faults.list = append(s.faults.list, &f)
+}
+
+// ClearFaults ends all faults.
+func (s *Server) ClearFaults() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.list = nil
+}
+
+// takeFault finds the fault for a path and counts it.
+func (s *Server) takeFault(path string) *Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, f := range s.faults.list {
+		if f.Path != "" && f.Path != path {
+			continue
+		}
+		taken := *f
+		if f.Times == 1 {
+			s.faults.list = append(s.faults.list[:i:i], s.faults.list[i+1:]...)
+		} else if f.Times > 1 {
+			f.Times--
+		}
+		return &taken
+	}
+	return nil
+}
+
+// serve answers a request whose path is below the issuer, with a fault if there is one for it.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/_fake/") {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	entry := s.record(w, r)
+	answer := &answer{ResponseWriter: w, status: http.StatusOK}
+	defer func() { s.recordStatus(entry, answer.status) }()
+	if f := s.takeFault(entry.Path); f != nil {
+		f.serve(answer, r, s.mux)
+		return
+	}
+	s.mux.ServeHTTP(answer, r)
+}
+
+// answer remembers the status.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// memory is a response that is not sent yet.
+type memory struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (m *memory) Header() http.Header         { return m.header }
+func (m *memory) WriteHeader(status int)      { m.status = status }
+func (m *memory) Write(b []byte) (int, error) { return m.body.Write(b) }
+
+// serve answers as the fault says.
+func (f *Fault) serve(w http.ResponseWriter, r *http.Request, honest http.Handler) {
+	if f.Delay > 0 {
+		timer := time.NewTimer(f.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	m := &memory{header: http.Header{}, status: http.StatusOK}
+	if f.Status != 0 {
+		m.status = f.Status
+		m.header.Set("Content-Type", "application/json")
+		m.body.WriteString(f.Body)
+	} else {
+		honest.ServeHTTP(m, r)
+		f.change(m)
+	}
+	for k, v := range f.Header {
+		m.header.Set(k, v)
+	}
+	f.send(w, r, m)
+}
+
+// change sets members of an answer in JSON.
+func (f *Fault) change(m *memory) {
+	var body map[string]any
+	if len(f.Set) == 0 || json.Unmarshal(m.body.Bytes(), &body) != nil {
+		return
+	}
+	for k, v := range f.Set {
+		if body[k] = v; v == nil {
+			delete(body, k)
+		}
+	}
+	changed, err := json.Marshal(body)
+	if err != nil {
+		return
+	}
+	m.body.Reset()
+	m.body.Write(changed)
+}
+
+func (f *Fault) send(w http.ResponseWriter, r *http.Request, m *memory) {
+	maps.Copy(w.Header(), m.header)
+	body := m.body.Bytes()
+	if f.Cut {
+		// A body that is shorter than announced makes the HTTP server close the connection.
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+		body = body[:len(body)/2]
+	}
+	w.WriteHeader(m.status)
+	w.Write(body)
+	if f.Endless {
+		blanks := bytes.Repeat([]byte(" "), 1<<16)
+		for sent := 0; sent < endlessLimit && r.Context().Err() == nil; sent += len(blanks) {
+			if _, err := w.Write(blanks); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// check refuses faults that cannot be answered.
+func (f *Fault) check() error {
+	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+		return fmt.Errorf("status %d: it is 200 to 599", f.Status)
+	}
+	if f.Times < 0 || f.Delay < 0 {
+		return fmt.Errorf("times or delay below zero")
+	}
+	return nil
+}

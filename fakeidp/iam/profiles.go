@@ -1,0 +1,162 @@
+package iam
+
+import (
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"time"
+)
+
+// anyAudience is the audience of a WLCG token that names none (WLCG, "aud").
+const anyAudience = "https://wlcg.cern.ch/jwt/v1/any"
+
+// profile is that of the client, if it has the scope of one profile and of no other; else the server's.
+func (s *Server) profile(c *client) Profile {
+	var named []Profile
+	for _, p := range []Profile{WLCG, IAM, AARC} {
+		if slices.Contains(c.scopes(), string(p)) {
+			named = append(named, p)
+		}
+	}
+	if len(named) == 1 {
+		return named[0]
+	}
+	return s.cfg.Profile
+}
+
+// accessClaims are the claims of an access token, by profile.
+func (s *Server) accessClaims(d *issue, t *accessToken) map[string]any {
+	claims := map[string]any{
+		"iss": s.cfg.Issuer, "sub": subject(d.grant), "iat": t.issued.Unix(), "exp": t.expires.Unix(),
+		"jti": newUUID(), "client_id": d.client.ClientID,
+	}
+	if len(d.audience) > 0 {
+		claims["aud"] = oneOrMany(d.audience)
+	}
+	if d.grant.act != nil {
+		claims["act"] = d.grant.act
+	}
+	switch s.profile(d.client) {
+	case WLCG:
+		claims["nbf"] = t.issued.Unix()
+		claims["wlcg.ver"] = "1.0"
+		if len(d.scope) > 0 {
+			claims["scope"] = strings.Join(d.scope, " ")
+		}
+		if len(d.audience) == 0 {
+			claims["aud"] = anyAudience
+		}
+		addGroups(claims, d.grant.user, d.scope)
+	case AARC:
+		if d.grant.user != nil {
+			s.addAARC(claims, d.grant.user, d.scope)
+			claims["voperson_id"] = d.grant.user.Sub
+		}
+	}
+	return claims
+}
+
+func subject(g *grant) string {
+	if g.user == nil {
+		return g.subject
+	}
+	return g.user.Sub
+}
+
+// oneOrMany writes an audience as IAM does: a string, or a list of several (RFC 7519 section 4.1.3).
+func oneOrMany(words []string) any {
+	if len(words) == 1 {
+		return words[0]
+	}
+	return words
+}
+
+// addGroups adds wlcg.groups: the groups that were named first, in the order asked for, then all others,
+// sorted by name (WLCG, "wlcg.groups").
+func addGroups(claims map[string]any, u *User, scope []string) {
+	asked := slices.DeleteFunc(slices.Clone(scope), func(w string) bool { return !wlcgGroup.MatchString(w) })
+	if u == nil || len(asked) == 0 {
+		return
+	}
+	if !slices.Contains(asked, "wlcg.groups") {
+		asked = append(asked, "wlcg.groups")
+	}
+	all := slices.Sorted(slices.Values(u.Groups))
+	var groups []string
+	add := func(g string) {
+		if slices.Contains(all, g) && !slices.Contains(groups, "/"+g) {
+			groups = append(groups, "/"+g)
+		}
+	}
+	for _, w := range asked {
+		if _, name, ok := strings.Cut(w, ":/"); ok {
+			add(name)
+			continue
+		}
+		for _, g := range all {
+			add(g)
+		}
+	}
+	if len(groups) > 0 {
+		claims["wlcg.groups"] = groups
+	}
+}
+
+// addAARC adds the claims of the AARC guidelines (G002 and G069 for entitlements) that the scopes ask for.
+func (s *Server) addAARC(claims map[string]any, u *User, scope []string) {
+	entitlements := []string{}
+	for _, g := range u.Groups {
+		entitlements = append(entitlements, "urn:geant:iam.example:group:"+strings.ReplaceAll(g, "/", ":"))
+	}
+	values := map[string]any{
+		"eduperson_scoped_affiliation": "member@iam.example",
+		"eduperson_entitlement":        entitlements,
+		"entitlements":                 entitlements,
+		"eduperson_assurance":          []string{"https://refeds.org/assurance", "https://refeds.org/assurance/IAP/low"},
+	}
+	for name, v := range values {
+		if slices.Contains(scope, name) || slices.Contains(scope, "aarc") {
+			claims[name] = v
+		}
+	}
+}
+
+// idClaims are the claims of an ID token (Core section 2).
+func (s *Server) idClaims(d *issue, issued, expires time.Time, accessToken string) map[string]any {
+	digest := sha256.Sum256([]byte(accessToken)) // both algorithms of ours end in 256
+	claims := map[string]any{
+		"iss": s.cfg.Issuer, "aud": d.client.ClientID, "iat": issued.Unix(), "exp": expires.Unix(), "jti": newUUID(),
+		"auth_time": d.grant.authTime.Unix(),
+		"at_hash":   b64(digest[:16]), // Core section 3.1.3.6: the left half
+	}
+	if d.grant.nonce != "" {
+		claims["nonce"] = d.grant.nonce
+	}
+	s.addUserClaims(claims, d.client, d.grant.user, d.scope)
+	return claims
+}
+
+// addUserClaims adds what the scopes tell about a user (Core section 5.4): for ID tokens and userinfo.
+func (s *Server) addUserClaims(claims map[string]any, c *client, u *User, scope []string) {
+	profile := s.profile(c)
+	claims["sub"] = u.Sub
+	if slices.Contains(scope, "profile") {
+		claims["name"], claims["preferred_username"] = u.Name(), u.Username
+		claims["given_name"], claims["family_name"] = u.GivenName, u.FamilyName
+		claims["organisation_name"] = s.cfg.Organisation
+		if profile == IAM {
+			claims["groups"] = append([]string{}, u.Groups...)
+		}
+	}
+	if slices.Contains(scope, "email") && u.Email != "" {
+		claims["email"], claims["email_verified"] = u.Email, true
+	}
+	switch profile {
+	case WLCG:
+		claims["wlcg.ver"] = "1.0"
+		addGroups(claims, u, scope)
+	case AARC:
+		s.addAARC(claims, u, scope)
+		claims["voperson_id"] = u.Sub
+	}
+}

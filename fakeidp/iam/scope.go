@@ -1,0 +1,88 @@
+package iam
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// wlcgGroup is the form of a group scope, as IAM checks it: wlcg.groups, or wlcg.groups:/group/subgroup.
+var wlcgGroup = regexp.MustCompile(`^wlcg\.groups(:(/[a-zA-Z0-9][a-zA-Z0-9_.-]*)+)?$`)
+
+// parseScope splits a scope parameter into its words, without repetitions, and refuses words that no grant
+// can allow: characters outside RFC 6749 section 3.3, paths that climb, groups of a wrong form.
+func parseScope(param string) ([]string, error) {
+	var words []string
+	for _, w := range strings.Fields(param) {
+		switch {
+		case !validScopeToken(w):
+			return nil, invalidScope("Invalid scope: %s", w)
+		case climbs(w):
+			return nil, invalidScope("Scope contains relative path references")
+		case strings.HasPrefix(w, "wlcg.groups") && !wlcgGroup.MatchString(w):
+			return nil, invalidScope("Invalid WLCG group scope: %s", w)
+		}
+		if !slices.Contains(words, w) {
+			words = append(words, w)
+		}
+	}
+	return words, nil
+}
+
+// validScopeToken checks the characters: RFC 6749 section 3.3, printable ASCII but for the quote and the backslash.
+func validScopeToken(w string) bool {
+	for i := range len(w) {
+		if c := w[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return w != ""
+}
+
+// climbs reports a path with a ".." in it, written plainly or percent-encoded: a storage that takes paths
+// literally, or resolves them after decoding, would leave the directory of the grant.
+func climbs(word string) bool {
+	_, path, ok := storagePath(word)
+	if !ok {
+		return false
+	}
+	decoded, err := url.PathUnescape(path)
+	return err != nil || slices.Contains(strings.Split(decoded, "/"), "..")
+}
+
+// storagePath splits storage.read:/a/b into storage.read and /a/b: only these scopes have paths
+// (WLCG Common JWT Profiles, "capabilities").
+func storagePath(word string) (prefix, path string, ok bool) {
+	prefix, path, ok = strings.Cut(word, ":")
+	return prefix, path, ok && strings.HasPrefix(prefix, "storage.") && strings.HasPrefix(path, "/")
+}
+
+// scopeAllows reports whether a granted word covers a requested one: the same word, a path below the granted
+// path, or a single group where all are granted.
+func scopeAllows(granted, requested string) bool {
+	if climbs(granted) || climbs(requested) {
+		return false
+	}
+	if granted == requested || (granted == "wlcg.groups" && wlcgGroup.MatchString(requested)) {
+		return true
+	}
+	gPrefix, gPath, gOK := storagePath(granted)
+	rPrefix, rPath, rOK := storagePath(requested)
+	if !gOK || !rOK || gPrefix != rPrefix {
+		return false
+	}
+	// By whole segments: /a covers /a/b, and not /ab.
+	gPath = strings.TrimRight(gPath, "/")
+	return rPath == gPath || strings.HasPrefix(rPath, gPath+"/")
+}
+
+// firstOutside returns the first requested word that no granted word covers, or "".
+func firstOutside(granted, requested []string) string {
+	for _, r := range requested {
+		if !slices.ContainsFunc(granted, func(g string) bool { return scopeAllows(g, r) }) {
+			return r
+		}
+	}
+	return ""
+}

@@ -1,0 +1,101 @@
+// Fakeidp is a fake INDIGO IAM for tests: one program, no database, nothing kept. It prints its issuer,
+// alone, as the first line on stdout when it is ready, and ends on SIGTERM or SIGINT.
+//
+// The server itself is package fakeidp/iam, which a Go test can use without this program.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"oidc-agent/fakeidp/iam"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+const exitUsage = 64 // EX_USAGE, as the C tools have it
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return
+	case errors.As(err, &usage):
+		fmt.Fprintf(os.Stderr, "Error: %v\nTry `fakeidp --help' for more information.\n", err)
+		os.Exit(exitUsage)
+	default:
+		fmt.Fprintf(os.Stderr, "Error: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends.
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	o, err := parseOptions(args, stdout)
+	if err != nil || o == nil {
+		return err
+	}
+	l, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+	defer l.Close()
+	scheme := "http"
+	if o.tls {
+		scheme = "https"
+		if l, err = secure(l, o.caOut); err != nil {
+			return err
+		}
+	}
+	if o.config.Issuer == "" {
+		o.config.Issuer = scheme + "://" + authority(l.Addr()) + "/"
+	}
+	idp, err := iam.New(o.config)
+	if err != nil {
+		return &usageError{err}
+	}
+	return serve(ctx, l, idp, stdout)
+}
+
+// serve prints the issuer and answers until ctx ends.
+func serve(ctx context.Context, l net.Listener, idp *iam.Server, stdout io.Writer) error {
+	server := &http.Server{Handler: idp, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	if _, err := fmt.Fprintln(stdout, idp.Issuer()); err != nil {
+		return fmt.Errorf("printing the issuer: %w", err)
+	}
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+	}
+	// Requests that are being answered may end, but not for long.
+	last, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if server.Shutdown(last) != nil {
+		server.Close()
+	}
+	return nil
+}
+
+// authority is how others reach an address that we listen on: an unspecified one is not for them.
+func authority(a net.Addr) string {
+	t, ok := a.(*net.TCPAddr)
+	if !ok || !t.IP.IsUnspecified() {
+		return a.String()
+	}
+	return fmt.Sprintf("localhost:%d", t.Port)
+}
