@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +9,7 @@ import (
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/secret"
 )
 
@@ -22,11 +22,13 @@ type loaded struct {
 	config        *account.Account // without its secrets
 	clientSecret  crypt.Sealed
 	refreshToken  crypt.Sealed
+	extra         crypt.Sealed // members that the account has no field for: a registration access token, say
 	confirm       bool
 	idTokenFree   bool // --always-allow-idtoken
 	file          fileState
 	constantToken bool // the last refresh answered with the same refresh token, or with none
 	tokens        map[tokenKey]token
+	lockedTokens  map[tokenKey]lockedToken // while the agent is locked
 	flights       map[tokenKey]*flight
 	expiry        *time.Timer
 	expiresAt     time.Time // zero: never
@@ -38,6 +40,7 @@ type fileState struct {
 	path    string
 	key     crypt.Sealed
 	hasKey  bool
+	entry   passwordEntry     // of a C client: where the password is to be had
 	seen    [sha256.Size]byte // digest of the refresh token in the file
 	unsaved bool              // memory holds a newer one
 }
@@ -63,35 +66,69 @@ func (a *agent) newLoaded(config *account.Account) *loaded {
 	l.file.seen = sha256.Sum256(config.RefreshToken.Reveal())
 	l.clientSecret = a.sealer.Seal(config.ClientSecret)
 	l.refreshToken = a.sealer.Seal(config.RefreshToken)
+	if extra := config.Extra(); len(extra.Keys()) > 0 {
+		l.extra = a.sealer.Seal(secret.New(extra.Compact()))
+		for _, key := range extra.Keys() {
+			extra.Delete(key)
+		}
+	}
 	config.ClientSecret, config.RefreshToken, config.Password = secret.Secret{}, secret.Secret{}, secret.Secret{}
 	l.config = config
 	return l
 }
 
+// hasUnsaved reports whether memory holds a newer refresh token than the file.
+func (l *loaded) hasUnsaved() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.file.unsaved
+}
+
 // name never changes while an account is loaded.
 func (l *loaded) name() string { return l.config.Name }
 
-// withSecrets returns a copy of the account with its secrets open, for a reply or a file. The caller wipes it.
+// withSecrets returns a copy of the account with its secrets open, for a reply or a request to the provider.
+// The caller wipes it.
 func (a *agent) withSecrets(l *loaded) (*account.Account, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	extra := cjson.New()
+	if text, err := a.sealer.Open(l.extra); err != nil {
+		return nil, err
+	} else if !text.IsEmpty() {
+		if extra, err = cjson.Parse(text.Reveal()); err != nil {
+			return nil, err
+		}
+	}
 	clientSecret, err := a.sealer.Open(l.clientSecret)
 	if err != nil {
-		return nil, fmt.Errorf("open the client secret of %q: %w", l.config.Name, err)
+		return nil, err
 	}
 	refreshToken, err := a.sealer.Open(l.refreshToken)
 	if err != nil {
-		return nil, fmt.Errorf("open the refresh token of %q: %w", l.config.Name, err)
+		return nil, err
 	}
-	c := *l.config
+	c, err := account.FromObject(l.config.Object())
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range extra.Keys() {
+		c.Extra().SetRaw(key, extra.Raw(key))
+	}
 	c.ClientSecret, c.RefreshToken = clientSecret, refreshToken
-	return &c, nil
+	return c, nil
 }
 
 // accounts are the loaded ones, in the order in which they came.
 type accounts struct {
 	mu   sync.RWMutex
 	list []*loaded
+}
+
+func (s *accounts) all() []*loaded {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.list)
 }
 
 func (s *accounts) find(name string) *loaded {

@@ -7,52 +7,61 @@ import (
 	"time"
 
 	"oidc-agent/crypt"
+	"oidc-agent/proto/secret"
 )
 
 // agent is the daemon: what it was told at the start, and what it holds.
 type agent struct {
-	settings  settings
-	log       *logger
-	sealer    *crypt.Sealer
-	now       func() time.Time
-	providers providers
-	accounts  accounts
-	logins    logins
-	notes     notes
+	settings settings
+	// socketPath goes into the state of a code flow, so that oidc-gen --codeExchange finds this agent.
+	socketPath string
+	log        *logger
+	sealer     *crypt.Sealer
+	now        func() time.Time
+	providers  providers
+	accounts   accounts
+	logins     logins
+	notes      notes
+	lock       lock
+	autoloads  autoloads
 }
 
-func newAgent(s settings, log *logger) (*agent, error) {
+func newAgent(s settings, socketPath string, log *logger) (*agent, error) {
 	sealer, err := crypt.NewSealer()
 	if err != nil {
 		return nil, fmt.Errorf("seal secrets in memory: %w", err)
 	}
-	return &agent{settings: s, log: log, sealer: sealer, now: time.Now}, nil
+	return &agent{settings: s, socketPath: socketPath, log: log, sealer: sealer, now: time.Now}, nil
 }
 
 // notes are the small texts that oidc-gen leaves with the agent between its steps (the requests file_write,
-// file_read, file_remove). They never reach the disk. A second write under a name does not replace the
-// first, as in the C agent.
+// file_read, file_remove): clients with their secrets, so they are sealed. They never reach the disk. A second
+// write under a name does not replace the first, as in the C agent.
 type notes struct {
 	mu    sync.Mutex
-	texts map[string]string
+	texts map[string]crypt.Sealed
 }
 
-func (n *notes) write(name, text string) {
+func (n *notes) write(s *crypt.Sealer, name string, text secret.Secret) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.texts == nil {
-		n.texts = make(map[string]string)
+		n.texts = make(map[string]crypt.Sealed)
 	}
 	if _, taken := n.texts[name]; !taken {
-		n.texts[name] = text
+		n.texts[name] = s.Seal(text)
 	}
 }
 
-func (n *notes) read(name string) (string, bool) {
+func (n *notes) read(s *crypt.Sealer, name string) (secret.Secret, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	text, ok := n.texts[name]
-	return text, ok
+	sealed, ok := n.texts[name]
+	if !ok {
+		return secret.Secret{}, false
+	}
+	text, err := s.Open(sealed)
+	return text, err == nil
 }
 
 func (n *notes) remove(name string) {

@@ -191,7 +191,7 @@ func serveUntilSignal(s settings, sock *socket, ready func() error) error {
 	defer stop()
 	harden()
 	log := newLogger(s.logStderr, s.debug)
-	a, err := newAgent(s, log)
+	a, err := newAgent(s, sock.path, log)
 	if err != nil {
 		return err
 	}

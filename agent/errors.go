@@ -12,16 +12,12 @@ import (
 
 // The texts of the C agent, which scripts look for.
 var (
-	errNotLoaded        = errors.New("account not loaded")
-	errNoAccount        = errors.New("No account configured with that short name") //nolint:staticcheck // the C agent's text
-	errForbidden        = errors.New("operation forbidden")
-	errLocked           = errors.New("Agent locked")
-	errNotLocked        = errors.New("Agent not locked")
 	errNoRefreshToken   = errors.New("No or malformed refresh token")
 	errNoNewToken       = errors.New("OIDP response does not contain a refresh token")
 	errWrongDeviceCode  = errors.New("wrong device code")
 	errNoRequestType    = errors.New("Bad Request: No request type.")
 	errUnknownRequest   = errors.New("Bad Request: Unknown request type.")
+	errNoConfig         = errors.New("Bad Request: no account in 'config'")
 	errNeitherAccount   = errors.New("Bad Request: neither an account nor an issuer is named")
 	errNoMytoken        = errors.New("Not a valid mytoken configuration: mytoken is not supported yet")
 	errFileNotFound     = errors.New("File not found")
@@ -29,6 +25,10 @@ var (
 	errAlreadyLoaded    = errors.New("An account with this shortname is already loaded. I will not register a new one.")
 	errRegisteredScopes = errors.New("Could not register the necessary scopes dynamically")
 	errNoFlow           = errors.New("No flow was successful.")
+	errWrongState       = errors.New("wrong state")
+	errStateMalformed   = errors.New("state malformed")
+	errNoState          = errors.New("redirected uri did not contain state parameter")
+	errNoCode           = errors.New("redirected uri did not contain code parameter")
 )
 
 // hint is what to type next after an OAuth error (RFC 6749 section 5.2), as the C agent says it. NAME stands
@@ -76,14 +76,12 @@ func failure(err error, name string) *cjson.Object {
 	} else if errors.Is(err, crypt.ErrWrongPassword) {
 		text = crypt.ErrWrongPassword.Error()
 	}
-	answer := cjson.New().SetText("status", ipc.StatusFailure).SetText("error", text)
-	if name == "" {
-		return answer
+	answer := &ipc.Failure{Text: text}
+	if known := new(ipc.Failure); errors.As(err, &known) {
+		answer.Info = known.Info
 	}
-	if hint := info(err, name); hint != "" {
-		answer.SetText("info", hint)
+	if name != "" && answer.Info == "" {
+		answer.Info = info(err, name)
 	}
-	return answer
+	return answer.Encode()
 }
-
-func success() *cjson.Object { return cjson.New().SetText("status", ipc.StatusSuccess) }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
@@ -16,62 +17,86 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// login is a flow that was started and waits for the user: the account as oidc-gen described it.
+// login is a flow that was started and waits for the user: the account as oidc-gen described it, and what the
+// flow needs to end. Its secrets are sealed, for an agent may be locked meanwhile.
 type login struct {
-	config  *account.Account
-	device  string // device_code
-	onlyAT  bool   // the user wants an access token and no account
+	account *loaded
+	id      string // device_code or state
+	options loginOptions
 	expires time.Time
+
+	// of the code flow
+	redirectURI string
+	verifier    crypt.Sealed
+	server      *callback     // nil where nobody listens
+	result      *cjson.Object // the answer for oidc-gen, once the browser has come back
+	failed      error
+	fetched     bool
 }
 
-// logins are the started device flows, by their device_code.
+// logins are the started flows, by device_code or state.
 type logins struct {
 	mu   sync.Mutex
 	list map[string]*login
 }
 
+// put adds a login and forgets those that nobody finished.
 func (s *logins) put(l *login, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.list == nil {
 		s.list = make(map[string]*login)
 	}
-	for code, old := range s.list {
+	for id, old := range s.list {
 		if now.After(old.expires) {
-			delete(s.list, code)
+			old.server.stop()
+			delete(s.list, id)
 		}
 	}
-	s.list[l.device] = l
+	s.list[l.id] = l
 }
 
-func (s *logins) find(device string) *login {
+func (s *logins) find(id string) *login {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.list[device]
+	return s.list[id]
 }
 
-func (s *logins) remove(device string) {
+func (s *logins) remove(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.list, device)
+	delete(s.list, id)
 }
 
 // flow is one way to log in, by the name that oidc-gen -w gives it.
 type flow struct {
 	name  string
-	start func(*agent, context.Context, *provider, *account.Account, bool) (*cjson.Object, error)
+	start func(*agent, context.Context, *provider, *account.Account, loginOptions) (*cjson.Object, error)
+}
+
+// loginOptions are what gen says besides the account and the flows.
+type loginOptions struct {
+	onlyAT      bool // an access token is wanted, and no account
+	noWebserver bool
+	noScheme    bool
+	entry       passwordEntry // of a C oidc-gen
 }
 
 var flows = [...]flow{
+	{"code", (*agent).startCode},
 	{"device", (*agent).startDevice},
 	{"refresh", (*agent).loginByRefreshToken},
 	{"password", (*agent).loginByPassword},
 }
 
+func flowNamed(name string) int {
+	return slices.IndexFunc(flows[:], func(f flow) bool { return f.name == name })
+}
+
 // startLogin tries the flows in the order that the user gave and answers with the first that works.
-func (a *agent) startLogin(ctx context.Context, config *account.Account, names []string, onlyAT bool) (*cjson.Object, error) {
+func (a *agent) startLogin(ctx context.Context, config *account.Account, names []string, o loginOptions) (*cjson.Object, error) {
 	for _, name := range names {
-		if !slices.ContainsFunc(flows[:], func(f flow) bool { return f.name == name }) {
+		if flowNamed(name) < 0 {
 			return nil, fmt.Errorf("Unknown flow '%s'", name)
 		}
 	}
@@ -79,13 +104,13 @@ func (a *agent) startLogin(ctx context.Context, config *account.Account, names [
 	if err != nil {
 		return nil, err
 	}
+	config.AuthScope = loginScope(config)
 	config.IssuerURL = p.metadata.Issuer
 	config.ConfigEndpoint = p.metadata.ConfigurationEndpoint
 	config.DeviceAuthorizationEndpoint = p.metadata.DeviceAuthorizationEndpoint
 	var failures []error
 	for _, name := range names {
-		i := slices.IndexFunc(flows[:], func(f flow) bool { return f.name == name })
-		answer, err := flows[i].start(a, ctx, p, config, onlyAT)
+		answer, err := flows[flowNamed(name)].start(a, ctx, p, config, o)
 		if err == nil {
 			return answer, nil
 		}
@@ -116,13 +141,15 @@ func loginParameters(config *account.Account) oidc.TokenRequest {
 	return tokenParameters(config, tokenRequest{audience: config.Audience})
 }
 
-func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, onlyAT bool) (*cjson.Object, error) {
+func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
 	d, err := p.AuthorizeDevice(ctx, p.metadata, credentials(config), loginScope(config))
 	if err != nil {
 		return nil, err
 	}
-	lives := time.Duration(d.ExpiresIn) * time.Second
-	a.logins.put(&login{config, string(d.DeviceCode.Reveal()), onlyAT, a.now().Add(lives)}, a.now())
+	expires := a.now().Add(time.Duration(d.ExpiresIn) * time.Second)
+	a.logins.put(&login{
+		account: a.newLoaded(config), id: string(d.DeviceCode.Reveal()), options: o, expires: expires,
+	}, a.now())
 	device := cjson.New().SetSecret("device_code", d.DeviceCode).SetText("user_code", d.UserCode).
 		SetText("verification_uri", d.VerificationURI)
 	if d.VerificationURIComplete != "" {
@@ -138,17 +165,21 @@ func (a *agent) pollDevice(ctx context.Context, device string) (*cjson.Object, e
 	if l == nil {
 		return nil, errWrongDeviceCode
 	}
-	p, err := a.provider(ctx, l.config, false)
+	config, err := a.withSecrets(l.account)
 	if err != nil {
 		return nil, err
 	}
-	response, err := p.PollDevice(ctx, p.metadata, credentials(l.config), secret.FromString(device), loginParameters(l.config))
+	p, err := a.provider(ctx, config, false)
+	if err != nil {
+		return nil, err
+	}
+	response, err := p.PollDevice(ctx, p.metadata, credentials(config), secret.FromString(device), loginParameters(config))
 	var refused *oidc.Error
 	switch {
 	case err == nil:
 		a.logins.remove(device)
-		return a.finishLogin(p, l.config, response, l.onlyAT)
-	case errors.As(err, &refused) && (refused.Code == "authorization_pending" || refused.Code == "slow_down"):
+		return a.finishLogin(p, config, response, l.options)
+	case errors.As(err, &refused) && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
 	case errors.As(err, &refused) && !refused.Temporary():
 		a.logins.remove(device)
@@ -156,7 +187,7 @@ func (a *agent) pollDevice(ctx context.Context, device string) (*cjson.Object, e
 	return nil, err
 }
 
-func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *account.Account, onlyAT bool) (*cjson.Object, error) {
+func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
 	if config.RefreshToken.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
@@ -167,24 +198,24 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 	if response.RefreshToken.IsEmpty() {
 		response.RefreshToken = config.RefreshToken
 	}
-	return a.finishLogin(p, config, response, onlyAT)
+	return a.finishLogin(p, config, response, o)
 }
 
-func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, onlyAT bool) (*cjson.Object, error) {
+func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
 	parameters := loginParameters(config)
 	parameters.Scope = loginScope(config)
 	response, err := p.Password(ctx, p.metadata, credentials(config), config.Username, config.Password, parameters)
 	if err != nil {
 		return nil, err
 	}
-	return a.finishLogin(p, config, response, onlyAT)
+	return a.finishLogin(p, config, response, o)
 }
 
 // finishLogin loads the account that a flow has completed and answers with it, so that oidc-gen can save it;
 // or with the access token alone, where nothing more was asked for.
-func (a *agent) finishLogin(p *provider, config *account.Account, response *oidc.TokenResponse, onlyAT bool) (*cjson.Object, error) {
+func (a *agent) finishLogin(p *provider, config *account.Account, response *oidc.TokenResponse, o loginOptions) (*cjson.Object, error) {
 	first := tokenFrom(p.metadata.Issuer, response)
-	if onlyAT {
+	if o.onlyAT {
 		return tokenAnswer(first), nil
 	}
 	if response.RefreshToken.IsEmpty() {
@@ -196,8 +227,9 @@ func (a *agent) finishLogin(p *provider, config *account.Account, response *oidc
 		config.RefreshScope = response.Scope
 	}
 	config.Username, config.Password = "", secret.Secret{}
-	answer := success().SetObject("config", config.Object())
+	answer := ipc.Success("").SetObject("config", config.Object())
 	l := a.newLoaded(config)
+	l.file.entry = o.entry
 	l.tokens[tokenKey{}] = first
 	a.accounts.put(l)
 	a.setLifetime(l, a.settings.lifetime)

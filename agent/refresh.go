@@ -81,7 +81,10 @@ func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (tok
 func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), grantTimeout)
 	defer cancel()
-	f.token, f.err = a.grant(ctx, l, r)
+	if f.err = a.lock.enter(); f.err == nil {
+		f.token, f.err = a.grant(ctx, l, r)
+		a.lock.leave()
+	}
 	l.mu.Lock()
 	if f.err == nil {
 		l.tokens[key] = f.token
@@ -138,10 +141,12 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, locked b
 		return token{}, err
 	}
 	response, err := p.Refresh(ctx, p.metadata, credentials(config), config.RefreshToken, tokenParameters(config, r))
+	if response != nil { // even an answer that is no good may hold the only refresh token that is
+		a.rotate(ctx, l, response.RefreshToken, locked)
+	}
 	if err != nil {
 		return token{}, err
 	}
-	a.rotate(ctx, l, response.RefreshToken, locked)
 	return tokenFrom(p.metadata.Issuer, response), nil
 }
 

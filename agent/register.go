@@ -11,6 +11,7 @@ import (
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/oidc"
 )
 
@@ -49,7 +50,7 @@ func (a *agent) register(ctx context.Context, r request) (*cjson.Object, error) 
 		return nil, fmt.Errorf("registration at %s: %w", p.metadata.Issuer, err)
 	}
 	maxScopes := strings.Join(p.metadata.ScopesSupported, " ")
-	answer := success()
+	answer := ipc.Success("")
 	if !config.OAuth2 && !registeredScopes(made) {
 		answer = failure(errRegisteredScopes, "")
 	}
@@ -97,7 +98,7 @@ func registeredScopes(made *oidc.RegistrationResponse) bool {
 func flowRequest(r request) (*account.Account, []string, error) {
 	object := r.Object.Object("config")
 	if object == nil {
-		return nil, nil, errors.New("Bad Request: no account in 'config'")
+		return nil, nil, errNoConfig
 	}
 	config, err := account.FromObject(object)
 	if err != nil {
@@ -115,7 +116,13 @@ func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.startLogin(ctx, config, names, r.Bool("only_at"))
+	o := loginOptions{
+		onlyAT:      r.Bool(ipc.KeyOnlyAT),
+		entry:       a.sealEntry(r.Object.Object(ipc.KeyPwEntry)),
+		noWebserver: r.Bool(ipc.KeyNoWebserver) || a.settings.noWebserver,
+		noScheme:    r.Bool(ipc.KeyNoScheme) || a.settings.noScheme,
+	}
+	return a.startLogin(ctx, config, names, o)
 }
 
 func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
@@ -132,7 +139,7 @@ func (a *agent) reauthenticate(ctx context.Context, r request) (*cjson.Object, e
 	if name == "" {
 		return nil, errAccountMissing
 	}
-	l, err := a.named(name)
+	l, err := a.named(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -140,14 +147,14 @@ func (a *agent) reauthenticate(ctx context.Context, r request) (*cjson.Object, e
 	if err != nil {
 		return nil, err
 	}
-	return a.startLogin(ctx, config, []string{"device"}, false)
+	return a.startLogin(ctx, config, []string{"device", "code"}, loginOptions{noWebserver: a.settings.noWebserver, noScheme: a.settings.noScheme})
 }
 
 // delete revokes the refresh token (RFC 7009) and forgets the account.
 func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 	object := r.Object.Object("config")
 	if object == nil {
-		return nil, errors.New("Bad Request: no account in 'config'")
+		return nil, errNoConfig
 	}
 	config, err := account.FromObject(object)
 	if err != nil {
@@ -169,7 +176,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 	if l != nil {
 		a.accounts.remove(l)
 	}
-	return success(), nil
+	return ipc.Success(""), nil
 }
 
 // deleteClient removes a registered client (RFC 7592 section 2.3).
@@ -181,7 +188,7 @@ func (a *agent) deleteClient(ctx context.Context, r request) (*cjson.Object, err
 	if err != nil {
 		return nil, fmt.Errorf("Could not delete client: %w", err)
 	}
-	return success(), nil
+	return ipc.Success(""), nil
 }
 
 // scopes answers with the scopes that the provider lists.
@@ -194,5 +201,5 @@ func (a *agent) scopes(ctx context.Context, r request) (*cjson.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return success().SetText("info", strings.Join(p.metadata.ScopesSupported, " ")), nil
+	return ipc.Success(strings.Join(p.metadata.ScopesSupported, " ")), nil
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strconv"
 	"strings"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
 )
 
 // request is one message on the socket. Its secrets are bytes of the message, which is wiped when the answer
@@ -18,10 +18,10 @@ type request struct{ *cjson.Object }
 
 // account is the account that the request names, for hints.
 func (r request) account() string {
-	if name := r.Text("account"); name != "" {
+	if name := r.Text(ipc.KeyAccount); name != "" {
 		return name
 	}
-	if config := r.Object.Object("config"); config != nil {
+	if config := r.Object.Object(ipc.KeyConfig); config != nil {
 		return config.Text("name")
 	}
 	return ""
@@ -33,26 +33,34 @@ var handlers = [...]struct {
 	whenLocked bool
 	handle     func(*agent, context.Context, request) (*cjson.Object, error)
 }{
-	{"check", true, (*agent).check},
-	{"status", false, (*agent).status},
-	{"status_json", false, (*agent).statusJSON},
-	{"loaded_accounts", false, (*agent).loadedAccounts},
-	{"access_token", false, (*agent).handleAccessToken},
-	{"id_token", false, (*agent).handleIDToken},
-	{"add", false, (*agent).add},
-	{"saved", false, (*agent).saved},
-	{"remove", false, (*agent).remove},
-	{"remove_all", false, (*agent).removeAll},
-	{"register", false, (*agent).register},
-	{"gen", false, (*agent).gen},
-	{"device", false, (*agent).device},
-	{"reauthenticate", false, (*agent).reauthenticate},
-	{"delete", false, (*agent).delete},
-	{"delete_client", false, (*agent).deleteClient},
-	{"scopes", false, (*agent).scopes},
-	{"file_write", false, (*agent).fileWrite},
-	{"file_read", false, (*agent).fileRead},
-	{"file_remove", false, (*agent).fileRemove},
+	{ipc.RequestCheck, true, (*agent).check},
+	{ipc.RequestLock, true, (*agent).lockAgent},
+	{ipc.RequestUnlock, true, (*agent).unlockAgent},
+	{ipc.RequestStatus, false, (*agent).status},
+	{ipc.RequestStatusJSON, false, (*agent).statusJSON},
+	{ipc.RequestAccountInfo, true, (*agent).accountInfo},
+	{ipc.RequestLoadedAccounts, false, (*agent).loadedAccounts},
+	{ipc.RequestAccessToken, false, (*agent).handleAccessToken},
+	{ipc.RequestIDToken, false, (*agent).handleIDToken},
+	{ipc.RequestMytoken, false, (*agent).mytoken},
+	{ipc.RequestMytokenSupporting, false, (*agent).mytoken},
+	{ipc.RequestAdd, false, (*agent).add},
+	{ipc.RequestSaved, false, (*agent).saved},
+	{ipc.RequestRemove, false, (*agent).remove},
+	{ipc.RequestRemoveAll, false, (*agent).removeAll},
+	{ipc.RequestRegister, false, (*agent).register},
+	{ipc.RequestGen, false, (*agent).gen},
+	{ipc.RequestDevice, false, (*agent).device},
+	{ipc.RequestCodeExchange, false, (*agent).codeExchange},
+	{ipc.RequestStateLookup, false, (*agent).stateLookup},
+	{ipc.RequestTermHTTPServer, false, (*agent).termHTTPServer},
+	{ipc.RequestReauthenticate, false, (*agent).reauthenticate},
+	{ipc.RequestDelete, false, (*agent).delete},
+	{ipc.RequestDeleteClient, false, (*agent).deleteClient},
+	{ipc.RequestScopes, false, (*agent).scopes},
+	{ipc.RequestFileWrite, false, (*agent).fileWrite},
+	{ipc.RequestFileRead, false, (*agent).fileRead},
+	{ipc.RequestFileRemove, false, (*agent).fileRemove},
 }
 
 // answer handles one message: the bytes of a JSON object in, those of the answer out.
@@ -67,7 +75,11 @@ func (a *agent) answer(ctx context.Context, message []byte) []byte {
 	answer, err := a.dispatch(ctx, name, r)
 	if err != nil {
 		a.log.debugf("request %q failed: %v", name, err)
-		answer = failure(err, r.account())
+		name := r.account()
+		if of := (ofAccount{}); errors.As(err, &of) {
+			name = of.name
+		}
+		answer = failure(err, name)
 	}
 	return answer.Compact()
 }
@@ -77,118 +89,109 @@ func (a *agent) dispatch(ctx context.Context, name string, r request) (*cjson.Ob
 		return nil, errNoRequestType
 	}
 	for _, h := range handlers {
-		if h.name == name {
-			return h.handle(a, ctx, r)
+		if h.name != name {
+			continue
 		}
+		if !h.whenLocked {
+			if err := a.lock.enter(); err != nil {
+				return nil, err
+			}
+			defer a.lock.leave()
+		}
+		return h.handle(a, ctx, r)
 	}
 	return nil, errUnknownRequest
 }
 
-func (a *agent) check(context.Context, request) (*cjson.Object, error) { return success(), nil }
+func (a *agent) check(context.Context, request) (*cjson.Object, error) { return ipc.Success(""), nil }
 
 func (a *agent) loadedAccounts(context.Context, request) (*cjson.Object, error) {
-	return success().SetTexts("info", a.accounts.names()), nil
+	return ipc.Success("").SetTexts("info", a.accounts.names()), nil
 }
 
 // choose finds the account of a token request: by name, or by issuer, where the issuer's default account
-// comes before the one that was loaded last.
-func (a *agent) choose(r request) (*loaded, error) {
-	if name := r.Text("account"); name != "" {
-		return a.named(name)
+// comes before the one that was loaded last. What is not loaded is loaded now, unless --no-autoload.
+func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
+	if name := r.Text(ipc.KeyAccount); name != "" {
+		return a.named(ctx, name)
 	}
-	issuer := r.Text("issuer")
+	issuer := r.Text(ipc.KeyIssuer)
 	if issuer == "" {
 		return nil, errNeitherAccount
 	}
+	settings, err := issuerSettings(issuer)
+	if err != nil {
+		return nil, err
+	}
 	found := a.accounts.ofIssuer(issuer)
-	if len(found) == 0 {
-		return nil, errNotLoaded
-	}
-	if settings, err := issuerSettings(issuer); err == nil {
-		for _, l := range found {
-			if l.name() == settings.DefaultAccount {
-				return l, nil
-			}
+	for _, l := range found {
+		if l.name() == settings.DefaultAccount {
+			return l, nil
 		}
 	}
-	return found[len(found)-1], nil
-}
-
-// named finds a loaded account, or tells whether there is a file that could be loaded.
-func (a *agent) named(name string) (*loaded, error) {
-	if l := a.accounts.find(name); l != nil {
-		return l, nil
+	switch {
+	case len(found) > 0:
+		return found[len(found)-1], nil
+	case settings.DefaultAccount != "":
+		return a.named(ctx, settings.DefaultAccount)
+	case len(settings.Accounts) > 0:
+		return a.named(ctx, settings.Accounts[0])
 	}
-	if dir, err := account.FindDir(); err == nil {
-		if path, err := dir.File(name); err == nil {
-			if _, err := account.ReadFile(path); !errors.Is(err, fs.ErrNotExist) {
-				return nil, errNotLoaded
-			}
-		}
-	}
-	return nil, errNoAccount
+	return nil, ipc.ErrNotLoaded
 }
 
 func (a *agent) handleAccessToken(ctx context.Context, r request) (*cjson.Object, error) {
-	l, err := a.choose(r)
+	q := ipc.ParseAccessTokenRequest(r.Object)
+	l, err := a.choose(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.allowed(l, r); err != nil {
-		return nil, err
+	if (l.confirm || a.settings.confirm) && !a.consent(ctx, "access token", l.name(), q.ApplicationHint) {
+		return nil, ipc.ErrForbidden
 	}
-	minValid, _ := r.Int("min_valid_period")
 	t, err := a.accessToken(ctx, l, tokenRequest{
-		scope: r.Text("scope"), audience: r.Text("audience"), minValid: max(minValid, 0), force: minValid < 0,
+		scope: q.Scope, audience: q.Audience, minValid: max(q.MinValidPeriod, 0), force: q.MinValidPeriod < 0,
 	})
 	if err != nil {
-		return nil, named{err, l.name()}
+		return nil, ofAccount{err, l.name()}
 	}
 	return tokenAnswer(t), nil
 }
 
-// allowed: an account that wants the user's consent for each request does without it only where somebody can
-// be asked.
-func (a *agent) allowed(l *loaded, _ request) error {
-	if l.confirm || a.settings.confirm {
-		return errForbidden
-	}
-	return nil
-}
-
 func tokenAnswer(t token) *cjson.Object {
-	return success().SetSecret("access_token", t.access).SetText("issuer", t.issuer).SetInt("expires_at", t.expiresAt)
+	return ipc.AccessToken{Token: t.access, Issuer: t.issuer, ExpiresAt: t.expiresAt}.Encode()
 }
 
+// handleIDToken gives out an id-token. It says who the user is, so he is asked unless he has said otherwise.
 func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, error) {
-	l, err := a.choose(r)
+	l, err := a.choose(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if !l.idTokenFree && !a.settings.alwaysAllowIDToken {
-		return nil, errForbidden
+	if !l.idTokenFree && !a.settings.alwaysAllowIDToken && !a.consent(ctx, "id token", l.name(), r.Text(ipc.KeyApplicationHint)) {
+		return nil, ipc.ErrForbidden
 	}
-	t, err := a.accessToken(ctx, l, tokenRequest{scope: r.Text("scope"), idToken: true})
+	t, err := a.accessToken(ctx, l, tokenRequest{scope: r.Text(ipc.KeyScope), idToken: true})
 	if err != nil {
-		return nil, named{err, l.name()}
+		return nil, ofAccount{err, l.name()}
 	}
 	if t.id.IsEmpty() {
 		return nil, fmt.Errorf("%s sent no id_token: the account needs the scope openid", t.issuer)
 	}
-	return success().SetSecret("id_token", t.id).SetText("issuer", t.issuer), nil
+	return ipc.Success("").SetSecret(ipc.KeyIDToken, t.id).SetText(ipc.KeyIssuer, t.issuer), nil
 }
 
 // add loads an account. It gets a first access token, so that an account that does not work is known now.
 func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
-	object := r.Object.Object("config")
+	object := r.Object.Object(ipc.KeyConfig)
 	if object == nil {
-		return nil, errors.New("Bad Request: no account in 'config'")
+		return nil, errNoConfig
 	}
 	config, err := account.FromObject(object)
 	if err != nil {
 		return nil, err
 	}
-	lifetime, given := r.Int("lifetime")
+	lifetime, given := r.Int(ipc.KeyLifetime)
 	if !given {
 		lifetime = a.settings.lifetime
 	}
@@ -196,27 +199,28 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 		return a.addAgain(ctx, l, r, lifetime, given)
 	}
 	l := a.newLoaded(config)
-	l.confirm, l.idTokenFree = r.Bool("confirm"), r.Bool("always_allow_id_token")
-	if err := a.takeFileKey(ctx, l, r.Object.Object("file_key")); err != nil {
+	l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken)
+	l.file.entry = a.sealEntry(r.Object.Object(ipc.KeyPwEntry))
+	if err := a.takeFileKey(ctx, l, r.Object.Object(ipc.KeyFileKey)); err != nil {
 		return nil, err
 	}
-	if !r.Bool("plain_add") {
+	if !r.Bool(ipc.KeyPlainAdd) {
 		if _, err := a.accessToken(ctx, l, tokenRequest{}); err != nil {
 			return nil, err
 		}
 	}
 	a.accounts.put(l)
 	a.setLifetime(l, lifetime)
-	answer := success()
-	if text := lifetimeText(lifetime); text != "" {
-		answer.SetText("info", text)
+	text := lifetimeText(lifetime)
+	if l.hasUnsaved() {
+		text = strings.TrimSpace(text + "\n" + unsavedText)
 	}
-	return answer, nil
+	return ipc.Success(text), nil
 }
 
 // addAgain is an add of what is loaded already: it sets a new lifetime, and takes a key.
 func (a *agent) addAgain(ctx context.Context, l *loaded, r request, lifetime int64, given bool) (*cjson.Object, error) {
-	if err := a.takeFileKey(ctx, l, r.Object.Object("file_key")); err != nil {
+	if err := a.takeFileKey(ctx, l, r.Object.Object(ipc.KeyFileKey)); err != nil {
 		return nil, err
 	}
 	text := "account already loaded."
@@ -224,8 +228,11 @@ func (a *agent) addAgain(ctx context.Context, l *loaded, r request, lifetime int
 		a.setLifetime(l, lifetime)
 		text = strings.TrimSpace(text + " " + lifetimeText(lifetime) + ".")
 	}
-	return success().SetText("info", text), nil
+	return ipc.Success(text), nil
 }
+
+// unsavedText is for a user whose client gave no way to the file's password.
+const unsavedText = "The provider gave a new refresh token, and it is not saved: the agent has no key of the account's file. Load the account with a password source, such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add."
 
 func lifetimeText(seconds int64) string {
 	if seconds <= 0 {
@@ -239,60 +246,64 @@ func (a *agent) takeFileKey(ctx context.Context, l *loaded, fields *cjson.Object
 	if fields == nil {
 		return nil
 	}
-	return a.setFile(ctx, l, fields.Text("file"), fields.Secret("key"))
+	return a.setFile(ctx, l, fields.Text(ipc.KeyFile), fields.Secret(ipc.KeyKey))
 }
 
 // saved tells that oidc-gen has written the account's file, and with which key.
 func (a *agent) saved(ctx context.Context, r request) (*cjson.Object, error) {
-	l := a.accounts.find(r.Text("account"))
+	l := a.accounts.find(r.Text(ipc.KeyAccount))
 	if l == nil {
-		return nil, errNotLoaded
+		return nil, ipc.ErrNotLoaded
 	}
-	if err := a.setFile(ctx, l, r.Text("file"), r.Secret("key")); err != nil {
+	if err := a.setFile(ctx, l, r.Text(ipc.KeyFile), r.Secret(ipc.KeyKey)); err != nil {
 		return nil, err
 	}
-	return success(), nil
+	return ipc.Success(""), nil
 }
 
 func (a *agent) remove(_ context.Context, r request) (*cjson.Object, error) {
-	name := r.Text("account")
+	name := r.Text(ipc.KeyAccount)
 	if name == "" {
 		return nil, errors.New("Bad Request: Have to provide shortname of the account config that should be removed.")
 	}
 	l := a.accounts.find(name)
 	if l == nil || !a.accounts.remove(l) {
-		return nil, errNotLoaded
+		return nil, ipc.ErrNotLoaded
 	}
-	return success(), nil
+	return ipc.Success(""), nil
 }
 
 func (a *agent) removeAll(context.Context, request) (*cjson.Object, error) {
 	a.accounts.removeAll()
-	return success(), nil
+	return ipc.Success(""), nil
 }
 
 func (a *agent) fileWrite(_ context.Context, r request) (*cjson.Object, error) {
-	a.notes.write(r.Text("filename"), r.Text("data"))
-	return success(), nil
+	a.notes.write(a.sealer, r.Text(ipc.KeyFilename), r.Secret(ipc.KeyData))
+	return ipc.Success(""), nil
 }
 
 func (a *agent) fileRead(_ context.Context, r request) (*cjson.Object, error) {
-	data, ok := a.notes.read(r.Text("filename"))
+	data, ok := a.notes.read(a.sealer, r.Text(ipc.KeyFilename))
 	if !ok {
 		return nil, errFileNotFound
 	}
-	return success().SetText("data", data), nil
+	defer data.Wipe()
+	return ipc.Success("").SetSecret(ipc.KeyData, data), nil
 }
 
 func (a *agent) fileRemove(_ context.Context, r request) (*cjson.Object, error) {
-	a.notes.remove(r.Text("filename"))
-	return success(), nil
+	a.notes.remove(r.Text(ipc.KeyFilename))
+	return ipc.Success(""), nil
 }
 
-// named is an error of an account that the request did not name itself.
-type named struct {
+// ofAccount is an error of an account that the request did not name itself, but by its issuer.
+type ofAccount struct {
 	error
-	account string
+	name string
 }
 
-func (n named) Unwrap() error { return n.error }
+func (o ofAccount) Unwrap() error { return o.error }
+
+// mytoken answers for a service that the agent does not know yet.
+func (a *agent) mytoken(context.Context, request) (*cjson.Object, error) { return nil, errNoMytoken }

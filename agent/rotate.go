@@ -72,10 +72,21 @@ func (a *agent) rotate(ctx context.Context, l *loaded, next secret.Secret, locke
 		l.file.unsaved = true
 	}
 	have.Wipe()
-	// Without a key oidc-gen is still asking for the password, and says `saved` then.
-	write := l.file.unsaved && l.file.hasKey
+	unsaved, hasKey := l.file.unsaved, l.file.hasKey
 	l.mu.Unlock()
-	if !write {
+	if !unsaved {
+		return
+	}
+	if !hasKey {
+		if err := a.deriveKey(ctx, l); err != nil {
+			a.log.warning("account %q: no key of its file: %v", l.name(), err)
+		}
+		l.mu.Lock()
+		hasKey = l.file.hasKey
+		l.mu.Unlock()
+	}
+	if !hasKey { // oidc-gen may still be asking for the password, and says `saved` then
+		a.log.notice("account %q: the new refresh token is in memory only, there is no key of the account's file", l.name())
 		return
 	}
 	if !locked {

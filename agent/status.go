@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
 )
 
 // status is the text that the C agent prints, with our values.
@@ -40,12 +43,36 @@ func (a *agent) status(context.Context, request) (*cjson.Object, error) {
 	}
 	names := a.accounts.names()
 	fmt.Fprintf(&b, "\nCurrently there are %d accounts loaded: %s\n\n", len(names), strings.Join(names, ", "))
-	return success().SetText("info", b.String()), nil
+	return ipc.Success(b.String()), nil
 }
 
 func (a *agent) statusJSON(context.Context, request) (*cjson.Object, error) {
 	info := cjson.New().SetText("version", version).
 		SetText("command_line_options", strings.Join(a.settings.shown, " ")).
 		SetTexts("loaded_accounts", a.accounts.names())
-	return success().SetObject("info", info), nil
+	return ipc.Success("").SetObject("info", info), nil
+}
+
+// accountInfo answers with the known issuers, and which of their accounts are loaded.
+func (a *agent) accountInfo(context.Context, request) (*cjson.Object, error) {
+	dir, err := account.FindDir()
+	if err != nil && !errors.Is(err, account.ErrNoDir) {
+		return nil, err
+	}
+	issuers, err := account.LoadIssuers(dir)
+	if err != nil {
+		return nil, err
+	}
+	info := cjson.New()
+	for _, known := range issuers {
+		if len(known.Accounts) == 0 && known.PubClient == nil {
+			continue
+		}
+		accounts := cjson.New()
+		for _, name := range known.Accounts {
+			accounts.SetBool(name, a.accounts.find(name) != nil)
+		}
+		info.SetObject(known.Issuer, cjson.New().SetBool("pubclient", known.PubClient != nil).SetObject("accounts", accounts))
+	}
+	return ipc.Success("").SetObject(ipc.KeyInfo, info), nil
 }

@@ -108,7 +108,7 @@ func TestCFileCheckLine(t *testing.T) {
 			t.Errorf("check line of %d characters: %v, want %s", n, err, want)
 		}
 	}
-	for _, check := range []string{whole, whole + "A", "AAAA", strings.Repeat("A", 44)} {
+	for _, check := range []string{whole, whole + "A", "AAAA", strings.Repeat("A", 44), strings.Repeat("A", 4000)} {
 		e.check = []byte(check)
 		if _, err := openC(e, wrong); class(err) != "wrong password" {
 			t.Errorf("check line %q: %v", check, err)
@@ -132,6 +132,9 @@ func TestDamagedHexFile(t *testing.T) {
 		if class(err) != "damaged" {
 			t.Errorf("field %d = %q: %v", v.field, v.text, err)
 		}
+	}
+	if _, err := parseHex([]byte("4:" + fields[1] + ":" + fields[2] + ":00112233")); class(err) != "damaged" {
+		t.Errorf("a box shorter than its MAC: %v", err)
 	}
 }
 

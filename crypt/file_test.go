@@ -55,7 +55,8 @@ func TestDamagedFile(t *testing.T) {
 	lines := strings.SplitAfter(strings.TrimSuffix(whole, "\n"), "\n")
 	check := func(what, file string) {
 		t.Helper()
-		if _, _, err := Open([]byte(file), secret.FromString("secret")); class(err) != "damaged" {
+		_, _, err := Open([]byte(file), secret.FromString("secret"))
+		if class(err) != "damaged" || !strings.Contains(err.Error(), " is damaged: ") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -99,7 +100,7 @@ func TestForgedFile(t *testing.T) {
 		{"another magic", 0, "oidc-agent account fil  v1", "unknown"},
 		{"another nonce", 2, other[2], "wrong password"},
 		{"another HMAC", 3, other[3], "wrong password"},
-		{"another body", 4, other[4], "damaged"},
+		{"another body", 4, other[4] + strings.Repeat("A", 40), "damaged"},
 		{"a body that is too short", 4, "AAAA", "damaged"},
 		{"a short nonce", 2, "nonce AAAA", "damaged"},
 		{"no label", 2, strings.TrimPrefix(lines[2], nonceLabel), "damaged"},
@@ -115,6 +116,9 @@ func TestForgedFile(t *testing.T) {
 		if got := class(err); got != v.want {
 			t.Errorf("%s: %v, want %s", v.what, err, v.want)
 		}
+	}
+	if _, err := DeriveKey([]byte(resum(strings.Join(lines[:3], "\n")+"\nx")), secret.FromString("secret")); class(err) != "damaged" {
+		t.Errorf("without HMAC and body: %v", err)
 	}
 	if _, err := DeriveKey([]byte(whole), secret.FromString("Secret")); class(err) != "wrong password" {
 		t.Errorf("wrong password: %v", err)
@@ -136,6 +140,7 @@ func TestScryptParameters(t *testing.T) {
 		"scrypt N=2 r=1 p=1000000000" + salt:                                     "too costly",
 		"scrypt N=2 r=4611686018427387904 p=1" + salt:                            "too costly", // 128*N*r = 0 mod 2^64
 		"scrypt N=4294967296 r=4294967296 p=1" + salt:                            "too costly", // N*r = 0 mod 2^64
+		"scrypt N=8388608 r=4611686018427387904 p=1" + salt:                      "too costly", // both, past every limit
 		"scrypt N=9223372036854775808 r=1 p=1" + salt:                            "too costly",
 		"scrypt N=18446744073709551618 r=1 p=1" + salt:                           "too costly", // 2 mod 2^64
 		"scrypt N=3 r=1 p=1" + salt:                                              "damaged",
@@ -200,6 +205,7 @@ func TestDetect(t *testing.T) {
 		{"random bytes", string(random), "unknown"},
 		{"an account that is not encrypted", `{"name":"demo","issuer_url":"https://example.org/"}`, "unknown"},
 		{"the same, tabbed", "{\n\t\"name\":\t\"demo\"\n}\n", "unknown"},
+		{"a list", "1: a\n", "unknown"},
 		{"prose", "hello: a: b: c\n", "unknown"},
 	} {
 		f, err := Detect([]byte(v.file))

@@ -95,6 +95,9 @@ func TestOtherKey(t *testing.T) {
 			t.Errorf("%s: %v, want %s", v.what, err, v.want)
 		}
 	}
+	if _, err := mustExampleKey(t).Decrypt([]byte(exampleHexArgon2id)); class(err) != "other key" {
+		t.Errorf("another format with the same salt and costs: %v", err)
+	}
 }
 
 // New keys have salts of their own and the costs that we mean to write.

@@ -3,6 +3,7 @@ package crypt
 import (
 	"crypto/rand"
 	"errors"
+	"sync"
 
 	"golang.org/x/crypto/nacl/secretbox"
 
@@ -12,7 +13,15 @@ import (
 // A Sealer keeps secrets encrypted in memory while nobody needs them, under a random key that never leaves the
 // process: a swapped page, a core or a stray pointer shows a box, not a token. Who can read all of the
 // memory finds the key as well. It is safe for concurrent use.
-type Sealer struct{ key secret.Secret }
+type Sealer struct {
+	mu       sync.Mutex
+	key      secret.Secret // empty while locked
+	locked   []byte        // the key under a password, nil while there is none
+	unlocked sync.Cond
+}
+
+// ErrLocked is the error of a Sealer whose key is locked away.
+var ErrLocked = errors.New("locked")
 
 // Sealed is a secret that only the Sealer which made it can open. The zero value is the sealed empty secret; of
 // others it tells the length.
@@ -26,10 +35,13 @@ var errSealed = errors.New("the sealed secret is from another process or was cha
 func NewSealer() (*Sealer, error) {
 	key := make([]byte, sealerKeyLength)
 	rand.Read(key)
-	return &Sealer{secret.New(key)}, nil
+	s := &Sealer{key: secret.New(key)}
+	s.unlocked.L = &s.mu
+	return s, nil
 }
 
-// Seal encrypts plaintext and wipes it.
+// Seal encrypts plaintext and wipes it. While the Sealer is locked there is no key, and Seal waits: a secret is
+// not lost.
 func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	defer plaintext.Wipe()
 	if plaintext.IsEmpty() {
@@ -38,6 +50,11 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	// A random 24-byte nonce for each box: under one key they do not meet (see sealBox in file.go).
 	var nonce [nonceLength]byte
 	rand.Read(nonce[:])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.locked != nil {
+		s.unlocked.Wait()
+	}
 	return Sealed{secretbox.Seal(nonce[:], plaintext.Reveal(), &nonce, (*[sealerKeyLength]byte)(s.key.Reveal()))}
 }
 
@@ -46,10 +63,56 @@ func (s *Sealer) Open(sealed Sealed) (secret.Secret, error) {
 	if len(sealed.box) == 0 {
 		return secret.Secret{}, nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.locked != nil {
+		return secret.Secret{}, ErrLocked
+	}
 	nonce, box := (*[nonceLength]byte)(sealed.box), sealed.box[nonceLength:]
 	plaintext, ok := secretbox.Open(nil, box, nonce, (*[sealerKeyLength]byte)(s.key.Reveal()))
 	if !ok {
 		return secret.Secret{}, errSealed
 	}
 	return secret.New(plaintext), nil
+}
+
+// Lock encrypts the sealer's key under a password and wipes it: until Unlock nothing can be opened, not even by
+// who can read all of the memory. It takes a run of scrypt.
+func (s *Sealer) Lock(password secret.Secret) error {
+	key, err := NewKey(password, FormatScrypt)
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.locked != nil {
+		return ErrLocked
+	}
+	if s.locked, err = key.Encrypt(s.key.Reveal()); err != nil {
+		return err
+	}
+	s.key.Wipe()
+	return nil
+}
+
+// Unlock takes back Lock. The error is ErrWrongPassword where the password is another one. It takes a run of
+// scrypt.
+func (s *Sealer) Unlock(password secret.Secret) error {
+	s.mu.Lock()
+	locked := s.locked
+	s.mu.Unlock()
+	if locked == nil {
+		return nil
+	}
+	plaintext, key, err := Open(locked, password)
+	if err != nil {
+		return err
+	}
+	key.Wipe()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.key, s.locked = plaintext, nil
+	s.unlocked.Broadcast()
+	return nil
 }

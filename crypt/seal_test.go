@@ -2,6 +2,7 @@ package crypt
 
 import (
 	"bytes"
+	"errors"
 	"sync"
 	"testing"
 
@@ -81,4 +82,35 @@ func TestSealerConcurrently(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func TestSealerLock(t *testing.T) {
+	t.Parallel()
+	s, err := NewSealer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := s.Seal(secret.FromString("token"))
+	if err := s.Lock(secret.FromString("lock")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Open(sealed); !errors.Is(err, ErrLocked) {
+		t.Errorf("Open of a locked sealer: %v, want ErrLocked", err)
+	}
+	if err := s.Lock(secret.FromString("other")); !errors.Is(err, ErrLocked) {
+		t.Errorf("second Lock: %v, want ErrLocked", err)
+	}
+	late := make(chan Sealed)
+	go func() { late <- s.Seal(secret.FromString("rotated")) }()
+	if err := s.Unlock(secret.FromString("other")); !errors.Is(err, ErrWrongPassword) {
+		t.Errorf("Unlock with another password: %v, want ErrWrongPassword", err)
+	}
+	if err := s.Unlock(secret.FromString("lock")); err != nil {
+		t.Fatal(err)
+	}
+	for sealed, want := range map[*Sealed]string{&sealed: "token", new(<-late): "rotated"} {
+		if got, err := s.Open(*sealed); err != nil || string(got.Reveal()) != want {
+			t.Errorf("after Unlock: %q, %v, want %q", got.Reveal(), err, want)
+		}
+	}
 }

@@ -125,22 +125,17 @@ func validVerifier(v string) bool {
 
 // back sends the browser to the client with state and iss (RFC 9207 section 2).
 func (s *Server) back(w http.ResponseWriter, r *http.Request, a *authorizationRequest, answer url.Values) error {
-	u, err := url.Parse(a.redirectURI)
-	if err != nil {
-		return err
-	}
-	q := u.Query() // the URI's own query stays (RFC 6749 section 3.1.2)
-	for k, v := range answer {
-		q[k] = v
-	}
 	if a.state != "" {
-		q.Set("state", a.state)
+		answer.Set("state", a.state)
 	}
-	q.Set("iss", s.cfg.Issuer)
-	u.RawQuery = q.Encode()
+	answer.Set("iss", s.cfg.Issuer)
+	separator := "?"
+	if strings.Contains(a.redirectURI, "?") {
+		separator = "&" // the URI's own query stays (RFC 6749 section 3.1.2)
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	http.Redirect(w, r, u.String(), http.StatusSeeOther)
+	http.Redirect(w, r, a.redirectURI+separator+answer.Encode(), http.StatusSeeOther)
 	return nil
 }
 

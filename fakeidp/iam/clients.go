@@ -2,7 +2,6 @@ package iam
 
 import (
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -159,10 +158,10 @@ func single(v url.Values) error {
 	return nil
 }
 
-var errBadClient = errors.New("Bad client credentials")
+const badClient = "Bad client credentials" // IAM's words
 
-// authenticate finds the client of a request and checks that it is itself (RFC 6749 section 2.3): by the
-// one method that it registered, and by no other.
+// authenticate finds the client of a request and checks that it is itself (RFC 6749 section 2.3). A secret
+// may come in the header or in the body, whichever was registered, unless the settings are strict.
 func (s *Server) authenticate(r *http.Request, f url.Values) (*client, error) {
 	id, secret, method, err := credentials(r, f)
 	if err != nil {
@@ -172,9 +171,9 @@ func (s *Server) authenticate(r *http.Request, f url.Values) (*client, error) {
 	defer s.mu.Unlock()
 	c := s.clients[id]
 	if c == nil || !sameText(secret, c.ClientSecret) {
-		return nil, invalidClient("%v", errBadClient)
+		return nil, invalidClient(badClient)
 	}
-	if method != c.TokenEndpointAuthMethod {
+	if method != c.TokenEndpointAuthMethod && s.settings.StrictAuthMethod {
 		return nil, invalidClient("The client authenticated by %s, but registered %s", method, c.TokenEndpointAuthMethod)
 	}
 	if !isTrue(c.Active) {
@@ -201,13 +200,13 @@ func credentials(r *http.Request, f url.Values) (id, secret, method string, err 
 	}
 	user, password, ok := r.BasicAuth()
 	if !ok {
-		return "", "", "", invalidClient("%v", errBadClient)
+		return "", "", "", invalidClient(badClient)
 	}
 	// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
 	user, err1 := url.QueryUnescape(user)
 	password, err2 := url.QueryUnescape(password)
 	if err1 != nil || err2 != nil || password == "" {
-		return "", "", "", invalidClient("%v", errBadClient)
+		return "", "", "", invalidClient(badClient)
 	}
 	if id != "" && id != user {
 		return "", "", "", invalidClient("Given client ID does not match authenticated client")

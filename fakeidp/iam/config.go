@@ -46,6 +46,9 @@ type Settings struct {
 	// SilentDenial keeps a denied device code pending until it expires, as IAM does. Otherwise the client
 	// is told access_denied (RFC 8628 section 3.5).
 	SilentDenial bool
+	// StrictAuthMethod refuses a client whose secret comes in the header where it registered the body, or the
+	// reverse, as certified providers do. IAM takes either.
+	StrictAuthMethod bool
 	// RotateRegistrationTokens gives a new registration access token with every read and update (RFC 7592 section 2.1).
 	RotateRegistrationTokens bool
 }

@@ -105,6 +105,7 @@ func (t *Settings) names() (map[string]*time.Duration, map[string]*bool) {
 			"rotate":                     &t.Rotate,
 			"auto_approve":               &t.AutoApprove,
 			"silent_denial":              &t.SilentDenial,
+			"strict_auth_method":         &t.StrictAuthMethod,
 			"rotate_registration_tokens": &t.RotateRegistrationTokens,
 		}
 }

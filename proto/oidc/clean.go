@@ -25,7 +25,8 @@ const minSecret = 4
 func cleanText(s string, secrets []secret.Secret) string {
 	s = redact(s, secrets)
 	// Again afterwards: a character that printable drops may have stood inside a token.
-	return shortened(redact(printable(s), secrets))
+	s = redact(printable(s), secrets)
+	return shortened(string(cutJWTs([]byte(s))))
 }
 
 // shown quotes a value that came from outside, for an error's text.
@@ -52,8 +53,8 @@ func shortened(s string) string {
 	return string([]rune(s)[:maxText]) + "…"
 }
 
-// redact cuts out secrets, as they are and as a form encodes them, and all that looks like a JWT. IAM
-// repeats the refresh token that it does not know.
+// redact cuts out secrets, as they are and as a form encodes them. IAM repeats the refresh token that it
+// does not know.
 func redact(s string, secrets []secret.Secret) string {
 	b := []byte(s)
 	for _, x := range longestFirst(secrets) {
@@ -64,7 +65,7 @@ func redact(s string, secrets []secret.Secret) string {
 			clear(encoded)
 		}
 	}
-	return string(cutJWTs(b))
+	return string(b)
 }
 
 // longestFirst sorts, so that no part of a long secret is left because a short one stands inside it.

@@ -145,10 +145,10 @@ func TestChallenges(t *testing.T) {
 		`Bearer realm="iam", error="invalid_token", error_description="no \"such\" token"`: `invalid_token: no "such" token`,
 		`Basic realm="a, error=b", Bearer error=invalid_token`:                             "invalid_token",
 		`Negotiate YII=, Bearer ERROR = "expired" , error="second"`:                        "expired",
-		`Bearer error="unfinished`: "unfinished",
-		`Basic realm="x"`:          "provider answered with HTTP status 401, JSON expected",
-		`error`:                    "provider answered with HTTP status 401, JSON expected",
-		`Bearer error="invalid_token", error_description="` + testRefreshToken + `"`: "invalid_token: [...]",
+		`Bearer error="unfinished`:                                                         "unfinished",
+		`Basic realm="x"`:                                                                  "provider answered with HTTP status 401, JSON expected",
+		`error`:                                                                            "provider answered with HTTP status 401, JSON expected",
+		`Bearer error="invalid_token", error_description="` + testRefreshToken + `"`:       "invalid_token: [...]",
 	} {
 		_, err := refreshed(t, handled(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Www-Authenticate"] = []string{"Basic", header}

@@ -57,6 +57,7 @@ type Options struct {
 type Client struct {
 	http      *http.Client
 	userAgent string
+	keys      keyCache
 }
 
 // NewClient returns a client. It fails when the CA file cannot be read or holds no certificate.

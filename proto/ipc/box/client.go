@@ -3,6 +3,7 @@ package box
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -46,10 +47,15 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 	if strings.HasPrefix(address, "/") {
 		return d.DialContext(ctx, "unix", address)
 	}
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		address = net.JoinHostPort(strings.Trim(address, "[]"), DefaultPort)
+	return d.DialContext(ctx, "tcp", remoteAddress(address))
+}
+
+// remoteAddress adds the default port to an address without one.
+func remoteAddress(address string) string {
+	if _, _, err := net.SplitHostPort(address); err == nil {
+		return address
 	}
-	return d.DialContext(ctx, "tcp", address)
+	return net.JoinHostPort(strings.Trim(address, "[]"), DefaultPort)
 }
 
 // exchange makes the channel and sends the request through it. The agent may answer with a plain failure at any time.
@@ -104,4 +110,11 @@ func readAnswer(conn io.Reader, c *channel, rest []byte) (*cjson.Object, error) 
 	return ipc.Answer(bytes.NewReader(message))
 }
 
-func badAnswer(err error) error { return fmt.Errorf("%w: %w", ipc.ErrBadAnswer, err) }
+// badAnswer marks what the agent sent, not what the network did to it.
+func badAnswer(err error) error {
+	var network net.Error
+	if errors.As(err, &network) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ipc.ErrBadAnswer, err)
+}

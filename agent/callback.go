@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"oidc-agent/proto/oidc"
+)
+
+// callback is the web server to which the browser is sent at the end of a code flow. It listens on the
+// loopback only, and no longer than the flow.
+type callback struct {
+	listeners []net.Listener
+	path      string
+	server    http.Server
+	once      sync.Once
+}
+
+// openCallback takes the first redirect URI whose port is free; where there is none, or none may be used, one
+// with a custom scheme.
+func (a *agent) openCallback(uris []string, o loginOptions) (string, *callback, error) {
+	unserved := ""
+	for _, uri := range uris {
+		u, err := url.Parse(uri)
+		if err != nil || u.Scheme != "http" || !isLoopbackName(u.Hostname()) {
+			continue
+		}
+		if o.noWebserver {
+			unserved = firstOf(unserved, uri)
+			continue
+		}
+		port := firstOf(u.Port(), "80")
+		if listeners := listenLoopback(port); len(listeners) > 0 {
+			return uri, &callback{listeners: listeners, path: firstOf(u.Path, "/")}, nil
+		}
+	}
+	for _, uri := range uris {
+		if !o.noScheme && !strings.HasPrefix(uri, "http://") && !strings.HasPrefix(uri, "https://") {
+			unserved = firstOf(unserved, uri)
+		}
+	}
+	if unserved == "" {
+		return "", nil, errNoRedirect
+	}
+	return unserved, nil, nil
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func isLoopbackName(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// listenLoopback listens on both loopback addresses: a browser may take localhost for either. One is enough.
+func listenLoopback(port string) []net.Listener {
+	var listeners []net.Listener
+	for _, address := range [...]string{"127.0.0.1", "::1"} {
+		l, err := net.Listen("tcp", net.JoinHostPort(address, port))
+		if err == nil {
+			listeners = append(listeners, l)
+		} else if address == "127.0.0.1" {
+			return nil // somebody else's server would get the code
+		}
+	}
+	return listeners
+}
+
+// serve waits for the browser.
+func (c *callback) serve(a *agent, l *login) {
+	if c == nil {
+		return
+	}
+	c.server = http.Server{
+		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      answerTimeout,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handle(a, l, w, r) }),
+	}
+	for _, listener := range c.listeners {
+		go c.server.Serve(listener)
+	}
+	time.AfterFunc(codeLifetime, c.stop)
+}
+
+// stop ends the server; an answer that is being written is written.
+func (c *callback) stop() {
+	if c == nil {
+		return
+	}
+	c.once.Do(func() {
+		for _, listener := range c.listeners {
+			listener.Close()
+		}
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			c.server.Shutdown(ctx)
+		}()
+	})
+}
+
+// handle takes the code. A wrong state is refused, and the right one still waited for.
+func (c *callback) handle(a *agent, l *login, w http.ResponseWriter, r *http.Request) {
+	if path := firstOf(r.URL.Path, "/"); path != c.path && path != c.path+"/" || r.Method != http.MethodGet {
+		http.NotFound(w, r)
+		return
+	}
+	if l.done() {
+		page(w, http.StatusGone, "This login has ended", "Close this window and go back to the terminal.")
+		return
+	}
+	err := a.lock.enter()
+	if err == nil {
+		defer a.lock.leave()
+		err = a.redeem(r.Context(), l, r.URL.RawQuery)
+	}
+	if err == nil {
+		page(w, http.StatusOK, "Success", "You are logged in. Close this window and go back to the terminal.")
+		return
+	}
+	a.log.notice("code flow: %v", err)
+	if refused := new(oidc.Error); errors.As(err, &refused) {
+		page(w, http.StatusBadRequest, "The provider refused", "The terminal tells the reason. You can close this window.")
+		return
+	}
+	page(w, http.StatusBadRequest, "This is not the answer to the login that was started", "The agent still waits for the right one.")
+}
+
+// page is all that the browser ever sees of the agent: fixed texts, so that nothing needs escaping.
+func page(w http.ResponseWriter, status int, title, text string) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(status)
+	io.WriteString(w, `<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width"><title>`+title+
+		`</title><body style="font:1.2em/1.5 sans-serif;max-width:34em;margin:15vh auto;padding:0 1em"><h1>`+title+`</h1><p>`+text+`</p></body></html>`+"\n")
+}

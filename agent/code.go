@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/oidc"
+)
+
+// codeLifetime is how long the user may take in the browser.
+const codeLifetime = 10 * time.Minute
+
+var errNoRedirect = errors.New("no redirect URI is usable for the code flow: a port of http://localhost:PORT must be free, or a redirect URI with a custom scheme be allowed")
+
+// startCode prepares the authorization code flow (RFC 6749 section 4.1) with PKCE (RFC 7636): it answers with
+// the URL for the browser, and listens where the provider will send it back (RFC 8252 section 7.3).
+func (a *agent) startCode(_ context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
+	redirectURI, server, err := a.openCallback(config.RedirectURIs, o)
+	if err != nil {
+		return nil, err
+	}
+	verifier, challenge := oidc.NewPKCE()
+	state := newState(redirectURI, a.socketPath, o.onlyAT)
+	parameters := loginParameters(config)
+	uri, err := oidc.AuthorizationURL(p.metadata, oidc.AuthorizationRequest{
+		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state,
+		CodeChallenge: challenge, Audience: parameters.Audience, LegacyAudience: parameters.LegacyAudience,
+	})
+	if err != nil {
+		server.stop()
+		return nil, err
+	}
+	l := &login{
+		account: a.newLoaded(config), id: state, options: o, expires: a.now().Add(codeLifetime),
+		redirectURI: redirectURI, verifier: a.sealer.Seal(verifier), server: server,
+	}
+	a.logins.put(l, a.now())
+	server.serve(a, l)
+	return cjson.New().SetText(ipc.KeyStatus, ipc.StatusAccepted).SetText(ipc.KeyURI, uri).SetText(ipc.KeyState, state), nil
+}
+
+// newState is unguessable, and lets oidc-gen --codeExchange find the agent that started the flow: S:O, 24
+// random characters, and the socket's path with its length. S is 1 for a redirect URI that ends in a slash, O
+// for a flow that ends with an access token.
+func newState(redirectURI, socketPath string, onlyAT bool) string {
+	digit := func(b bool) string {
+		if b {
+			return "1"
+		}
+		return "0"
+	}
+	return digit(strings.HasSuffix(redirectURI, "/")) + ":" + digit(onlyAT) + randomName(24) + ":" +
+		strconv.Itoa(len(socketPath)) + ":" + base64.RawURLEncoding.EncodeToString([]byte(socketPath))
+}
+
+// codeExchange takes the URL to which the browser was sent, from a user who has copied it.
+func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, error) {
+	came, err := url.Parse(r.Text(ipc.KeyRedirectURI))
+	if err != nil {
+		return nil, fmt.Errorf("redirect URI: %w", err)
+	}
+	query := came.Query()
+	state := query.Get("state")
+	switch {
+	case state == "":
+		return nil, errNoState
+	case query.Get("code") == "" && query.Get("error") == "":
+		return nil, errNoCode
+	}
+	l := a.logins.find(state)
+	if l == nil || l.redirectURI == "" || l.done() {
+		return nil, errWrongState
+	}
+	if err := a.redeem(ctx, l, came.RawQuery); err != nil {
+		return nil, err
+	}
+	return a.stateAnswer(l)
+}
+
+// redeem exchanges the code that the browser brought and keeps the answer for oidc-gen. What cannot be the
+// provider's answer to this flow leaves the flow waiting.
+func (a *agent) redeem(ctx context.Context, l *login, query string) error {
+	config, err := a.withSecrets(l.account)
+	if err != nil {
+		return err
+	}
+	p, err := a.provider(ctx, config, false)
+	if err != nil {
+		return err
+	}
+	code, err := oidc.ParseAuthorizationResponse(p.metadata, query, l.id)
+	if err != nil {
+		if refused := new(oidc.Error); errors.As(err, &refused) {
+			l.finish(nil, err)
+		}
+		return err
+	}
+	verifier, err := a.sealer.Open(l.verifier)
+	if err != nil {
+		return err
+	}
+	defer verifier.Wipe()
+	response, err := p.ExchangeCode(ctx, p.metadata, credentials(config), code, l.redirectURI, verifier, loginParameters(config))
+	var answer *cjson.Object
+	if err == nil {
+		answer, err = a.finishLogin(p, config, response, l.options)
+	}
+	l.finish(answer, err)
+	return err
+}
+
+func (l *login) finish(answer *cjson.Object, err error) {
+	l.account.mu.Lock()
+	defer l.account.mu.Unlock()
+	l.result, l.failed = answer, err
+	l.server.stop()
+}
+
+func (l *login) done() bool {
+	l.account.mu.Lock()
+	defer l.account.mu.Unlock()
+	return l.result != nil || l.failed != nil
+}
+
+// stateLookup is how oidc-gen learns that the browser has come back.
+func (a *agent) stateLookup(_ context.Context, r request) (*cjson.Object, error) {
+	state := r.Text(ipc.KeyState)
+	if strings.Count(state, ":") < 2 {
+		return nil, errStateMalformed
+	}
+	l := a.logins.find(state)
+	if l == nil || !l.done() {
+		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusNotFound).
+			SetText(ipc.KeyInfo, "No loaded account info found for state="+state), nil
+	}
+	return a.stateAnswer(l)
+}
+
+// stateAnswer gives the finished account away once.
+func (a *agent) stateAnswer(l *login) (*cjson.Object, error) {
+	l.account.mu.Lock()
+	defer l.account.mu.Unlock()
+	if l.failed != nil {
+		return nil, l.failed
+	}
+	if l.fetched {
+		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusFoundButReceived).
+			SetText(ipc.KeyInfo, "Account config already retrieved"), nil
+	}
+	answer := l.result
+	l.fetched, l.result = true, ipc.Success("")
+	return answer, nil
+}
+
+// termHTTPServer ends the web server of a flow.
+func (a *agent) termHTTPServer(_ context.Context, r request) (*cjson.Object, error) {
+	if l := a.logins.find(r.Text(ipc.KeyState)); l != nil {
+		l.server.stop()
+	}
+	return ipc.Success(""), nil
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"oidc-agent/crypt"
+	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/secret"
+)
+
+// The C clients send no key of the account's file but an entry that tells where its password is to be had.
+// The agent derives the key once, out of that entry, when a new refresh token has to be written.
+
+// passwordEntry is that entry, sealed: it may hold the password itself.
+type passwordEntry struct{ text crypt.Sealed }
+
+func (a *agent) sealEntry(entry *cjson.Object) passwordEntry {
+	if entry == nil {
+		return passwordEntry{}
+	}
+	return passwordEntry{a.sealer.Seal(secret.New(bytes.Clone(entry.Compact())))}
+}
+
+// Bits of an entry's type.
+const (
+	entryMemory  = 1
+	entryCommand = 4
+	entryFile    = 16
+)
+
+const passwordLimit = 4096 // bytes
+
+// password gets the password that the entry leads to; empty where it leads nowhere.
+func (a *agent) password(ctx context.Context, e passwordEntry) (secret.Secret, error) {
+	text, err := a.sealer.Open(e.text)
+	if err != nil || text.IsEmpty() {
+		return secret.Secret{}, err
+	}
+	defer text.Wipe()
+	entry, err := cjson.Parse(text.Reveal())
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	kind, _ := entry.Int("type")
+	switch {
+	case kind&entryMemory != 0 && entry.Has(ipc.KeyPassword):
+		return entry.Secret(ipc.KeyPassword), nil
+	case kind&entryCommand != 0:
+		out, err := exec.CommandContext(ctx, "sh", "-c", entry.Text("command")).Output()
+		if err != nil {
+			return secret.Secret{}, fmt.Errorf("password command: %w", err)
+		}
+		return firstLine(out), nil
+	case kind&entryFile != 0:
+		file, err := os.Open(entry.Text("pw_file"))
+		if err != nil {
+			return secret.Secret{}, fmt.Errorf("password file: %w", err)
+		}
+		defer file.Close()
+		content, err := io.ReadAll(io.LimitReader(file, passwordLimit))
+		if err != nil {
+			return secret.Secret{}, fmt.Errorf("password file: %w", err)
+		}
+		return firstLine(content), nil
+	}
+	return secret.Secret{}, nil
+}
+
+func firstLine(text []byte) secret.Secret {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	password := secret.New(bytes.Clone(line))
+	clear(text)
+	return password
+}
+
+// deriveKey finds the account's file by its name and derives its key. Where the entry leads to no password
+// there is no key, and no error.
+func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
+	l.mu.Lock()
+	entry := l.file.entry
+	l.mu.Unlock()
+	password, err := a.password(ctx, entry)
+	if err != nil || password.IsEmpty() {
+		return err
+	}
+	defer password.Wipe()
+	dir, err := account.FindDir()
+	if err != nil {
+		return err
+	}
+	path, err := dir.File(l.name())
+	if err != nil {
+		return err
+	}
+	data, err := account.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	key, err := crypt.DeriveKey(data, password)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer key.Wipe()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.file.path, l.file.key, l.file.hasKey = path, a.sealer.Seal(key.Marshal()), true
+	return nil
+}

@@ -1,0 +1,175 @@
+package box
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
+)
+
+// listen makes a listener on which serve gets each connection, and returns its address.
+func listen(t *testing.T, network, address string, serve func(conn net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer conn.Close(); serve(conn) }()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// Our client and our server, over both kinds of sockets, with messages that take many reads.
+func TestCallServe(t *testing.T) {
+	t.Parallel()
+	serve := func(conn net.Conn) {
+		err := ServeConn(t.Context(), conn, func(_ context.Context, request []byte) []byte {
+			o, err := cjson.Parse(request)
+			if err != nil {
+				t.Error(err)
+				return nil
+			}
+			return ipc.Success(o.Text(ipc.KeyData)).Compact()
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for _, address := range []string{
+		listen(t, "tcp", "127.0.0.1:0", serve),
+		listen(t, "unix", filepath.Join(t.TempDir(), "s"), serve),
+	} {
+		for _, size := range []int{1, 4096, 100000, ipc.MaxMessage - 100} {
+			data := strings.Repeat("x", size)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			answer, err := Call(ctx, address, ipc.Request(ipc.RequestCheck).SetText(ipc.KeyData, data))
+			if err != nil || answer.Text(ipc.KeyInfo) != data {
+				t.Errorf("%s, %d bytes: %v", address, size, err)
+			}
+			cancel()
+		}
+	}
+}
+
+// What an agent may answer instead of what it should, plain failures of the C agent first.
+func TestCallAnswers(t *testing.T) {
+	t.Parallel()
+	_, public, err := newKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		answers []string // each is written after a read, then it closes
+		want    error
+	}{
+		{"refuses the key", []string{`{"status":"failure","error":"received suspicious public key"}`}, nil},
+		{"refuses the frame", []string{string(public), `{"status":"failure","error":"decryption failed"}`}, nil},
+		{"closes", []string{""}, ipc.ErrNoAnswer},
+		{"closes after the key", []string{string(public), ""}, ipc.ErrNoAnswer},
+		{"no agent", []string{"HTTP/1.1 400 Bad Request\r\n\r\n"}, ipc.ErrBadAnswer},
+		{"zero key", []string{"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}, errSuspicious},
+		{"half a key", []string{"AAAA"}, ipc.ErrBadAnswer},
+		{"no frame", []string{string(public), "hello"}, errMalformed},
+		{"half a frame", []string{string(public), "19:AAAA"}, io.ErrUnexpectedEOF},
+		{"wrong MAC", []string{string(public), "2:" + strings.Repeat("A", 32) + ":" + strings.Repeat("A", 24)}, errDecryption},
+		{"huge frame", []string{string(public), "99999999:"}, ipc.ErrBadAnswer},
+	} {
+		address := listen(t, "unix", filepath.Join(t.TempDir(), "s"), func(conn net.Conn) {
+			for _, text := range c.answers {
+				conn.Read(make([]byte, 1000))
+				io.WriteString(conn, text)
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		answer, err := Call(ctx, address, ipc.Request(ipc.RequestCheck))
+		cancel()
+		switch {
+		case c.want == nil && (err != nil || ipc.Check(answer) == nil):
+			t.Errorf("%s: got %v, want a failure", c.name, err)
+		case c.want != nil && (!errors.Is(err, c.want) || c.want != ipc.ErrNoAnswer && !errors.Is(err, ipc.ErrBadAnswer)):
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// The request leaves in one write, and never in clear.
+func TestCallSendsFrames(t *testing.T) {
+	t.Parallel()
+	var sent []string
+	address := listen(t, "unix", filepath.Join(t.TempDir(), "s"), func(conn net.Conn) {
+		buf := make([]byte, 1000)
+		own, public, _ := newKey()
+		n, _ := conn.Read(buf)
+		sent = append(sent, string(buf[:n]))
+		c, err := newChannel(own, buf[:n])
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		conn.Write(public)
+		n, _ = conn.Read(buf)
+		sent = append(sent, string(buf[:n]))
+		request, err := c.open(buf[:n])
+		if err != nil || string(request) != check {
+			t.Errorf("got %q and %v", request, err)
+		}
+		conn.Write(c.seal([]byte(`{"status":"success"}`)))
+	})
+	answer, err := Call(t.Context(), address, ipc.Request(ipc.RequestCheck))
+	if err != nil || answer.Text(ipc.KeyStatus) != ipc.StatusSuccess {
+		t.Fatalf("got %v", err)
+	}
+	if len(sent) != 2 || len(sent[0]) != keyText || bytes.Contains([]byte(sent[1]), []byte("check")) {
+		t.Errorf("sent %q", sent)
+	}
+}
+
+func TestCallEnds(t *testing.T) {
+	t.Parallel()
+	over := make(chan struct{})
+	address := listen(t, "unix", filepath.Join(t.TempDir(), "s"), func(net.Conn) { <-over })
+	defer close(over)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if _, err := Call(ctx, address, ipc.Request(ipc.RequestCheck)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("silent agent: got %v", err)
+	}
+	missing := filepath.Join(t.TempDir(), "missing")
+	if _, err := Call(t.Context(), missing, ipc.Request(ipc.RequestCheck)); err == nil || !strings.Contains(err.Error(), missing) {
+		t.Errorf("no agent: got %v", err)
+	}
+}
+
+func TestRemoteAddress(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"example.org":      "example.org:42424",
+		"example.org:7":    "example.org:7",
+		"127.0.0.1":        "127.0.0.1:42424",
+		"::1":              "[::1]:42424",
+		"[::1]":            "[::1]:42424",
+		"[::1]:7":          "[::1]:7",
+		"localhost:ipcfoo": "localhost:ipcfoo",
+	} {
+		if got := remoteAddress(given); got != want {
+			t.Errorf("%s: got %s, want %s", given, got, want)
+		}
+	}
+}

@@ -1,0 +1,397 @@
+package oidc
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/big"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"oidc-agent/proto/secret"
+)
+
+// signer is a provider's key pair.
+type signer struct {
+	key crypto.Signer
+	jwk map[string]any
+}
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+func newSigner(id string, key crypto.Signer) signer {
+	jwk := map[string]any{"kid": id}
+	switch k := key.Public().(type) {
+	case *rsa.PublicKey:
+		jwk["kty"], jwk["n"], jwk["e"] = "RSA", b64(k.N.Bytes()), b64(big.NewInt(int64(k.E)).Bytes())
+	case *ecdsa.PublicKey:
+		point, err := k.Bytes()
+		if err != nil {
+			panic(err)
+		}
+		half := (len(point) - 1) / 2
+		jwk["kty"], jwk["crv"], jwk["x"], jwk["y"] = "EC", k.Params().Name, b64(point[1:1+half]), b64(point[1+half:])
+	case ed25519.PublicKey:
+		jwk["kty"], jwk["crv"], jwk["x"] = "OKP", "Ed25519", b64(k)
+	}
+	return signer{key, jwk}
+}
+
+// without returns the key with members changed, or left out where they are nil.
+func (s signer) with(members map[string]any) map[string]any {
+	jwk := maps.Clone(s.jwk)
+	for name, value := range members {
+		if jwk[name] = value; value == nil {
+			delete(jwk, name)
+		}
+	}
+	return jwk
+}
+
+// testSigners are made once: RSA keys take long.
+var testSigners = sync.OnceValue(func() map[string]signer {
+	signers := map[string]signer{}
+	for _, name := range []string{"rsa", "rsa2", "rsa3"} {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			panic(err)
+		}
+		signers[name] = newSigner(name, key)
+	}
+	for name, curve := range map[string]elliptic.Curve{"p256": elliptic.P256(), "p384": elliptic.P384(), "p521": elliptic.P521()} {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			panic(err)
+		}
+		signers[name] = newSigner(name, key)
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	signers["ed"] = newSigner("ed", key)
+	return signers
+})
+
+var testHashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}
+
+// sign makes a token. The algorithm is the header's.
+func sign(t testing.TB, s signer, header, claims map[string]any) string {
+	t.Helper()
+	h, err := json.Marshal(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := []byte(b64(h) + "." + b64(c))
+	alg, _ := header["alg"].(string)
+	var opts crypto.SignerOpts = crypto.Hash(0)
+	input := signed
+	if hash, ok := testHashes[strings.TrimLeft(alg, "RPES")]; ok {
+		d := hash.New()
+		d.Write(signed)
+		input, opts = d.Sum(nil), hash
+		if alg[0] == 'P' {
+			opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
+		}
+	}
+	signature, err := s.key.Sign(rand.Reader, input, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k, ok := s.key.Public().(*ecdsa.PublicKey); ok {
+		var rs struct{ R, S *big.Int }
+		if _, err := asn1.Unmarshal(signature, &rs); err != nil {
+			t.Fatal(err)
+		}
+		size := (k.Params().BitSize + 7) / 8
+		signature = append(rs.R.FillBytes(make([]byte, size)), rs.S.FillBytes(make([]byte, size))...)
+	}
+	return string(signed) + "." + b64(signature)
+}
+
+// serving returns a client that gets these keys, and counts how often.
+func serving(t testing.TB, requests *int, keys ...map[string]any) *Client {
+	return handled(t, func(w http.ResponseWriter, req *http.Request) {
+		if *requests++; req.URL.String() != "https://op.example/jwk" {
+			t.Errorf("asked %s", req.URL)
+		}
+		json.NewEncoder(w).Encode(map[string]any{"keys": keys})
+	})
+}
+
+// goodClaims are valid at the moment.
+func goodClaims() map[string]any {
+	now := time.Now().Unix()
+	return map[string]any{"iss": "https://op.example/", "sub": "ann", "aud": "client", "exp": now + 300, "iat": now, "nonce": "n"}
+}
+
+var goodCheck = IDTokenCheck{ClientID: "client", Nonce: "n", MaxAge: 10 * time.Minute}
+
+func TestAlgorithms(t *testing.T) {
+	t.Parallel()
+	for alg, name := range map[string]string{
+		"RS256": "rsa", "RS384": "rsa", "RS512": "rsa", "PS256": "rsa", "PS384": "rsa", "PS512": "rsa",
+		"ES256": "p256", "ES384": "p384", "ES512": "p521", "EdDSA": "ed",
+	} {
+		s, requests := testSigners()[name], 0
+		client := serving(t, &requests, s.jwk)
+		token := sign(t, s, map[string]any{"alg": alg, "kid": name}, goodClaims())
+		id, err := client.VerifyIDToken(t.Context(), testMetadata(), secret.FromString(token), goodCheck)
+		if err != nil {
+			t.Errorf("%s: %v", alg, err)
+			continue
+		}
+		if id.Subject != "ann" || id.Issuer != "https://op.example/" || id.Nonce != "n" || id.IssuedAt.IsZero() || !json.Valid(id.Claims) {
+			t.Errorf("%s: %+v", alg, id)
+		}
+		// The bad signature of the conformance suite: every byte xored with 0x5A.
+		dot := strings.LastIndexByte(token, '.')
+		raw, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range raw {
+			raw[i] ^= 0x5a
+		}
+		for _, bad := range []string{b64(raw), "", b64(raw[1:]), b64(make([]byte, len(raw)))} {
+			_, err := client.VerifyIDToken(t.Context(), testMetadata(), secret.FromString(token[:dot+1]+bad), goodCheck)
+			wantText(t, err, "id_token: its signature is not valid")
+		}
+		if requests != 1 {
+			t.Errorf("%s: %d requests for the keys, want 1", alg, requests)
+		}
+	}
+	if len(Algorithms()) != 10 {
+		t.Errorf("%q", Algorithms())
+	}
+}
+
+// One claim after the other wrong, each refused by its own check.
+func TestIDTokenClaims(t *testing.T) {
+	t.Parallel()
+	s, requests := testSigners()["p256"], 0
+	client := serving(t, &requests, s.jwk)
+	now := time.Now().Unix()
+	sum := sha256.Sum256([]byte("access-token"))
+	for _, c := range []struct {
+		name, claim string
+		value       any // nil: left out
+		check       func(*IDTokenCheck)
+		want        string
+	}{
+		{"iss with a 1", "iss", "https://op.example/1", nil, `"iss" is "https://op.example/1"`},
+		{"iss without slash", "iss", "https://op.example", nil, `"iss" is`},
+		{"no iss", "iss", nil, nil, `"iss" is missing`},
+		{"no sub", "sub", nil, nil, `"sub" is missing`},
+		{"empty sub", "sub", "", nil, `"sub" is missing`},
+		{"sub a number", "sub", 7, nil, `"sub" is a number`},
+		{"another sub", "sub", "ann1", func(w *IDTokenCheck) { w.Subject = "ann" }, `"sub" is "ann1", not "ann" as before`},
+		{"the same sub", "sub", "ann", func(w *IDTokenCheck) { w.Subject = "ann" }, ""},
+		{"aud with a 1", "aud", "client1", nil, `"aud" is "[client1]"`},
+		{"no aud", "aud", nil, nil, `"aud" is missing`},
+		{"aud an array of one", "aud", []string{"client"}, nil, ""},
+		{"aud an empty array", "aud", []string{}, nil, `"aud" is "[]"`},
+		{"aud with a stranger", "aud", []string{"client", "other"}, nil, `"aud" is "[client other]"`},
+		{"aud a number", "aud", 1, nil, `"aud" is a number`},
+		{"azp is us", "azp", "client", nil, ""},
+		{"azp is another", "azp", "other", nil, `"azp" is "other"`},
+		{"nonce with a 1", "nonce", "n1", nil, `"nonce" is not the one`},
+		{"no nonce", "nonce", nil, nil, `"nonce" is not the one`},
+		{"nonce that was not asked for", "nonce", "x", func(w *IDTokenCheck) { w.Nonce = "" }, ""},
+		{"no exp", "exp", nil, nil, `"exp" is missing`},
+		{"expired 6 minutes ago", "exp", now - 360, nil, "it expired at "},
+		{"expired within the leeway", "exp", now - 30, nil, ""},
+		{"exp fractional", "exp", float64(now) + 100.5, nil, ""},
+		{"exp large", "exp", 1.5e99, nil, ""},
+		{"exp a string", "exp", fmt.Sprint(now + 100), nil, `"exp" is a string, a number expected`},
+		{"no iat", "iat", nil, nil, `"iat" is missing`},
+		{"iat a week ago", "iat", now - 7*24*3600, nil, "it was issued long ago"},
+		{"iat a week ago at a refresh", "iat", now - 7*24*3600, func(w *IDTokenCheck) { w.MaxAge = 0 }, ""},
+		{"iat ahead", "iat", now + 600, nil, "it was issued in the future"},
+		{"iat ahead within the leeway", "iat", now + 30, nil, ""},
+		{"nbf ahead", "nbf", now + 600, nil, "it is not valid before"},
+		{"nbf a string", "nbf", "x", nil, `"nbf" is a string`},
+		{"right at_hash", "at_hash", b64(sum[:16]), nil, ""},
+		{"wrong at_hash", "at_hash", b64(sum[16:]), nil, `"at_hash" is not that of the access token`},
+		{"at_hash a number", "at_hash", 1, nil, `"at_hash" is not that of the access token`},
+		{"at_hash without token", "at_hash", "x", func(w *IDTokenCheck) { w.AccessToken = secret.Secret{} }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			claims, check := goodClaims(), goodCheck
+			if claims[c.claim] = c.value; c.value == nil {
+				delete(claims, c.claim)
+			}
+			check.AccessToken = secret.FromString("access-token")
+			if c.check != nil {
+				c.check(&check)
+			}
+			token := sign(t, s, map[string]any{"alg": "ES256", "kid": "p256"}, claims)
+			id, err := client.VerifyIDToken(t.Context(), testMetadata(), secret.FromString(token), check)
+			wantText(t, err, c.want)
+			if (id == nil) != (err != nil) {
+				t.Errorf("%+v beside %v", id, err)
+			}
+		})
+	}
+}
+
+// What no signature makes good.
+func TestIDTokenHeaders(t *testing.T) {
+	t.Parallel()
+	signers := testSigners()
+	rsaKey, requests := signers["rsa"], 0
+	client := serving(t, &requests, rsaKey.jwk, signers["p256"].jwk)
+	hs256 := func(key []byte) string {
+		signed := encoded(`{"alg":"HS256"}`) + "." + strings.Split(sign(t, rsaKey, map[string]any{"alg": "RS256"}, goodClaims()), ".")[1]
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(signed))
+		return signed + "." + b64(mac.Sum(nil))
+	}
+	n, _ := base64.RawURLEncoding.DecodeString(rsaKey.jwk["n"].(string))
+	unsigned := func(alg string) string {
+		token := sign(t, rsaKey, map[string]any{"alg": alg}, goodClaims())
+		return token[:strings.LastIndexByte(token, '.')+1]
+	}
+	other := signers["rsa2"]
+	for _, c := range []struct {
+		name, token string
+		algorithms  []string
+		want        string
+	}{
+		{"HS256 with the client's secret", hs256([]byte("client-password")), nil, `signed by "HS256", which is not accepted`},
+		{"HS256 with the public key", hs256(n), nil, `signed by "HS256", which is not accepted`},
+		{"none", unsigned("none"), nil, `signed by "none"`},
+		{"None", unsigned("None"), nil, `signed by "None"`},
+		{"nOnE", unsigned("nOnE"), nil, `signed by "nOnE"`},
+		{"none registered", unsigned("none"), []string{"none"}, `signed by "none"`},
+		{"rs256", sign(t, rsaKey, map[string]any{"alg": "rs256"}, goodClaims()), nil, `signed by "rs256"`},
+		{"alg missing", sign(t, rsaKey, map[string]any{"kid": "rsa"}, goodClaims()), nil, `signed by ""`},
+		{"another alg than registered", sign(t, rsaKey, map[string]any{"alg": "RS256", "kid": "rsa"}, goodClaims()), []string{"ES256"}, `signed by "RS256"`},
+		{"crit", sign(t, rsaKey, map[string]any{"alg": "RS256", "kid": "rsa", "crit": []string{"b64"}, "b64": true}, goodClaims()), nil, "extension"},
+		{"kid a number", sign(t, rsaKey, map[string]any{"alg": "RS256", "kid": 1}, goodClaims()), nil, `"kid" is a number`},
+		{"kid of an EC key", sign(t, rsaKey, map[string]any{"alg": "RS256", "kid": "p256"}, goodClaims()), nil, "publishes no key"},
+		{"key in the header", sign(t, other, map[string]any{"alg": "RS256", "jwk": other.jwk, "jku": "https://evil.example", "x5u": "https://evil.example"}, goodClaims()), nil, "publishes no key"},
+		{"key in the header, known kid", sign(t, other, map[string]any{"alg": "RS256", "kid": "rsa", "jwk": other.jwk}, goodClaims()), nil, "its signature is not valid"},
+		{"opaque", "opaque", nil, "id_token: not a JWT"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			check := goodCheck
+			check.Algorithms = c.algorithms
+			_, err := client.VerifyIDToken(t.Context(), testMetadata(), secret.FromString(c.token), check)
+			wantText(t, err, c.want)
+		})
+	}
+}
+
+// Sets of keys as providers have them, for an RS256 token of the key "rsa".
+func TestKeySets(t *testing.T) {
+	t.Parallel()
+	k := testSigners()
+	nameless := map[string]any{"kid": nil}
+	withKid, without := map[string]any{"alg": "RS256", "kid": "rsa"}, map[string]any{"alg": "RS256"}
+	strange := []map[string]any{
+		{"kty": "AKP", "kid": "rsa", "alg": "ML-DSA-unheard-of", "pub": "AQAB"}, {"kty": "XYZ"},
+		{"kty": "EC", "crv": "secp256k1", "kid": "k1", "x": "AQAB", "y": "AQAB"}, {"kty": "RSA", "n": "%%", "e": 3},
+	}
+	for _, c := range []struct {
+		name   string
+		header map[string]any
+		keys   []map[string]any
+		want   string
+	}{
+		{"beside others", withKid, []map[string]any{k["rsa2"].jwk, k["p256"].jwk, k["rsa"].jwk, k["ed"].jwk}, ""},
+		{"beside strange ones", withKid, append(strange, k["rsa"].jwk), ""},
+		{"kid absent, one fits", without, []map[string]any{k["p256"].jwk, k["ed"].jwk, k["rsa2"].with(map[string]any{"use": "enc", "kid": nil}), k["rsa"].with(nameless)}, ""},
+		{"kid absent, three fit", without, []map[string]any{k["rsa2"].with(nameless), k["rsa3"].with(nameless), k["rsa"].with(nameless)}, ""},
+		{"kid in the token only", withKid, []map[string]any{k["rsa"].with(nameless)}, ""},
+		{"key of another alg", withKid, []map[string]any{k["rsa"].with(map[string]any{"alg": "RS512"})}, "publishes no key"},
+		{"only for encryption", withKid, []map[string]any{k["rsa"].with(map[string]any{"use": "enc"})}, "publishes no key"},
+		{"others only", without, []map[string]any{k["rsa2"].jwk, k["rsa3"].jwk}, "publishes no key"},
+		{"none", withKid, []map[string]any{}, "publishes no key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			requests := 0
+			client := serving(t, &requests, c.keys...)
+			token := sign(t, k["rsa"], c.header, goodClaims())
+			_, err := client.VerifyIDToken(t.Context(), testMetadata(), secret.FromString(token), goodCheck)
+			wantText(t, err, c.want)
+		})
+	}
+}
+
+func TestKeySetAnswers(t *testing.T) {
+	t.Parallel()
+	token := secret.FromString(sign(t, testSigners()["p256"], map[string]any{"alg": "ES256"}, goodClaims()))
+	for body, want := range map[string]string{
+		`<html>`:         `keys at "https://op.example/jwk": provider answered with HTTP status 200 (application/json), JSON expected`,
+		`{}`:             `"keys" is missing`,
+		`{"keys":{}}`:    `"keys" is an object, an array expected`,
+		`{"keys":[1,0]}`: "publishes no key",
+	} {
+		_, err := answering(t, 200, "application/json", body).VerifyIDToken(t.Context(), testMetadata(), token, goodCheck)
+		wantText(t, err, want)
+	}
+	_, err := answering(t, 200, "", "").VerifyIDToken(t.Context(), &Metadata{}, token, goodCheck)
+	wantText(t, err, "metadata has no jwks_uri")
+}
+
+// New keys are fetched when a token needs them; bad tokens make no storm.
+func TestKeyRotation(t *testing.T) {
+	t.Parallel()
+	signers := testSigners()
+	synctest.Test(t, func(t *testing.T) {
+		keys, requests, down := []map[string]any{signers["rsa"].jwk}, 0, false
+		client := handled(t, func(w http.ResponseWriter, req *http.Request) {
+			if requests++; down {
+				w.WriteHeader(503)
+			}
+			json.NewEncoder(w).Encode(map[string]any{"keys": keys})
+		})
+		verify := func(name, alg, want string, wantRequests int) {
+			t.Helper()
+			before := requests
+			token := sign(t, signers[name], map[string]any{"alg": alg, "kid": name}, goodClaims())
+			_, err := client.VerifyIDToken(t.Context(), testMetadata(), secret.FromString(token), goodCheck)
+			wantText(t, err, want)
+			if requests-before != wantRequests {
+				t.Errorf("%s: %d requests, want %d", name, requests-before, wantRequests)
+			}
+		}
+		verify("rsa", "RS256", "", 1)
+		verify("rsa", "RS256", "", 0)
+		keys = []map[string]any{signers["rsa2"].jwk} // within the minute after the first fetch
+		verify("rsa2", "RS256", "", 1)
+		verify("p256", "ES256", "publishes no key", 0) // a kid that never appears
+		time.Sleep(missPause + time.Second)
+		verify("p256", "ES256", "publishes no key", 1)
+		verify("p256", "ES256", "publishes no key", 0)
+		verify("rsa2", "RS256", "", 0)
+		time.Sleep(missPause + time.Second)
+		down = true
+		verify("p256", "ES256", "HTTP status 503", 1)
+		verify("p256", "ES256", "publishes no key", 0)
+		verify("rsa2", "RS256", "", 0) // what was good stays good
+		down = false
+		time.Sleep(keysLifetime)
+		verify("rsa2", "RS256", "", 1)
+		verify("rsa", "RS256", "publishes no key", 1) // a key that was taken out of use
+	})
+}
