@@ -22,10 +22,9 @@ type request struct {
 	remote             bool
 	verbose            bool
 
-	password       prompt.Source
-	passwordPrompt string // cli, gui
-	store          bool   // the agent keeps the password
-	storeFor       int64  // seconds; 0 is for ever
+	password prompt.Source
+	store    bool  // the agent keeps the password
+	storeFor int64 // seconds; 0 is for ever
 }
 
 // Groups of the help text.
@@ -71,7 +70,7 @@ func options(r *request) *cli.Program {
 			{Long: "pw-cmd", Arg: "CMD", Set: r.password.Set(prompt.Command), Help: "Password: the first line that the shell command CMD prints"},
 			{Long: "pw-env", Arg: prompt.DefaultEnv, Optional: true, Default: prompt.DefaultEnv, Set: r.password.Set(prompt.Env), Help: "Password: the value of an environment variable, by default " + prompt.DefaultEnv},
 			{Long: "pw-file", Arg: "FILE", Set: r.password.Set(prompt.File), Help: "Password: the first line of FILE"},
-			{Long: "pw-prompt", Arg: "cli|gui", Set: cli.OneOf(&r.passwordPrompt, "cli", "gui"), Help: "Ask for the password on the terminal (cli) or in a window (gui)"},
+			{Long: "pw-prompt", Arg: "cli|gui", Set: r.password.SetPrompt, Help: "Ask for the password on the terminal (cli) or in a window (gui)"},
 			{Long: "pw-store", Arg: "TIME", Optional: true, Set: r.setStore, Help: "Let the agent keep the password for TIME seconds, by default for ever. Not needed with this agent: it keeps the file's key"},
 			{Long: "pw-keyring", Hidden: true, Set: cli.Flag(&ignored)},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 	"sync"
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
+	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/secret"
 )
@@ -63,7 +65,7 @@ func (a *agent) shareAutoload(ctx context.Context, name, path string, data []byt
 		}
 		s.flights[name] = f
 		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), promptTimeout)
+			ctx, cancel := context.WithTimeout(context.Background(), prompt.WindowTimeout)
 			defer cancel()
 			if f.err = a.lock.enter(); f.err == nil {
 				f.loaded, f.err = a.load(ctx, name, path, data)
@@ -119,21 +121,31 @@ func (a *agent) openFile(ctx context.Context, name string, data []byte) (text se
 		return text, nil, err
 	}
 	for range tries {
-		password, ok, putErr := put(ctx, question{
-			title: "oidc-agent: load account",
-			text:  fmt.Sprintf("Enter the encryption password of the account '%s', of which a token is wanted:", name),
-		})
-		if !ok {
-			if putErr != nil {
-				a.log.notice("account %q: %v", name, putErr)
-			}
+		password, askErr := prompt.Window(ctx, "oidc-agent: load account",
+			fmt.Sprintf("Enter the encryption password of the account '%s', of which a token is wanted:", name))
+		if askErr != nil {
+			a.log.notice("account %q: not loaded: %v", name, askErr)
 			return text, nil, ipc.ErrNotLoaded
 		}
 		text, key, err = crypt.Open(data, password)
 		password.Wipe()
+		debug.FreeOSMemory() // what the derivation has used
 		if !errors.Is(err, crypt.ErrWrongPassword) {
 			return text, key, err
 		}
 	}
 	return text, nil, ipc.ErrPassword
+}
+
+// consent asks the user whether a program may have a token of an account.
+func (a *agent) consent(ctx context.Context, what, account, application string) bool {
+	if application == "" {
+		application = "An application"
+	}
+	ok, err := prompt.Consent(ctx, "oidc-agent: confirm",
+		fmt.Sprintf("%s requests an %s for '%s'. Do you want to allow this?", application, what, account))
+	if err != nil {
+		a.log.notice("account %q: cannot ask for consent: %v", account, err)
+	}
+	return ok
 }

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
+	"runtime/debug"
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/secret"
 )
@@ -35,8 +34,6 @@ const (
 	entryFile    = 16
 )
 
-const passwordLimit = 4096 // bytes
-
 // password gets the password that the entry leads to; empty where it leads nowhere.
 func (a *agent) password(ctx context.Context, e passwordEntry) (secret.Secret, error) {
 	text, err := a.sealer.Open(e.text)
@@ -53,31 +50,11 @@ func (a *agent) password(ctx context.Context, e passwordEntry) (secret.Secret, e
 	case kind&entryMemory != 0 && entry.Has(ipc.KeyPassword):
 		return entry.Secret(ipc.KeyPassword), nil
 	case kind&entryCommand != 0:
-		out, err := exec.CommandContext(ctx, "sh", "-c", entry.Text("command")).Output()
-		if err != nil {
-			return secret.Secret{}, fmt.Errorf("password command: %w", err)
-		}
-		return firstLine(out), nil
+		return prompt.Source{Kind: prompt.Command, Value: entry.Text("command")}.Read(ctx, "")
 	case kind&entryFile != 0:
-		file, err := os.Open(entry.Text("pw_file"))
-		if err != nil {
-			return secret.Secret{}, fmt.Errorf("password file: %w", err)
-		}
-		defer file.Close()
-		content, err := io.ReadAll(io.LimitReader(file, passwordLimit))
-		if err != nil {
-			return secret.Secret{}, fmt.Errorf("password file: %w", err)
-		}
-		return firstLine(content), nil
+		return prompt.Source{Kind: prompt.File, Value: entry.Text("pw_file")}.Read(ctx, "")
 	}
 	return secret.Secret{}, nil
-}
-
-func firstLine(text []byte) secret.Secret {
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	password := secret.New(bytes.Clone(line))
-	clear(text)
-	return password
 }
 
 // deriveKey finds the account's file by its name and derives its key. Where the entry leads to no password
@@ -104,6 +81,7 @@ func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
 		return err
 	}
 	key, err := crypt.DeriveKey(data, password)
+	debug.FreeOSMemory() // what the derivation has used
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

@@ -49,6 +49,23 @@ stdout. It keeps everything in memory, and ends on SIGTERM.
 
   --help, --version
 
+Control API, with --control: JSON, and posts say so in their Content-Type.
+  POST /_fake/approve       {"user_code": "ABC234", "username": "bob"}; without a code the only one that waits
+  POST /_fake/deny          {"user_code": "ABC234"}
+  GET  /_fake/codes         the user codes that wait
+  POST /_fake/clock         {"move": "25m"}: moves the clock, answers the time
+  GET, POST /_fake/settings {"rotate": true, "access_token_lifetime": "5s", ...}: some of what GET shows
+  POST /_fake/revoke        {"token": "..."}
+  POST /_fake/suspend       {"username": "bob", "suspended": true}, or a client_id
+  POST /_fake/rotate-key    signs with a new key from now on
+  POST /_fake/faults        {"path": "token", "times": 2, "status": 503, "header": {"Retry-After": "7"}, "body": "..."}
+                            {"path": "token", "delay": "2s", "cut": true}; also "endless": true
+                            {"path": "token", "set": {"expires_in": null}, "id_token": {"claims": {"iss": "x"}}};
+                            id_token takes "header", "claims", "signature": "bad" or "none", and "hmac_key"
+                            no path: any; no times: until DELETE /_fake/faults
+  GET  /_fake/requests      what was received, the last 1000; DELETE forgets it
+  GET  /_fake/counters      how often each address was asked
+
 Unless a file says otherwise, the users are alice and bob, each with the name as the password.
 `
 

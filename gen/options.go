@@ -33,12 +33,11 @@ type request struct {
 	codeURI     string
 	state       string
 
-	password       prompt.Source
-	passwordPrompt string // cli, gui
-	gpgKey         string
-	prompt         string // cli, gui, none
-	answers        prompt.Answer
-	verbose        bool
+	password prompt.Source
+	gpgKey   string
+	prompt   string // cli, gui, none
+	answers  prompt.Answer
+	verbose  bool
 }
 
 // Groups of the help text.
@@ -129,7 +128,7 @@ func options(r *request) *cli.Program {
 			{Long: "pw-env", Arg: prompt.DefaultEnv, Optional: true, Default: prompt.DefaultEnv, Group: advanced, Set: r.password.Set(prompt.Env), Help: "Password: the value of an environment variable, by default " + prompt.DefaultEnv},
 			{Long: "pw-file", Arg: "FILE", Group: advanced, Set: r.password.Set(prompt.File), Help: "Password: the first line of FILE"},
 			{Long: "pw-gpg", Aliases: []string{"pw-pgp", "gpg", "pgp"}, Arg: "KEY_ID", Group: advanced, Set: cli.Text(&r.gpgKey), Help: "Encrypt with this GPG key instead of a password"},
-			{Long: "pw-prompt", Arg: "cli|gui", Group: advanced, Set: cli.OneOf(&r.passwordPrompt, "cli", "gui"), Help: "Ask for passwords on the terminal (cli) or in a window (gui)"},
+			{Long: "pw-prompt", Arg: "cli|gui", Group: advanced, Set: r.password.SetPrompt, Help: "Ask for passwords on the terminal (cli) or in a window (gui)"},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
 
 			{Long: "state", Arg: "STATE", Group: internal, Set: cli.Text(&r.state), Help: "Fetch the account that the flow with this state has made"},

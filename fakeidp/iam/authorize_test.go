@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"crypto/sha256"
 	"net/url"
 	"strings"
 	"testing"
@@ -97,6 +98,7 @@ func TestCodeExchangeRefused(t *testing.T) {
 	p := newIDP(t, Config{})
 	c, other := p.codeClient(Client{}), p.codeClient(Client{})
 	b := p.browser()
+	short := sha256.Sum256([]byte("short"))
 	plain := []string{"code_challenge", verifier, "code_challenge_method", "-"}
 	none := []string{"code_challenge", "-", "code_challenge_method", "-"}
 	for name, x := range map[string]struct {
@@ -109,6 +111,7 @@ func TestCodeExchangeRefused(t *testing.T) {
 		"wrong verifier":         {nil, []string{"code_verifier", strings.Repeat("x", 43)}, "do not match"},
 		"verifier and more":      {nil, []string{"code_verifier", verifier + "1"}, "do not match"},
 		"no verifier":            {nil, []string{"code_verifier", "-"}, "do not match"},
+		"short verifier":         {[]string{"code_challenge", b64(short[:])}, []string{"code_verifier", "short"}, "do not match"},
 		"challenge as verifier":  {nil, []string{"code_verifier", challenge}, "do not match"},
 		"plain, wrong":           {plain, []string{"code_verifier", challenge}, "do not match"},
 		"challenge taken out":    {none, nil, "no code challenge"},

@@ -167,6 +167,12 @@ func TestLoginNext(t *testing.T) {
 			t.Errorf("next(%q) = %q, want %q", param, got, want)
 		}
 	}
+	p = newIDP(t, Config{})
+	for _, param := range []string{"//evil.example/", "///evil.example/", `/\evil.example/`} {
+		if got := p.next(param); got != "/" {
+			t.Errorf("next(%q) = %q", param, got)
+		}
+	}
 }
 
 func TestForms(t *testing.T) {

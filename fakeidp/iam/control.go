@@ -21,6 +21,7 @@ func (s *Server) controlRoutes(m *http.ServeMux) {
 		"GET /_fake/settings":    s.controlGet(s.readSettings),
 		"POST /_fake/settings":   s.controlSettings,
 		"POST /_fake/revoke":     s.controlRevoke,
+		"POST /_fake/suspend":    s.controlSuspend,
 		"POST /_fake/rotate-key": s.controlRotateKey,
 		"POST /_fake/faults":     s.controlFault,
 		"DELETE /_fake/faults":   s.controlDelete(s.ClearFaults),
@@ -169,6 +170,30 @@ func (s *Server) controlRevoke(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, map[string]any{"known": s.Revoke(strings.TrimSpace(b.Token))})
+}
+
+// controlSuspend takes {"username": ..., "client_id": ..., "suspended": true}, of the two one or both.
+func (s *Server) controlSuspend(w http.ResponseWriter, r *http.Request) error {
+	var b struct {
+		Username  string `json:"username"`
+		ClientID  string `json:"client_id"`
+		Suspended bool   `json:"suspended"`
+	}
+	if err := controlBody(r, &b); err != nil {
+		return err
+	}
+	var err error
+	if b.Username != "" {
+		err = s.SuspendUser(b.Username, b.Suspended)
+	}
+	if b.ClientID != "" && err == nil {
+		err = s.SuspendClient(b.ClientID, b.Suspended)
+	}
+	if err != nil {
+		return badControl(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 func (s *Server) controlRotateKey(w http.ResponseWriter, r *http.Request) error {

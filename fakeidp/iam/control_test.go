@@ -68,6 +68,27 @@ func TestControlSettings(t *testing.T) {
 	p.request("GET", "userinfo", "", "Authorization", "Bearer "+token).want(401, "invalid_token", "")
 }
 
+func TestControlSuspend(t *testing.T) {
+	t.Parallel()
+	p := newIDP(t, Config{Control: true})
+	c, judge := p.addClient(Client{}), p.addClient(Client{})
+	r := c.login("openid offline_access")
+	for _, who := range []string{`"username":"alice"`, `"client_id":"` + c.id + `"`} {
+		p.control("POST", "suspend", `{`+who+`,"suspended":true}`).want(204, "", "")
+		p.request("GET", "userinfo", "", "Authorization", "Bearer "+r.text("access_token")).want(401, "invalid_token", "")
+		for _, token := range []string{"access_token", "refresh_token"} {
+			if got := judge.post("introspect", "token", r.text(token)); got.Body != `{"active":false}` {
+				t.Errorf("%s, %s: %s", who, token, got.Body)
+			}
+		}
+		c.refresh(r.text("refresh_token")).want(401, "", "")
+		p.control("POST", "suspend", `{`+who+`,"suspended":false}`).want(204, "", "")
+		c.refresh(r.text("refresh_token")).want(200, "", "")
+	}
+	p.control("POST", "suspend", `{"username":"mallory"}`).want(400, "bad_request", "mallory")
+	p.control("POST", "suspend", `{"client_id":"mallory"}`).want(400, "bad_request", "mallory")
+}
+
 func TestControlRotateKey(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{Control: true, Alg: ES256})

@@ -2,10 +2,12 @@ package iam
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,9 +23,10 @@ type Fault struct {
 	Header map[string]string `json:"header"` // also set on a true answer
 	Body   string            `json:"body"`
 
-	Set     map[string]any `json:"set"`     // change members of a true answer in JSON; nil takes one out
-	Cut     bool           `json:"cut"`     // close the connection in the middle of the body; what the request did is done
-	Endless bool           `json:"endless"` // let the body go on, without an end
+	Set     map[string]any `json:"set"`      // change members of a true answer in JSON; nil takes one out
+	IDToken *Forgery       `json:"id_token"` // spoil the ID token of a true answer
+	Cut     bool           `json:"cut"`      // close the connection in the middle of the body; what the request did is done
+	Endless bool           `json:"endless"`  // let the body go on, without an end
 }
 
 // endlessLimit in bytes is where an endless body ends after all, for a client that never gives up.
@@ -80,7 +83,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	answer := &answer{ResponseWriter: w, status: http.StatusOK}
 	defer func() { s.recordStatus(entry, answer.status) }()
 	if f := s.takeFault(entry.Path); f != nil {
-		f.serve(answer, r, s.mux)
+		s.serveFault(answer, r, f)
 		return
 	}
 	s.mux.ServeHTTP(answer, r)
@@ -108,8 +111,8 @@ func (m *memory) Header() http.Header         { return m.header }
 func (m *memory) WriteHeader(status int)      { m.status = status }
 func (m *memory) Write(b []byte) (int, error) { return m.body.Write(b) }
 
-// serve answers as the fault says.
-func (f *Fault) serve(w http.ResponseWriter, r *http.Request, honest http.Handler) {
+// serveFault answers as the fault says.
+func (s *Server) serveFault(w http.ResponseWriter, r *http.Request, f *Fault) {
 	if f.Delay > 0 {
 		timer := time.NewTimer(f.Delay)
 		defer timer.Stop()
@@ -125,8 +128,10 @@ func (f *Fault) serve(w http.ResponseWriter, r *http.Request, honest http.Handle
 		m.header.Set("Content-Type", "application/json")
 		m.body.WriteString(f.Body)
 	} else {
-		honest.ServeHTTP(m, r)
-		f.change(m)
+		s.mux.ServeHTTP(m, r)
+		if err := f.change(r.Context(), s.keys, m); err != nil {
+			m.status = http.StatusInternalServerError
+		}
 	}
 	for k, v := range f.Header {
 		m.header.Set(k, v)
@@ -134,23 +139,28 @@ func (f *Fault) serve(w http.ResponseWriter, r *http.Request, honest http.Handle
 	f.send(w, r, m)
 }
 
-// change sets members of an answer in JSON.
-func (f *Fault) change(m *memory) {
+// change sets members of an answer in JSON, and spoils its ID token. An answer without such is left alone.
+func (f *Fault) change(ctx context.Context, keys *keyring, m *memory) error {
 	var body map[string]any
-	if len(f.Set) == 0 || json.Unmarshal(m.body.Bytes(), &body) != nil {
-		return
+	if len(f.Set) == 0 && f.IDToken == nil || json.Unmarshal(m.body.Bytes(), &body) != nil {
+		return nil
+	}
+	if token, ok := body["id_token"].(string); ok && f.IDToken != nil {
+		forged, err := f.IDToken.forge(ctx, keys, token)
+		if err != nil {
+			return err
+		}
+		body["id_token"] = forged
 	}
 	for k, v := range f.Set {
 		if body[k] = v; v == nil {
 			delete(body, k)
 		}
 	}
-	changed, err := json.Marshal(body)
-	if err != nil {
-		return
-	}
+	data, err := json.Marshal(body)
 	m.body.Reset()
-	m.body.Write(changed)
+	m.body.Write(data)
+	return err
 }
 
 func (f *Fault) send(w http.ResponseWriter, r *http.Request, m *memory) {
@@ -177,6 +187,9 @@ func (f *Fault) send(w http.ResponseWriter, r *http.Request, m *memory) {
 func (f *Fault) check() error {
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		return fmt.Errorf("status %d: it is 200 to 599", f.Status)
+	}
+	if f.IDToken != nil && !slices.Contains([]string{"", "bad", "none"}, f.IDToken.Signature) {
+		return fmt.Errorf("signature %q: it is bad or none", f.IDToken.Signature)
 	}
 	if f.Times < 0 || f.Delay < 0 {
 		return fmt.Errorf("times or delay below zero")

@@ -99,28 +99,38 @@ func (k *keyring) all(ctx context.Context) ([]signingKey, error) {
 	return k.keys[:len(k.keys):len(k.keys)], nil
 }
 
+func (k *keyring) newest(ctx context.Context) (signingKey, error) {
+	keys, err := k.all(ctx)
+	if err != nil {
+		return signingKey{}, err
+	}
+	return keys[len(keys)-1], nil
+}
+
 // sign makes a JWS in compact form (RFC 7515 section 3.1) with the newest key.
 func (k *keyring) sign(ctx context.Context, claims any) (string, error) {
-	keys, err := k.all(ctx)
+	key, err := k.newest(ctx)
 	if err != nil {
 		return "", err
 	}
-	key := keys[len(keys)-1]
 	input, err := jwtParts(map[string]any{"alg": k.alg, "kid": key.kid}, claims)
 	if err != nil {
 		return "", err
 	}
+	sig, err := key.sign(k.alg, input)
+	return input + "." + b64(sig), err
+}
+
+func (k signingKey) sign(alg, input string) ([]byte, error) {
 	digest := sha256.Sum256([]byte(input))
-	sig, err := key.signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+	sig, err := k.signer.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
-		return "", fmt.Errorf("signing: %w", err)
+		return nil, fmt.Errorf("signing: %w", err)
 	}
-	if k.alg == ES256 {
-		if sig, err = rawECDSA(sig); err != nil {
-			return "", err
-		}
+	if alg == ES256 {
+		return rawECDSA(sig)
 	}
-	return input + "." + b64(sig), nil
+	return sig, nil
 }
 
 // rawECDSA turns an ASN.1 signature into the two numbers of 32 bytes that RFC 7518 section 3.4 wants.

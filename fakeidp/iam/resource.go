@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -164,4 +165,30 @@ func (s *Server) Revoke(token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.revokeLocked(token)
+}
+
+// SuspendUser lets a user get nothing more (or again, with false): tokens are inactive, logins refused.
+func (s *Server) SuspendUser(username string, suspended bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.users[username]
+	if u == nil {
+		return fmt.Errorf("there is no user %q", username)
+	}
+	u.Disabled = suspended
+	return nil
+}
+
+// SuspendClient does the same to a client.
+func (s *Server) SuspendClient(clientID string, suspended bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.clients[clientID]
+	if c == nil {
+		return fmt.Errorf("there is no client %q", clientID)
+	}
+	changed, active := *c, !suspended
+	changed.Active = &active
+	s.clients[clientID] = &changed
+	return nil
 }

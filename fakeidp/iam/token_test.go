@@ -59,6 +59,8 @@ func TestClientAuthentication(t *testing.T) {
 			}
 		})
 	}
+	odd := p.addClient(Client{ClientID: "a client: 100%+&", GrantTypes: []string{grantClientCredentials}})
+	odd.post("token", "grant_type", "client_credentials").want(200, "", "")
 	p.Change(func(s *Settings) { s.StrictAuthMethod = true })
 	p.request("POST", "token", grant+enc(c), "Content-Type", formType).want(401, "invalid_client", "registered client_secret_basic")
 	p.request("POST", "token", grant, "Content-Type", formType, "Authorization", basic(post.id, post.secret)).want(401, "invalid_client", "registered client_secret_post")
@@ -157,6 +159,9 @@ func TestRotation(t *testing.T) {
 				t.Fatal("the token did not change")
 			}
 			c.refresh(tokens[3], "scope", "phone").want(400, "invalid_scope", "") // costs nothing
+			if got := c.post("introspect", "token", tokens[1]); got.Body != `{"active":false}` {
+				t.Errorf("one that was rotated out: %s", got.Body)
+			}
 			// An old one, used again, ends the whole family with its access tokens.
 			c.refresh(tokens[1]).want(401, "invalid_token", "was not found")
 			c.refresh(tokens[3]).want(401, "invalid_token", "was not found")

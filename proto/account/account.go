@@ -3,7 +3,8 @@
 // a second agent on another login node loses a refresh token, and the list of issuers.
 //
 // oidc-agent, oidc-gen and oidc-add enter; what is inside the encrypted files comes from room crypt.
-// Start at [Account] for the contents, at [FindDir] for the files, at [LoadIssuers] for the issuers.
+// Start at [Account] for the contents, at [FindDir] for the files, at [LoadIssuers] and [LoadConfig] for the
+// settings.
 package account
 
 import (

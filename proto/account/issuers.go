@@ -70,37 +70,44 @@ const (
 )
 
 // LoadIssuers reads the user's issuer.config and issuer.config.d (oldest file first), then those in
-// /etc/oidc-agent, or a list of public issuers of our own where /etc has none. What is read first wins,
-// key by key. Files that do not exist do no harm. The error names every file that could not be used; the
-// issuers are then those of the others.
+// /etc/oidc-agent, or a list of public issuers of our own where /etc has none, then the public clients that
+// 4.x keeps in pubclients.config, the user's first. What is read first wins, key by key. Files that do not
+// exist do no harm. The error names every file that could not be used; the issuers are then those of the
+// others.
 func LoadIssuers(d Dir) (Issuers, error) { return loadIssuers(d, etc) }
 
 func loadIssuers(d Dir, etc string) (Issuers, error) {
-	objects, userErr := readIssuers(d.path, userLine)
-	system, etcErr := readIssuers(etc, etcLine)
+	objects, err1 := readIssuers(d.path, userLine)
+	system, err2 := readIssuers(etc, etcLine)
 	if len(system) == 0 {
 		system = builtinIssuers()
 	}
+	userClients, err3 := readPubClients(d.path)
+	etcClients, err4 := readPubClients(etc)
+	return mergeIssuers(slices.Concat(objects, system, userClients, etcClients)), errors.Join(err1, err2, err3, err4)
+}
+
+// mergeIssuers makes one issuer of all objects that name it, with or without a trailing slash.
+func mergeIssuers(objects []*cjson.Object) Issuers {
 	var order []string
-	merged := map[string]*cjson.Object{}
-	for _, o := range append(objects, system...) {
+	var merged []*cjson.Object
+	for _, o := range objects {
 		issuer := issuerOf(o)
 		if issuer == "" {
 			continue
 		}
-		same := slices.IndexFunc(order, func(known string) bool { return SameIssuer(known, issuer) })
-		if same < 0 {
-			order = append(order, issuer)
-			merged[issuer] = o
+		if i := slices.IndexFunc(order, func(known string) bool { return SameIssuer(known, issuer) }); i >= 0 {
+			mergeMissing(merged[i], o)
 			continue
 		}
-		mergeMissing(merged[order[same]], o)
+		order = append(order, issuer)
+		merged = append(merged, o)
 	}
 	issuers := make(Issuers, len(order))
 	for i, issuer := range order {
-		issuers[i] = newIssuer(issuer, merged[issuer])
+		issuers[i] = newIssuer(issuer, merged[i])
 	}
-	return issuers, errors.Join(userErr, etcErr)
+	return issuers
 }
 
 // readIssuers reads issuer.config and issuer.config.d of one directory, "" for none; line reads a line of

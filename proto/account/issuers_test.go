@@ -131,6 +131,29 @@ func TestLinesOf4(t *testing.T) {
 	}
 }
 
+// Public clients of 4.x add to what issuer.config says, and do not replace it, nor the list of our own.
+func TestPubClients(t *testing.T) {
+	t.Parallel()
+	user := tree(t,
+		issuerFile, `[{"issuer":"https://a","pubclient":{"client_id":"json"}},{"issuer":"https://b/"}]`,
+		"pubclients.config", "# x@https://comment\nid1@https://a@openid\nid@2:s3:cret@https://b@openid profile \n\nnonsense\n@https://c\n")
+	etc := tree(t, "pubclients.config", "id3@https://b\nid4@https://d\n")
+	issuers := mustLoad(t, user, etc)
+	if a := issuers.Find("https://a").PubClient; a.ClientID != "json" || a.Scope != "" {
+		t.Errorf("a: %+v", a)
+	}
+	b := issuers.Find("https://b").PubClient
+	if b == nil || b.ClientID != "id@2" || string(b.ClientSecret.Reveal()) != "s3:cret" || b.Scope != "openid profile" {
+		t.Errorf("b: %+v", b)
+	}
+	if d := issuers.Find("https://d").PubClient; d.ClientID != "id4" || !d.ClientSecret.IsEmpty() {
+		t.Errorf("d: %+v", d)
+	}
+	if issuers.Find("https://comment") != nil || issuers.Find("https://c") != nil || len(issuers) != 3+29 {
+		t.Errorf("issuers are %s", urls(issuers))
+	}
+}
+
 func TestBuiltinIssuers(t *testing.T) {
 	t.Parallel()
 	nothing := filepath.Join(t.TempDir(), "no")

@@ -10,12 +10,14 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,6 +113,27 @@ func TestTLSErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The authority to be trusted is the one that signed the last certificate that was sent.
+func TestMissingAuthority(t *testing.T) {
+	t.Parallel()
+	chain := []*x509.Certificate{
+		{Issuer: pkix.Name{CommonName: "Intermediate"}},
+		{Issuer: pkix.Name{CommonName: "Root\x1b[2J"}},
+	}
+	unknown := x509.UnknownAuthorityError{Cert: chain[0]}
+	for err, want := range map[error]string{
+		&tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: unknown}: `authority: "CN=Root[2J"`,
+		&url.Error{Err: unknown}:                       `authority: "CN=Intermediate"`,
+		fmt.Errorf("%w", x509.UnknownAuthorityError{}): "authority: of no name",
+	} {
+		wantText(t, connectionError("op.example", 0, err), want)
+	}
+	invalid := x509.CertificateInvalidError{Cert: chain[0], Reason: x509.NotAuthorizedToSign}
+	wantText(t, connectionError("op.example", 0, invalid), "its certificate is not valid: ")
+	wrong := x509.HostnameError{Certificate: chain[0], Host: "op.example"}
+	wantText(t, connectionError("op.example", 0, wrong), "its certificate is for no host, not for op.example")
 }
 
 func TestConnectionErrors(t *testing.T) {

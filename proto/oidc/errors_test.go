@@ -37,6 +37,7 @@ func TestErrorTexts(t *testing.T) {
 		{"part of the token", `{"error":"invalid_token","error_description":"Invalid refresh token: eyJhbGciOiJub25lIn0.eyJqd"}`, "invalid_token: Invalid refresh token: [...]"},
 		{"token split by a control", `{"error":"x","error_description":"a ` + testRefreshToken[:10] + `\u0007` + testRefreshToken[10:] + ` b"}`, "x: a [...] b"},
 		{"client secret", `{"error":"invalid_client","error_description":"bad secret client-password, it was not good"}`, "invalid_client: bad secret [...], it was not good"},
+		{"opaque, split by a control", `{"error":"x","error_description":"a client-\u0007password b"}`, "x: a [...] b"},
 		{"token as code", `{"error":"` + testRefreshToken + `"}`, "[...]"},
 		{"controls", `{"error":"server_error","error_description":"a\u001b[31mb\r\n\tc\u0000d\u202ee\u0085f"}`, "server_error: a[31mb cde f"},
 		{"invalid UTF-8", "{\"error\":\"x\",\"error_description\":\"a\xffb\"}", "x: a\ufffdb"},
@@ -166,6 +167,14 @@ func TestRedactOverlap(t *testing.T) {
 	secrets := []secret.Secret{secret.FromString("abcd"), secret.FromString("xxabcdyy"), secret.FromString("p+w &"), secret.FromString("xy")}
 	if got, want := redact("xxabcdyy abcd p%2Bw+%26 xy", secrets), "[...] [...] [...] xy"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A secret with characters that are dropped from texts is found before they are.
+func TestRedactUnprintable(t *testing.T) {
+	t.Parallel()
+	if got := cleanText("bad p\x01w\tdx!", []secret.Secret{secret.FromString("p\x01w\td")}); got != "bad [...]x!" {
+		t.Errorf("%q", got)
 	}
 }
 

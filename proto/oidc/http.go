@@ -103,7 +103,7 @@ func (c *Client) do(ctx context.Context, q *request) (*response, error) {
 	started := time.Now()
 	resp, err := c.http.Do(c.httpRequest(ctx, q, u))
 	if err != nil {
-		return nil, c.failed(u, started, err)
+		return nil, connectionError(u.Host, time.Since(started), err)
 	}
 	defer resp.Body.Close()
 	r := &response{status: resp.StatusCode, header: resp.Header, received: time.Now(), secrets: q.secrets}
@@ -113,7 +113,7 @@ func (c *Client) do(ctx context.Context, q *request) (*response, error) {
 	if r.body, err = readBody(resp.Body, resp.ContentLength); err == errTooLong {
 		return nil, r.unexpected(err.Error())
 	} else if err != nil {
-		return nil, c.failed(u, started, err)
+		return nil, connectionError(u.Host, time.Since(started), err)
 	}
 	return r, nil
 }
@@ -136,16 +136,6 @@ func (c *Client) httpRequest(ctx context.Context, q *request, u *url.URL) *http.
 		req.GetBody = func() (io.ReadCloser, error) { return newWipedBody(q.body), nil }
 	}
 	return req
-}
-
-// failed turns an error of the transport into one of ours.
-func (c *Client) failed(u *url.URL, started time.Time, err error) error {
-	err = connectionError(u.Host, time.Since(started), err)
-	if e, ok := err.(*ConnectionError); ok && e.Timeout {
-		// A connection that went silent (suspend, a firewall's forgetting) must not serve the next request.
-		c.CloseIdle()
-	}
-	return err
 }
 
 // checkRedirect is http.Client's hook: a nil error follows.

@@ -19,7 +19,7 @@ import (
 func newTransport(roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		Proxy:       http.ProxyFromEnvironment,
-		DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		DialContext: (&net.Dialer{Timeout: 10 * time.Second, Control: limitSilence}).DialContext,
 		// RFC 9325 section 3.1.1: nothing below TLS 1.2.
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout: 10 * time.Second,

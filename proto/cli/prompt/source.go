@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 
 	"oidc-agent/proto/secret"
@@ -23,6 +24,7 @@ const (
 	Command       // --pw-cmd: first line of the output of sh -c VALUE
 	Env           // --pw-env: value of the variable VALUE
 	File          // --pw-file: first line of the file VALUE
+	Askpass       // --pw-prompt=gui: a window
 )
 
 // DefaultEnv is the variable of --pw-env without a name.
@@ -42,12 +44,23 @@ var errTwoSources = errors.New("only one of --pw-cmd, --pw-env, --pw-file can be
 // Set returns what an option stores with: the source becomes this kind, unless it is another one already.
 func (s *Source) Set(kind Kind) func(value string) error {
 	return func(value string) error {
-		if s.Kind != Terminal && s.Kind != kind {
+		if s.Kind != Terminal && s.Kind != Askpass && s.Kind != kind {
 			return errTwoSources
 		}
 		*s = Source{Kind: kind, Value: value}
 		return nil
 	}
+}
+
+// SetPrompt is what --pw-prompt stores with: cli is the terminal, gui a window. A source that was named counts more.
+func (s *Source) SetPrompt(how string) error {
+	switch {
+	case how != "cli" && how != "gui":
+		return errors.New("cli or gui is expected")
+	case how == "gui" && s.Kind == Terminal:
+		s.Kind = Askpass
+	}
+	return nil
 }
 
 // Given reports whether the user named a source other than the terminal.
@@ -62,6 +75,8 @@ func (s Source) String() string {
 		return "environment variable " + strconv.Quote(s.Value)
 	case File:
 		return "password file " + strconv.Quote(s.Value)
+	case Askpass:
+		return "password window"
 	}
 	return "terminal"
 }
@@ -79,6 +94,8 @@ func (s Source) Read(ctx context.Context, text string) (secret.Secret, error) {
 		password, err = fromEnv(s.Value)
 	case File:
 		password, err = fromFile(s.Value)
+	case Askpass:
+		password, err = Window(ctx, "oidc-agent", strings.TrimSuffix(text, ": "))
 	}
 	if err != nil {
 		return secret.Secret{}, fmt.Errorf("%s: %w", s, err)

@@ -136,8 +136,8 @@ type hiding struct {
 	text    string // the question, to be asked again
 	before  unix.Termios
 	signals chan os.Signal
-	done    chan struct{} // closed by end
-	over    chan struct{} // closed when no signal is looked at any more
+	done    chan struct{} // closed when the question is over
+	watched chan struct{} // closed when watch has ended
 }
 
 func (h *hiding) begin() error {
@@ -151,7 +151,7 @@ func (h *hiding) begin() error {
 	if err != nil {
 		return err
 	}
-	h.signals, h.done, h.over = make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
+	h.signals, h.done, h.watched = make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP} {
 		if !signal.Ignored(s) { // nohup
 			signal.Notify(h.signals, s)
@@ -165,38 +165,45 @@ func (h *hiding) begin() error {
 	return nil
 }
 
+// end gives the terminal back before it gives the signals back: one that comes in between is not lost.
 func (h *hiding) end() {
+	close(h.done)
+	<-h.watched
 	h.restore()
 	signal.Stop(h.signals)
-	close(h.done)
-	<-h.over
+	select {
+	case s := <-h.signals:
+		h.act(s)
+	default:
+	}
 }
 
-// watch handles signals until end, and one that came just before.
+// watch handles the signals that come during the question.
 func (h *hiding) watch() {
-	defer close(h.over)
+	defer close(h.watched)
 	for {
 		select {
 		case s := <-h.signals:
-			h.handle(s)
+			h.restore()
+			io.WriteString(h.f, "\n")
+			h.act(s) // comes back if the process was only stopped
+			h.hide()
+			io.WriteString(h.f, h.text)
 		case <-h.done:
-			select {
-			case s := <-h.signals:
-				h.handle(s)
-			default:
-			}
 			return
 		}
 	}
 }
 
-func (h *hiding) handle(s os.Signal) {
-	h.restore()
-	io.WriteString(h.f, "\n")
+// act does what the signal would have done without us. The process is stopped by SIGSTOP, which cannot be caught, and
+// goes on at SIGCONT: kill may return before all threads stand.
+func (h *hiding) act(s os.Signal) {
 	if s == syscall.SIGTSTP {
+		goOn := make(chan os.Signal, 1)
+		signal.Notify(goOn, syscall.SIGCONT)
+		defer signal.Stop(goOn)
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		h.hide()
-		io.WriteString(h.f, h.text)
+		<-goOn
 		return
 	}
 	signal.Reset(s)

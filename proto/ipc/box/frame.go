@@ -13,8 +13,8 @@ import (
 	"io"
 	"strconv"
 
+	"golang.org/x/crypto/nacl/box"
 	"golang.org/x/crypto/nacl/secretbox"
-	"golang.org/x/crypto/salsa20/salsa"
 
 	"oidc-agent/proto/ipc"
 )
@@ -47,8 +47,8 @@ func newKey() (*ecdh.PrivateKey, []byte, error) {
 }
 
 // newChannel derives the key from ours and the peer's public key in base64. It is that of NaCl's crypto_box_beforenm,
-// HSalsa20 of the shared point. The error is errSuspicious for a key that leaves the shared point no choice (zero
-// and the other points of low order), errMalformed for no key.
+// which looks at no key, so we do: the error is errSuspicious for one that leaves the shared point no choice (zero and
+// the other points of low order), errMalformed for no key.
 func newChannel(own *ecdh.PrivateKey, peer []byte) (*channel, error) {
 	decoded, err := base64.StdEncoding.AppendDecode(nil, peer)
 	if err != nil {
@@ -58,12 +58,11 @@ func newChannel(own *ecdh.PrivateKey, peer []byte) (*channel, error) {
 	if err != nil {
 		return nil, errMalformed
 	}
-	point, err := own.ECDH(public)
-	if err != nil {
+	if _, err := own.ECDH(public); err != nil { // RFC 7748 section 6.1: the shared point is zero
 		return nil, errSuspicious
 	}
 	var c channel
-	salsa.HSalsa20(&c.key, new([16]byte), (*[32]byte)(point), &salsa.Sigma)
+	box.Precompute(&c.key, (*[32]byte)(decoded), (*[32]byte)(own.Bytes()))
 	return &c, nil
 }
 

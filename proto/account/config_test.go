@@ -1,0 +1,85 @@
+package account
+
+import (
+	"strings"
+	"testing"
+)
+
+// onlyDefaults is the meaning of no file at all.
+var onlyDefaults = Config{
+	Agent: AgentConfig{Autoload: true, AutoReauthenticate: true, CustomURIScheme: true, Webserver: true},
+	Gen:   GenConfig{AutoOpenURL: true, Prompt: "cli", PwPrompt: "cli"},
+	Add:   AddConfig{PwPrompt: "cli"},
+}
+
+func TestLoadConfig(t *testing.T) {
+	t.Parallel()
+	const own = `{"oidc-agent":{"lifetime":"60"}}`
+	agentOnly := onlyDefaults
+	agentOnly.Agent = AgentConfig{Lifetime: 60}
+	tests := []struct {
+		name           string
+		user, etc, env string // contents of the files, "" for none; "" or "other" or /dev/null
+		want           Config
+	}{
+		{name: "no file", want: onlyDefaults},
+		{name: "a section of the user", user: own, want: agentOnly},
+		{name: "a section of the system", etc: own, want: agentOnly},
+		{name: "the file of the environment", user: `{"oidc-agent":{"lifetime":1}}`, env: "other", want: agentOnly},
+		{name: "no user file wanted", user: own, env: "/dev/null", want: onlyDefaults},
+		{
+			name: "user over system",
+			user: "# a comment {\n{\"oidc-agent\":\n \t# another\n{\"autoload\":null,\"confirm\":1,\"group\":\"g\"},\"oidc-gen\":null}",
+			etc:  `{"oidc-agent":{"autoload":true,"confirm":false,"webserver":true},"oidc-gen":{"cnid":"x"}}`,
+			want: Config{
+				Agent: AgentConfig{Confirm: true, Webserver: true, Group: "g"},
+				Gen:   onlyDefaults.Gen, Add: onlyDefaults.Add,
+			},
+		},
+		{
+			name: "every key",
+			user: `{"oidc-agent":{"cert-path":"c","bind_address":"b","confirm":true,"autoload":true,"auto-reauthenticate":true,
+				"auto-gen":true,"auto-gen-scope-mode":"max","custom-uri-scheme":true,"webserver":true,"lifetime":5,"group":"g",
+				"debug_logging":true,"always_allow_id_token":true},
+				"oidc-gen":{"cnid":"i","auto-open-url":true,"default_gpg_key":"k","prompt":"gui","pw-prompt":"none",
+				"answer-confirm-prompts":"yes","debug_logging":true},
+				"oidc-add":{"store-pw":true,"pw-prompt":"gui","skip-check":true,"debug_logging":true}}`,
+			want: Config{
+				AgentConfig{"c", "b", true, true, true, true, "max", true, true, 5, "g", true, true},
+				GenConfig{"i", true, "k", "gui", "none", "yes", true},
+				AddConfig{true, "gui", true, true},
+			},
+		},
+	}
+	for _, test := range tests {
+		user, etc := t.TempDir(), t.TempDir()
+		if test.user != "" {
+			user = tree(t, "config", test.user)
+		}
+		if test.etc != "" {
+			etc = tree(t, "config", test.etc)
+		}
+		env := map[string]string{"OIDC_USER_CONFIG": test.env}
+		if test.env == "other" {
+			env["OIDC_USER_CONFIG"] = tree(t, "mine", own) + "/mine"
+		}
+		got, err := loadConfig(Dir{user}, etc, environment(env))
+		if err != nil || *got != test.want {
+			t.Errorf("%s: got %+v, %v, want %+v", test.name, got, err, test.want)
+		}
+	}
+	if got, err := loadConfig(Dir{}, t.TempDir(), environment(nil)); err != nil || *got != onlyDefaults {
+		t.Errorf("no directory: %+v, %v", got, err)
+	}
+}
+
+func TestDamagedConfig(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "[]", `{"oidc-agent":{} # no comment`, "{\n} x"} {
+		user := tree(t, "config", text)
+		_, err := loadConfig(Dir{user}, t.TempDir(), environment(nil))
+		if err == nil || !strings.Contains(err.Error(), user+"/config") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,387 @@
+package prompt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"oidc-agent/proto/secret"
+)
+
+// The test binary asks the questions itself, as a child on a terminal of its own: the variable names the question.
+const questionVariable = "PROMPT_TEST_QUESTION"
+
+func TestMain(m *testing.M) {
+	name := os.Getenv(questionVariable)
+	if name == "" {
+		os.Exit(m.Run())
+	}
+	fmt.Print(questions[name]())
+	os.Exit(0)
+}
+
+var errWrong, errDamaged = errors.New("wrong password"), errors.New("file is damaged")
+
+// questions are what a child can ask. What they return goes to its standard output.
+var questions = map[string]func() string{
+	"password": func() string {
+		p, err := Password(context.Background(), "Password: ")
+		return fmt.Sprintf("%q %v", p.Reveal(), err)
+	},
+	"line": func() string {
+		line, err := Line(context.Background(), "Issuer [x]: ")
+		return fmt.Sprintf("%q %v", line, err)
+	},
+	"confirm": func() string {
+		yes, err := Confirm(context.Background(), "Really?", false, Ask)
+		return fmt.Sprint(yes, " ", err)
+	},
+	"confirm-yes": func() string {
+		yes, err := Confirm(context.Background(), "Really?", true, Ask)
+		return fmt.Sprint(yes, " ", err)
+	},
+	"new": func() string {
+		p, err := NewPassword(context.Background(), "New: ", "Again: ", true)
+		return fmt.Sprintf("%q %v", p.Reveal(), err)
+	},
+	"context": func() string {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		_, err := Password(ctx, "Password: ")
+		return fmt.Sprint(err)
+	},
+	"decrypt":      func() string { return decrypt(Source{}) },
+	"decrypt-file": func() string { return decrypt(Source{Kind: File, Value: os.Getenv("PASSWORD_FILE")}) },
+}
+
+// decrypt accepts the password "right" and finds a damaged file with "damaged".
+func decrypt(source Source) string {
+	err := Decrypt(context.Background(), source, "Password: ", errWrong, func(password secret.Secret) error {
+		switch string(password.Reveal()) {
+		case "right":
+			return nil
+		case "damaged":
+			return errDamaged
+		}
+		return fmt.Errorf("account: %w", errWrong)
+	})
+	return fmt.Sprint(err)
+}
+
+// child is a question on a terminal.
+type child struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	master *os.File // the user's side of the terminal
+	before unix.Termios
+	shown  []byte // all that the terminal showed
+	seen   int    // how much of it expect has found
+	stdout bytes.Buffer
+}
+
+// start runs a question on a new terminal. Its standard input is a pipe with a word that nobody may read.
+func start(t *testing.T, question string, env ...string) *child {
+	t.Helper()
+	c := &child{t: t, cmd: childCommand(question, env...)}
+	var err error
+	if c.master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.master.Close() })
+	var number uint32
+	c.control(func(fd int) (err error) {
+		if number, err = unix.IoctlGetUint32(fd, unix.TIOCGPTN); err == nil {
+			err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+		}
+		return err
+	})
+	slave, err := os.OpenFile("/dev/pts/"+strconv.Itoa(int(number)), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slave.Close()
+	c.before = c.termios()
+	c.cmd.Stdout = &c.stdout
+	c.cmd.ExtraFiles = []*os.File{slave}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.cmd.Process.Kill() })
+	c.master.SetReadDeadline(time.Now().Add(20 * time.Second))
+	return c
+}
+
+func childCommand(question string, env ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), questionVariable+"="+question), env...)
+	cmd.Stdin = strings.NewReader("not for us\n")
+	return cmd
+}
+
+func (c *child) control(call func(fd int) error) {
+	c.t.Helper()
+	raw, err := c.master.SyscallConn()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { err = call(int(fd)) })
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *child) termios() (state unix.Termios) {
+	c.t.Helper()
+	c.control(func(fd int) error {
+		s, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err == nil {
+			state = *s
+		}
+		return err
+	})
+	return state
+}
+
+// expect waits until the terminal shows the text.
+func (c *child) expect(text string) {
+	c.t.Helper()
+	buf := make([]byte, 1000)
+	for {
+		if i := bytes.Index(c.shown[c.seen:], []byte(text)); i >= 0 {
+			c.seen += i + len(text)
+			return
+		}
+		n, err := c.master.Read(buf)
+		if err != nil {
+			c.t.Fatalf("the terminal shows %q, then %v; want %q", c.shown, err, text)
+		}
+		c.shown = append(c.shown, buf[:n]...)
+	}
+}
+
+// enter waits for the question and types the answer.
+func (c *child) enter(question, answer string) {
+	c.t.Helper()
+	c.expect(question)
+	if _, err := io.WriteString(c.master, answer); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// end waits for the child's end and checks that the terminal is as it was before.
+func (c *child) end() syscall.WaitStatus {
+	c.t.Helper()
+	c.cmd.Wait()
+	if after := c.termios(); after != c.before {
+		c.t.Errorf("the terminal is left changed: %+v, was %+v", after, c.before)
+	}
+	for {
+		buf := make([]byte, 1000)
+		n, err := c.master.Read(buf)
+		c.shown = append(c.shown, buf[:n]...)
+		if err != nil { // EIO: nobody has the other side open
+			return c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+		}
+	}
+}
+
+// want ends the child and compares its standard output, and what the terminal showed altogether.
+func (c *child) want(stdout, shown string) {
+	c.t.Helper()
+	status := c.end()
+	if status.ExitStatus() != 0 || c.stdout.String() != stdout {
+		c.t.Errorf("ended with %v and stdout %q, want %q", status, c.stdout.String(), stdout)
+	}
+	if got := strings.ReplaceAll(string(c.shown), "\r\n", "\n"); got != shown {
+		c.t.Errorf("the terminal showed %q, want %q", got, shown)
+	}
+}
+
+func TestPassword(t *testing.T) {
+	t.Parallel()
+	c := start(t, "password")
+	c.enter("Password: ", "secret 123\n")
+	c.want(`"secret 123" <nil>`, "Password: \n")
+	c = start(t, "password")
+	c.enter("Password: ", "\n")
+	c.want(`"" <nil>`, "Password: \n")
+}
+
+func TestLine(t *testing.T) {
+	t.Parallel()
+	c := start(t, "line")
+	c.enter("Issuer [x]: ", "https://é/\n")
+	c.want(`"https://é/" <nil>`, "Issuer [x]: https://é/\n")
+	c = start(t, "line")
+	c.enter("Issuer [x]: ", "\n")
+	c.want(`"" <nil>`, "Issuer [x]: \n")
+}
+
+func TestEndOfInput(t *testing.T) {
+	t.Parallel()
+	for question, text := range map[string]string{"password": "Password: ", "line": "Issuer [x]: "} {
+		c := start(t, question)
+		c.enter(text, "\x04")
+		c.want(`"" no input`, text+"\n")
+	}
+	c := start(t, "password") // behind something typed, Ctrl-D twice ends the line
+	c.enter("Password: ", "secret\x04\x04")
+	c.want(`"secret" <nil>`, "Password: \n")
+}
+
+// A signal during a question gives the terminal back and ends the process as that signal does.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		c := start(t, "password")
+		c.expect("Password: ")
+		if c.termios().Lflag&unix.ECHO != 0 {
+			t.Errorf("%v: echo is on", s)
+		}
+		c.cmd.Process.Signal(s)
+		if status := c.end(); !status.Signaled() || status.Signal() != s {
+			t.Errorf("%v: ended with %v", s, status)
+		}
+	}
+	c := start(t, "password")
+	c.enter("Password: ", "sec\x03")
+	if status := c.end(); !status.Signaled() || status.Signal() != syscall.SIGINT || c.stdout.Len() > 0 {
+		t.Errorf("Ctrl-C: ended with %v, stdout %q", status, c.stdout.String())
+	}
+}
+
+// Ctrl-Z gives the terminal back; when the process goes on, the question is asked again, without echo.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	c := start(t, "password")
+	c.enter("Password: ", "\x1a")
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(c.cmd.Process.Pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("after Ctrl-Z: %v, %v", status, err)
+	}
+	if c.termios() != c.before {
+		t.Error("the terminal is changed while the process is stopped")
+	}
+	c.cmd.Process.Signal(syscall.SIGCONT)
+	c.enter("Password: ", "secret\n")
+	c.want(`"secret" <nil>`, "Password: \nPassword: \n")
+}
+
+func TestContext(t *testing.T) {
+	t.Parallel()
+	c := start(t, "context")
+	c.want("context deadline exceeded", "Password: \n")
+}
+
+// Without a terminal nobody is asked, and standard input is not read in its place.
+func TestNoTerminal(t *testing.T) {
+	t.Parallel()
+	for question, want := range map[string]string{
+		"password": `"" ` + ErrNoTerminal.Error(),
+		"line":     `"" ` + ErrNoTerminal.Error(),
+		"confirm":  "false " + ErrNoTerminal.Error(),
+		"decrypt":  "a password is needed, and " + ErrNoTerminal.Error(),
+	} {
+		cmd := childCommand(question)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		out, err := cmd.Output()
+		if err != nil || string(out) != want {
+			t.Errorf("%s: %v, stdout %q, want %q", question, err, out, want)
+		}
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ question, answer, want string }{
+		{"confirm", "", "false <nil>"},
+		{"confirm", "yes", "true <nil>"},
+		{"confirm", " Y", "true <nil>"},
+		{"confirm", "perhaps", "false <nil>"},
+		{"confirm", "quit", "false " + ErrQuit.Error()},
+		{"confirm-yes", "", "true <nil>"},
+		{"confirm-yes", "no", "false <nil>"},
+		{"confirm-yes", "perhaps", "false <nil>"},
+	} {
+		text := "Really? [No/yes/quit]: "
+		if c.question == "confirm-yes" {
+			text = "Really? [Yes/no/quit]: "
+		}
+		p := start(t, c.question)
+		p.enter(text, c.answer+"\n")
+		p.want(c.want, text+c.answer+"\n")
+	}
+}
+
+func TestNewPassword(t *testing.T) {
+	t.Parallel()
+	c := start(t, "new")
+	c.enter("New: ", "a\n")
+	c.enter("Again: ", "a\n")
+	c.want(`"a" <nil>`, "New: \nAgain: \n")
+	c = start(t, "new")
+	c.enter("New: ", "a\n")
+	c.enter("Again: ", "b\n")
+	c.want(`"" `+ErrMismatch.Error(), "New: \nAgain: \n")
+	c = start(t, "new")
+	c.enter("New: ", "\n")
+	c.want(`"" <nil>`, "New: \n")
+}
+
+func TestDecryptAsks(t *testing.T) {
+	t.Parallel()
+	c := start(t, "decrypt")
+	c.enter("Password: ", "wrong\n")
+	c.enter("Password: ", "right\n")
+	c.want("<nil>", "Password: \nPassword: \n")
+	c = start(t, "decrypt")
+	for range maxTries {
+		c.enter("Password: ", "wrong\n")
+	}
+	c.want("reached maximum number of tries: account: wrong password", strings.Repeat("Password: \n", maxTries))
+	c = start(t, "decrypt")
+	c.enter("Password: ", "damaged\n")
+	c.want("file is damaged", "Password: \n")
+	c = start(t, "decrypt")
+	c.enter("Password: ", "\x04")
+	c.want("no input", "Password: \n")
+}
+
+// A source that gives no password or a wrong one is told, then the user is asked.
+func TestDecryptFallsBack(t *testing.T) {
+	t.Parallel()
+	wrong, right := t.TempDir()+"/wrong", t.TempDir()+"/right"
+	if err := errors.Join(os.WriteFile(wrong, []byte("wrong\n"), 0600), os.WriteFile(right, []byte("right"), 0600)); err != nil {
+		t.Fatal(err)
+	}
+	c := start(t, "decrypt-file", "PASSWORD_FILE="+right)
+	c.want("<nil>", "")
+	for file, notice := range map[string]string{
+		wrong:              "account: wrong password",
+		wrong + "/nothere": "not a directory",
+	} {
+		notice = fmt.Sprintf("password file %q: %s\n", file, notice)
+		c = start(t, "decrypt-file", "PASSWORD_FILE="+file)
+		c.enter("Password: ", "right\n")
+		c.want("<nil>", notice+"Password: \n")
+
+		cmd := childCommand("decrypt-file", "PASSWORD_FILE="+file)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		out, err := cmd.Output()
+		if err != nil || string(out)+"\n" != notice {
+			t.Errorf("without a terminal: %v, stdout %q, want %q", err, out, notice)
+		}
+	}
+}
