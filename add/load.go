@@ -44,6 +44,25 @@ func ask(ctx context.Context, r *request, question *cjson.Object) (*cjson.Object
 	return answer, ipc.Check(answer)
 }
 
+// relay carries one request from stdin to the agent and its answer to stdout. oidc-token uses it to reach a
+// remote agent without having the network inside.
+func relay(ctx context.Context, r *request) error {
+	message, err := ipc.ReadMessage(os.Stdin)
+	if err != nil {
+		return err
+	}
+	question, err := cjson.Parse(message)
+	if err != nil {
+		return err
+	}
+	answer, err := ask(ctx, r, question)
+	if answer == nil {
+		return err
+	}
+	_, err = os.Stdout.Write(answer.Compact())
+	return err
+}
+
 // opened is an account file that was opened with its password.
 type opened struct {
 	path   string
@@ -143,23 +162,9 @@ func load(ctx context.Context, r *request) error {
 // passwordEntry tells a C agent where it can get the password again when it has to write the file. Our agent
 // keeps the key instead and does not look here.
 func passwordEntry(r *request) *cjson.Object {
-	const ( // bits of its type
-		command = 4
-		ask     = 8
-		file    = 16
-	)
-	kind := int64(ask)
-	entry := cjson.New().SetText(ipc.KeyAccount, r.account)
-	switch r.password.Kind {
-	case prompt.Command:
-		kind |= command
-		entry.SetText("command", r.password.Value)
-	case prompt.File:
-		kind |= file
-		entry.SetText("pw_file", r.password.Value)
-	}
+	entry := r.password.Entry(r.account)
 	if r.store && r.storeFor > 0 {
 		entry.SetInt("expires_after", r.storeFor).SetInt("expires_at", time.Now().Unix()+r.storeFor)
 	}
-	return entry.SetInt("type", kind)
+	return entry
 }

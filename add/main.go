@@ -46,6 +46,7 @@ var actions = [...]action{
 	{"unlock", false, unlock},
 	{"remove-all", false, removeAll},
 	{"remove", true, remove},
+	{"relay", false, relay},
 	{"load", true, load},
 }
 

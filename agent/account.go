@@ -40,7 +40,7 @@ type fileState struct {
 	path    string
 	key     crypt.Sealed
 	hasKey  bool
-	entry   passwordEntry     // of a C client: where the password is to be had
+	entry   crypt.Sealed      // pw_entry of a C client: where the password is to be had
 	seen    [sha256.Size]byte // digest of the refresh token in the file
 	unsaved bool              // memory holds a newer one
 }

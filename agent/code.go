@@ -30,7 +30,7 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 	}
 	verifier, challenge := oidc.NewPKCE()
 	state := newState(redirectURI, a.socketPath, o.onlyAT)
-	parameters := loginParameters(config)
+	parameters := a.loginParameters(config)
 	uri, err := oidc.AuthorizationURL(p.metadata, oidc.AuthorizationRequest{
 		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state,
 		CodeChallenge: challenge, Audience: parameters.Audience, LegacyAudience: parameters.LegacyAudience,
@@ -109,7 +109,7 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 		return err
 	}
 	defer verifier.Wipe()
-	response, err := p.ExchangeCode(ctx, p.metadata, credentials(config), code, l.redirectURI, verifier, loginParameters(config))
+	response, err := p.ExchangeCode(ctx, p.metadata, credentials(config), code, l.redirectURI, verifier, a.loginParameters(config))
 	var answer *cjson.Object
 	if err == nil {
 		answer, err = a.finishLogin(p, config, response, l.options)

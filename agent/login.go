@@ -79,7 +79,7 @@ type loginOptions struct {
 	onlyAT      bool // an access token is wanted, and no account
 	noWebserver bool
 	noScheme    bool
-	entry       passwordEntry // of a C oidc-gen
+	entry       crypt.Sealed // pw_entry of a C oidc-gen
 }
 
 var flows = [...]flow{
@@ -137,8 +137,8 @@ func loginScope(config *account.Account) string {
 }
 
 // loginParameters are the audience of the account, at login.
-func loginParameters(config *account.Account) oidc.TokenRequest {
-	return tokenParameters(config, tokenRequest{audience: config.Audience})
+func (a *agent) loginParameters(config *account.Account) oidc.TokenRequest {
+	return a.tokenParameters(config, tokenRequest{audience: config.Audience})
 }
 
 func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
@@ -173,7 +173,7 @@ func (a *agent) pollDevice(ctx context.Context, device string) (*cjson.Object, e
 	if err != nil {
 		return nil, err
 	}
-	response, err := p.PollDevice(ctx, p.metadata, credentials(config), secret.FromString(device), loginParameters(config))
+	response, err := p.PollDevice(ctx, p.metadata, credentials(config), secret.FromString(device), a.loginParameters(config))
 	var refused *oidc.Error
 	switch {
 	case err == nil:
@@ -191,7 +191,7 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 	if config.RefreshToken.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
-	response, err := p.Refresh(ctx, p.metadata, credentials(config), config.RefreshToken, loginParameters(config))
+	response, err := p.Refresh(ctx, p.metadata, credentials(config), config.RefreshToken, a.loginParameters(config))
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 }
 
 func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
-	parameters := loginParameters(config)
+	parameters := a.loginParameters(config)
 	parameters.Scope = loginScope(config)
 	response, err := p.Password(ctx, p.metadata, credentials(config), config.Username, config.Password, parameters)
 	if err != nil {
@@ -233,5 +233,8 @@ func (a *agent) finishLogin(p *provider, config *account.Account, response *oidc
 	l.tokens[tokenKey{}] = first
 	a.accounts.put(l)
 	a.setLifetime(l, a.settings.lifetime)
+	if !o.entry.IsEmpty() { // a C oidc-gen, which never says `saved`
+		a.noteIssuer(l.config, account.AddAccount)
+	}
 	return answer, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -10,33 +9,23 @@ import (
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli/prompt"
-	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/secret"
 )
 
 // The C clients send no key of the account's file but an entry that tells where its password is to be had.
 // The agent derives the key once, out of that entry, when a new refresh token has to be written.
 
-// passwordEntry is that entry, sealed: it may hold the password itself.
-type passwordEntry struct{ text crypt.Sealed }
-
-func (a *agent) sealEntry(entry *cjson.Object) passwordEntry {
+// sealEntry seals such an entry: it may hold the password itself.
+func (a *agent) sealEntry(entry *cjson.Object) crypt.Sealed {
 	if entry == nil {
-		return passwordEntry{}
+		return crypt.Sealed{}
 	}
-	return passwordEntry{a.sealer.Seal(secret.New(bytes.Clone(entry.Compact())))}
+	return a.sealer.Seal(secret.New(entry.Compact()))
 }
 
-// Bits of an entry's type.
-const (
-	entryMemory  = 1
-	entryCommand = 4
-	entryFile    = 16
-)
-
 // password gets the password that the entry leads to; empty where it leads nowhere.
-func (a *agent) password(ctx context.Context, e passwordEntry) (secret.Secret, error) {
-	text, err := a.sealer.Open(e.text)
+func (a *agent) password(ctx context.Context, sealed crypt.Sealed) (secret.Secret, error) {
+	text, err := a.sealer.Open(sealed)
 	if err != nil || text.IsEmpty() {
 		return secret.Secret{}, err
 	}
@@ -45,16 +34,7 @@ func (a *agent) password(ctx context.Context, e passwordEntry) (secret.Secret, e
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	kind, _ := entry.Int("type")
-	switch {
-	case kind&entryMemory != 0 && entry.Has(ipc.KeyPassword):
-		return entry.Secret(ipc.KeyPassword), nil
-	case kind&entryCommand != 0:
-		return prompt.Source{Kind: prompt.Command, Value: entry.Text("command")}.Read(ctx, "")
-	case kind&entryFile != 0:
-		return prompt.Source{Kind: prompt.File, Value: entry.Text("pw_file")}.Read(ctx, "")
-	}
-	return secret.Secret{}, nil
+	return prompt.ReadEntry(ctx, entry)
 }
 
 // deriveKey finds the account's file by its name and derives its key. Where the entry leads to no password

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -107,18 +106,19 @@ func credentials(c *account.Account) oidc.ClientCredentials {
 	}
 }
 
-// issuerSettings are what issuer.config says about an account's issuer.
-func issuerSettings(issuer string) (account.Issuer, error) {
+// issuerSettings are what issuer.config says about an account's issuer. What cannot be read there is logged:
+// the rest counts all the same.
+func (a *agent) issuerSettings(issuer string) account.Issuer {
 	dir, err := account.FindDir()
 	if err != nil {
 		dir = account.Dir{} // no directory, no user's file: /etc and the defaults count
 	}
 	issuers, err := account.LoadIssuers(dir)
 	if err != nil {
-		return account.Issuer{}, fmt.Errorf("issuer.config: %w", err)
+		a.log.warning("issuer.config: %v", err)
 	}
 	if found := issuers.Find(issuer); found != nil {
-		return *found, nil
+		return *found
 	}
-	return account.Issuer{Issuer: issuer}, nil
+	return account.Issuer{Issuer: issuer}
 }

@@ -140,7 +140,7 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, locked b
 	if err != nil {
 		return token{}, err
 	}
-	response, err := p.Refresh(ctx, p.metadata, credentials(config), config.RefreshToken, tokenParameters(config, r))
+	response, err := p.Refresh(ctx, p.metadata, credentials(config), config.RefreshToken, a.tokenParameters(config, r))
 	if response != nil { // even an answer that is no good may hold the only refresh token that is
 		a.rotate(ctx, l, response.RefreshToken, locked)
 	}
@@ -152,16 +152,15 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, locked b
 
 // tokenParameters are the scope and the audience of a refresh. Without a scope the provider gives all that
 // was granted (RFC 6749 section 6), never more; without an audience the account's own applies.
-func tokenParameters(config *account.Account, r tokenRequest) oidc.TokenRequest {
+func (a *agent) tokenParameters(config *account.Account, r tokenRequest) oidc.TokenRequest {
 	audience := r.audience
 	if audience == "" {
 		audience = config.Audience
 	}
-	issuer, err := issuerSettings(config.IssuerURL)
 	return oidc.TokenRequest{
 		Scope:          r.scope,
 		Audience:       strings.Fields(audience),
-		LegacyAudience: err == nil && issuer.LegacyAudMode,
+		LegacyAudience: a.issuerSettings(config.IssuerURL).LegacyAudMode,
 	}
 }
 

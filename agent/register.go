@@ -176,6 +176,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 	if l != nil {
 		a.accounts.remove(l)
 	}
+	a.noteIssuer(config, account.RemoveAccount)
 	return ipc.Success(""), nil
 }
 

@@ -119,10 +119,7 @@ func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
 	if issuer == "" {
 		return nil, errNeitherAccount
 	}
-	settings, err := issuerSettings(issuer)
-	if err != nil {
-		return nil, err
-	}
+	settings := a.issuerSettings(issuer)
 	found := a.accounts.ofIssuer(issuer)
 	for _, l := range found {
 		if l.name() == settings.DefaultAccount {
@@ -132,10 +129,8 @@ func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
 	switch {
 	case len(found) > 0:
 		return found[len(found)-1], nil
-	case settings.DefaultAccount != "":
-		return a.named(ctx, settings.DefaultAccount)
-	case len(settings.Accounts) > 0:
-		return a.named(ctx, settings.Accounts[0])
+	case settings.Default() != "":
+		return a.named(ctx, settings.Default())
 	}
 	return nil, ipc.ErrNotLoaded
 }
@@ -200,7 +195,9 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	}
 	l := a.newLoaded(config)
 	l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken)
-	l.file.entry = a.sealEntry(r.Object.Object(ipc.KeyPwEntry))
+	if !r.Has(ipc.KeyFileKey) {
+		l.file.entry = a.sealEntry(r.Object.Object(ipc.KeyPwEntry))
+	}
 	if err := a.takeFileKey(ctx, l, r.Object.Object(ipc.KeyFileKey)); err != nil {
 		return nil, err
 	}
@@ -211,11 +208,24 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	}
 	a.accounts.put(l)
 	a.setLifetime(l, lifetime)
+	a.noteIssuer(l.config, account.AddAccount)
 	text := lifetimeText(lifetime)
 	if l.hasUnsaved() {
 		text = strings.TrimSpace(text + "\n" + unsavedText)
 	}
 	return ipc.Success(text), nil
+}
+
+// noteIssuer keeps the list of an issuer's accounts in issuer.config. It is a convenience: what fails is only
+// logged.
+func (a *agent) noteIssuer(config *account.Account, change func(account.Dir, string, string) error) {
+	dir, err := account.FindDir()
+	if err == nil {
+		err = change(dir, config.IssuerURL, config.Name)
+	}
+	if err != nil && !errors.Is(err, account.ErrNoDir) {
+		a.log.warning("issuer.config: %v", err)
+	}
 }
 
 // addAgain is an add of what is loaded already: it sets a new lifetime, and takes a key.
@@ -249,14 +259,17 @@ func (a *agent) takeFileKey(ctx context.Context, l *loaded, fields *cjson.Object
 	return a.setFile(ctx, l, fields.Text(ipc.KeyFile), fields.Secret(ipc.KeyKey))
 }
 
-// saved tells that oidc-gen has written the account's file, and with which key.
+// saved tells that oidc-gen has written the account's file, and with which key; a gpg file has none.
 func (a *agent) saved(ctx context.Context, r request) (*cjson.Object, error) {
 	l := a.accounts.find(r.Text(ipc.KeyAccount))
 	if l == nil {
 		return nil, ipc.ErrNotLoaded
 	}
-	if err := a.setFile(ctx, l, r.Text(ipc.KeyFile), r.Secret(ipc.KeyKey)); err != nil {
-		return nil, err
+	a.noteIssuer(l.config, account.AddAccount)
+	if key := r.Secret(ipc.KeyKey); !key.IsEmpty() {
+		if err := a.setFile(ctx, l, r.Text(ipc.KeyFile), key); err != nil {
+			return nil, err
+		}
 	}
 	return ipc.Success(""), nil
 }

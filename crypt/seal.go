@@ -27,6 +27,9 @@ var ErrLocked = errors.New("locked")
 // others it tells the length.
 type Sealed struct{ box []byte } // nonce, then secretbox
 
+// IsEmpty reports whether the secret inside is empty.
+func (s Sealed) IsEmpty() bool { return len(s.box) == 0 }
+
 const sealerKeyLength = 32
 
 var errSealed = errors.New("the sealed secret is from another process or was changed")
@@ -60,7 +63,7 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 
 // Open decrypts into fresh memory, which the caller wipes after use.
 func (s *Sealer) Open(sealed Sealed) (secret.Secret, error) {
-	if len(sealed.box) == 0 {
+	if sealed.IsEmpty() {
 		return secret.Secret{}, nil
 	}
 	s.mu.Lock()

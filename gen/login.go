@@ -15,11 +15,14 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// loginFlows are the flows to try, in order. Without a choice it is the device flow: it works wherever a
-// terminal does.
+// loginFlows are the flows to try, in order. Without a choice it is the code flow where there is a display
+// for a browser, and the device flow where there is not.
 func (r *request) loginFlows() []string {
-	if len(r.flows) > 0 {
+	switch {
+	case len(r.flows) > 0:
 		return r.flows
+	case hasDisplay():
+		return []string{"code"}
 	}
 	return []string{"device"}
 }
@@ -32,6 +35,9 @@ func login(ctx context.Context, r *request, config *account.Account) (*account.A
 	question := ipc.Request(ipc.RequestGen).SetObject(ipc.KeyConfig, config.Object()).
 		SetTexts(ipc.KeyFlow, r.loginFlows()).SetBool(ipc.KeyNoWebserver, r.noWebserver).
 		SetBool(ipc.KeyNoScheme, r.noScheme).SetBool(ipc.KeyOnlyAT, r.onlyAT)
+	if r.cAgent {
+		question.SetObject(ipc.KeyPwEntry, r.password.Entry(r.name))
+	}
 	answer, err := ask(ctx, question)
 	if err != nil {
 		return nil, err
@@ -42,7 +48,7 @@ func login(ctx context.Context, r *request, config *account.Account) (*account.A
 			return nil, err
 		}
 	} else if !r.onlyAT {
-		fmt.Println("success\nThe generated account config was successfully added to oidc-agent. You don't have to run oidc-add.")
+		fmt.Println(loadedText)
 	}
 	if r.onlyAT {
 		_, err := fmt.Printf("%s\n", answer.Secret(ipc.KeyAccessToken).Reveal())
@@ -55,20 +61,29 @@ func login(ctx context.Context, r *request, config *account.Account) (*account.A
 	return account.FromObject(finished)
 }
 
+const loadedText = "success\nThe generated account config was successfully added to oidc-agent. You don't have to run oidc-add."
+
 // await shows the user what he has to do and waits until he has done it.
 func await(ctx context.Context, r *request, answer *cjson.Object) (*cjson.Object, error) {
-	device := answer.Object(ipc.KeyOIDCDevice)
-	if device == nil {
-		return nil, errors.New("the agent's answer starts no flow that this program knows")
+	if device := answer.Object(ipc.KeyOIDCDevice); device != nil {
+		showDevice(device)
+		return pollDevice(ctx, r, device)
 	}
-	showDevice(device)
-	return pollDevice(ctx, r, device)
+	if uri := answer.Text(ipc.KeyURI); uri != "" {
+		return awaitBrowser(ctx, r, uri, answer.Text(ipc.KeyState))
+	}
+	return nil, errors.New("the agent's answer starts no flow that this program knows")
 }
 
 // showDevice shows the verification URL and the user code (RFC 8628 section 3.3).
 func showDevice(device *cjson.Object) {
 	fmt.Fprintf(os.Stderr, "\nUsing a browser on any device, visit:\n%s\n\nAnd enter the code: %s\n",
 		cli.Printable(device.Text("verification_uri")), cli.Printable(device.Text("user_code")))
+	if complete := device.Text("verification_uri_complete"); complete != "" {
+		showQR(os.Stderr, complete)
+	} else {
+		showQR(os.Stderr, device.Text("verification_uri"))
+	}
 }
 
 const (

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -24,6 +25,12 @@ func run(args []string) error {
 	r, err := parse(args)
 	if err != nil {
 		return err
+	}
+	switch {
+	case r.codeURI != "":
+		return codeExchange(context.Background(), r)
+	case r.state != "":
+		return fetchState(context.Background(), r)
 	}
 	return r.action.do(context.Background(), r)
 }
@@ -59,11 +66,29 @@ const askTimeout = 45 * time.Second
 // ask sends a request to the agent. An answer that tells a failure is an error, and the answer is returned
 // with it.
 func ask(ctx context.Context, question *cjson.Object) (*cjson.Object, error) {
+	return askAt(ctx, ipc.SocketPath(), question)
+}
+
+func askAt(ctx context.Context, socket string, question *cjson.Object) (*cjson.Object, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	answer, err := ipc.Call(ctx, ipc.SocketPath(), question)
+	answer, err := ipc.Call(ctx, socket, question)
 	if err != nil {
 		return nil, err
 	}
 	return answer, ipc.Check(answer)
+}
+
+// findAgent makes sure that there is an agent, and learns whether it is a C agent: that does not know the
+// request `saved`, wants to be told where an account's password is to be had, and writes C's format.
+func (r *request) findAgent(ctx context.Context) error {
+	_, err := ask(ctx, ipc.Request(ipc.RequestSaved))
+	refused := new(ipc.Failure)
+	switch {
+	case errors.Is(err, ipc.ErrLocked) || !errors.As(err, &refused):
+		return err
+	case refused.Text == "Bad Request: Unknown request type.":
+		r.cAgent = true
+	}
+	return nil
 }

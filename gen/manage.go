@@ -12,6 +12,7 @@ import (
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/secret"
 )
 
 func list(context.Context, *request) error {
@@ -78,7 +79,8 @@ func printFile(ctx context.Context, r *request) error {
 	return err
 }
 
-// update decrypts a file and encrypts it again in our format, with the same password.
+// update decrypts a file and encrypts it again, in our format or the one of the options, with the same
+// password. Plain JSON is encrypted.
 func update(ctx context.Context, r *request) error {
 	if r.noSave {
 		return errors.New("--no-save and --update contradict each other")
@@ -91,17 +93,36 @@ func update(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	defer o.password.Wipe()
-	key, err := crypt.NewKey(o.password, crypt.FormatScrypt)
+	r.name = filepath.Base(path)
+	lock, err := updatedLock(ctx, r, o)
 	if err != nil {
 		return err
 	}
-	defer key.Wipe()
-	if err := writeEncrypted(path, o.text, key); err != nil {
+	if err := writeUpdated(path, o.text, lock); err != nil {
 		return err
 	}
 	_, err = fmt.Println("Updated config file format")
 	return err
+}
+
+func updatedLock(ctx context.Context, r *request, o *opened) (encrypter, error) {
+	switch {
+	case r.gpgKey != "" || o.password.IsEmpty():
+		return newLock(ctx, r, o)
+	case r.format != 0:
+		return crypt.NewKey(o.password, r.format)
+	}
+	return crypt.NewKey(o.password, crypt.FormatScrypt)
+}
+
+// writeUpdated keeps the text to the letter, but for an account that goes into C's format.
+func writeUpdated(path string, text secret.Secret, lock encrypter) error {
+	if key, ok := lock.(*crypt.Key); ok && key.Format() == crypt.FormatC {
+		if config, err := account.Parse(text.Reveal()); err == nil && config.IssuerURL != "" {
+			return writeAccount(path, config, lock)
+		}
+	}
+	return writeEncrypted(path, text, lock)
 }
 
 // rename gives the account another name, in its file and as its file. The client's name at the provider
@@ -127,12 +148,12 @@ func rename(ctx context.Context, r *request) error {
 		return err
 	}
 	r.name = r.file
-	key, err := (&target{old: o}).key(ctx, r)
+	lock, err := newLock(ctx, r, o)
 	if err != nil {
 		return err
 	}
 	o.config.Name = r.file
-	if err := writeAccount(newPath, o.config, key); err != nil {
+	if err := writeAccount(newPath, o.config, lock); err != nil {
 		return err
 	}
 	return dir.Remove(old)
@@ -141,11 +162,14 @@ func rename(ctx context.Context, r *request) error {
 // reauthenticate logs the user in again for an account that exists and writes the new refresh token into its
 // file, under the same key.
 func reauthenticate(ctx context.Context, r *request) error {
-	_, path, err := accountFile(r, "update the refresh token for it")
+	dir, path, err := accountFile(r, "update the refresh token for it")
 	if err != nil {
 		return err
 	}
-	if _, err := ask(ctx, ipc.Request(ipc.RequestCheck)); err != nil {
+	if err := writable(dir); err != nil {
+		return err
+	}
+	if err := r.findAgent(ctx); err != nil {
 		return err
 	}
 	o, err := open(ctx, r, path)
@@ -156,10 +180,10 @@ func reauthenticate(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := writeAccount(path, finished, o.key); err != nil {
+	if err := writeAccount(path, finished, o.lock); err != nil {
 		return err
 	}
-	if err := tellSaved(ctx, finished.Name, path, o.key); err != nil {
+	if err := r.tellSaved(ctx, finished.Name, path, o.lock); err != nil {
 		return err
 	}
 	_, err = fmt.Println("Everything setup correctly!")
@@ -199,9 +223,6 @@ func deleteAccount(ctx context.Context, r *request) error {
 	}
 	if err := dir.Remove(r.name); err != nil {
 		return err
-	}
-	if err := account.RemoveAccount(dir, o.config.IssuerURL, r.name); err != nil {
-		fmt.Fprintln(os.Stderr, "Warning: issuer.config was not updated:", err)
 	}
 	_, err = fmt.Println("Successfully deleted account configuration.")
 	return err

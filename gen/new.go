@@ -12,13 +12,12 @@ import (
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
-	"oidc-agent/proto/ipc"
 )
 
 // newAccount makes an account: what is missing is asked for, the agent registers the client and logs the
 // user in, and the result is encrypted into a file.
 func newAccount(ctx context.Context, r *request) error {
-	if _, err := ask(ctx, ipc.Request(ipc.RequestCheck)); err != nil {
+	if err := r.findAgent(ctx); err != nil {
 		return err
 	}
 	t := new(target)
@@ -81,8 +80,13 @@ func (t *target) choose(ctx context.Context, r *request) (err error) {
 	if r.noSave {
 		return nil
 	}
-	if err := unix.Access(t.dir.Path(), unix.W_OK|unix.X_OK); err != nil {
-		return cli.WithHint(fmt.Errorf("the account could not be saved: directory %q: %w", t.dir.Path(), err),
+	return writable(t.dir)
+}
+
+// writable makes sure that an account can be saved before the user has logged in for nothing.
+func writable(dir account.Dir) error {
+	if err := unix.Access(dir.Path(), unix.W_OK|unix.X_OK); err != nil {
+		return cli.WithHint(fmt.Errorf("the account could not be saved: directory %q: %w", dir.Path(), err),
 			"Make it writable, or name another one in OIDC_CONFIG_DIR.")
 	}
 	return nil

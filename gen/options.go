@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/cli/prompt"
@@ -35,6 +36,9 @@ type request struct {
 
 	password prompt.Source
 	gpgKey   string
+	format   crypt.Format // 0: see fileFormat
+	site     account.GenConfig
+	cAgent   bool   // see findAgent
 	prompt   string // cli, gui, none
 	answers  prompt.Answer
 	verbose  bool
@@ -128,6 +132,7 @@ func options(r *request) *cli.Program {
 			{Long: "pw-env", Arg: prompt.DefaultEnv, Optional: true, Default: prompt.DefaultEnv, Group: advanced, Set: r.password.Set(prompt.Env), Help: "Password: the value of an environment variable, by default " + prompt.DefaultEnv},
 			{Long: "pw-file", Arg: "FILE", Group: advanced, Set: r.password.Set(prompt.File), Help: "Password: the first line of FILE"},
 			{Long: "pw-gpg", Aliases: []string{"pw-pgp", "gpg", "pgp"}, Arg: "KEY_ID", Group: advanced, Set: cli.Text(&r.gpgKey), Help: "Encrypt with this GPG key instead of a password"},
+			{Long: "format", Arg: "scrypt|c", Group: advanced, Set: r.setFormat, Help: "Write the file in this agent's own format (scrypt), or in the C oidc-agent's (c)"},
 			{Long: "pw-prompt", Arg: "cli|gui", Group: advanced, Set: r.password.SetPrompt, Help: "Ask for passwords on the terminal (cli) or in a window (gui)"},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
 
@@ -137,6 +142,15 @@ func options(r *request) *cli.Program {
 			{Long: "verbose", Short: 'v', Group: verbosity, Set: cli.Flag(&r.verbose), Help: "Print the finished account, with its secrets"},
 		},
 	}
+}
+
+func (r *request) setFormat(value string) error {
+	var name string
+	if err := cli.OneOf(&name, "scrypt", "c")(value); err != nil {
+		return err
+	}
+	r.format = map[string]crypt.Format{"scrypt": crypt.FormatScrypt, "c": crypt.FormatC}[name]
+	return nil
 }
 
 func mytoken(string) error {
@@ -173,6 +187,9 @@ func (r *request) refreshTokenFromEnv(variable string) error {
 
 func parse(args []string) (*request, error) {
 	r := new(request)
+	if err := r.readConfig(); err != nil {
+		return nil, err
+	}
 	operands, err := options(r).Parse(args)
 	if err != nil {
 		return nil, err
@@ -182,4 +199,32 @@ func parse(args []string) (*request, error) {
 	}
 	r.given.AuthScope = strings.Join(strings.Fields(r.given.AuthScope), " ")
 	return r, nil
+}
+
+// readConfig takes the site's and the user's settings; options count more.
+func (r *request) readConfig() error {
+	dir, err := account.FindDir()
+	if err != nil {
+		dir = account.Dir{} // /etc counts all the same
+	}
+	config, err := account.LoadConfig(dir)
+	if err != nil {
+		return err
+	}
+	r.site = config.Gen
+	r.cnid, r.gpgKey = r.site.ClientNameIdentifier, r.site.DefaultGPGKey
+	r.prompt = r.site.Prompt
+	r.noURLCall = !r.site.AutoOpenURL
+	switch r.site.AnswerConfirmPrompts {
+	case "yes":
+		r.answers = prompt.AlwaysYes
+	case "no":
+		r.answers = prompt.AlwaysNo
+	case "default":
+		r.answers = prompt.AlwaysDefault
+	}
+	if r.site.PwPrompt == "gui" {
+		return r.password.SetPrompt("gui")
+	}
+	return nil
 }

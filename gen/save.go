@@ -4,46 +4,68 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/secret"
 )
 
-// opened is an encrypted file that was opened with its password.
+// opened is an encrypted file that was opened.
 type opened struct {
-	path     string
 	text     secret.Secret // decrypted
-	password secret.Secret // the one that fitted
-	key      *crypt.Key    // nil for a gpg file
+	password secret.Secret // the one that fitted; empty for a gpg file
+	lock     encrypter
 	config   *account.Account
 }
 
-// openFile decrypts a file and asks for its password until it fits.
+// encrypter writes a file so that the same password, or the same gpg key, opens it again.
+type encrypter interface {
+	Encrypt(plaintext []byte) ([]byte, error)
+}
+
+// gpgKey encrypts with the gpg program.
+type gpgKey struct {
+	ctx context.Context
+	id  string
+}
+
+func (g gpgKey) Encrypt(plaintext []byte) ([]byte, error) {
+	return crypt.EncryptGPG(g.ctx, plaintext, g.id)
+}
+
+// openFile decrypts a file and asks for its password until it fits. Plain JSON needs none.
 func openFile(ctx context.Context, r *request, path string) (*opened, error) {
 	data, err := account.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
+	o := new(opened)
 	format, err := crypt.Detect(data)
-	if err != nil {
+	switch {
+	case errors.Is(err, crypt.ErrFormat) && isJSON(data):
+		o.text = secret.New(data)
+		return o, nil
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	o := &opened{path: path}
-	if format == crypt.FormatGPG {
+	case format == crypt.FormatGPG:
+		id, err := crypt.GPGKeyID(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		o.lock = gpgKey{ctx, id}
 		o.text, err = crypt.DecryptGPG(ctx, data)
 		return o, err
 	}
 	question := fmt.Sprintf("Enter decryption password for account config '%s': ", filepath.Base(path))
 	err = prompt.Decrypt(ctx, r.password, question, crypt.ErrWrongPassword, func(password secret.Secret) error {
-		var err error
-		if o.text, o.key, err = crypt.Open(data, password); err == nil {
-			o.password = password.Clone()
+		text, key, err := crypt.Open(data, password)
+		if err == nil {
+			o.text, o.lock, o.password = text, key, password.Clone()
 		}
 		return err
 	})
@@ -51,6 +73,11 @@ func openFile(ctx context.Context, r *request, path string) (*opened, error) {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return o, err
+}
+
+func isJSON(data []byte) bool {
+	_, err := cjson.Parse(data)
+	return err == nil
 }
 
 // open decrypts an account's file.
@@ -67,20 +94,13 @@ func open(ctx context.Context, r *request, path string) (*opened, error) {
 
 // readClient reads the file of -f: a client, or an account, as plain JSON or encrypted.
 func readClient(ctx context.Context, r *request) (*account.Account, error) {
-	data, err := os.ReadFile(r.clientFile)
-	if err != nil {
-		return nil, err
-	}
-	if config, err := account.Parse(data); err == nil {
-		return config, nil
-	}
 	path, err := filepath.Abs(r.clientFile)
 	if err != nil {
 		return nil, err
 	}
 	o, err := open(ctx, r, path)
 	if errors.Is(err, crypt.ErrFormat) {
-		return nil, fmt.Errorf("%s is neither JSON nor an encrypted file", r.clientFile)
+		return nil, fmt.Errorf("%q is neither JSON nor an encrypted file", r.clientFile)
 	}
 	if err != nil {
 		return nil, err
@@ -98,32 +118,31 @@ func (t *target) save(ctx context.Context, r *request, finished *account.Account
 		if err := t.write(ctx, r, finished); err != nil {
 			return cli.WithHint(err, "The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
 		}
-		if err := account.AddAccount(t.dir, finished.IssuerURL, finished.Name); err != nil {
-			fmt.Fprintln(os.Stderr, "Warning: issuer.config was not updated:", err)
-		}
 	}
 	_, err := fmt.Println("Everything setup correctly!")
 	return err
 }
 
 func (t *target) write(ctx context.Context, r *request, finished *account.Account) error {
-	key, err := t.key(ctx, r)
+	lock, err := newLock(ctx, r, t.old)
 	if err != nil {
 		return err
 	}
-	defer key.Wipe()
-	if err := writeAccount(t.path, finished, key); err != nil {
+	if err := writeAccount(t.path, finished, lock); err != nil {
 		return err
 	}
-	return tellSaved(ctx, finished.Name, t.path, key)
+	return r.tellSaved(ctx, finished.Name, t.path, lock)
 }
 
-// key is what the file is encrypted with: the old one when the account had a file whose password the user
-// keeps, else one of a new password.
-func (t *target) key(ctx context.Context, r *request) (*crypt.Key, error) {
-	keeps := t.old != nil && t.old.key != nil
-	if keeps && r.password.Given() {
-		return t.old.key, nil
+// newLock is what the file is encrypted with: as it was before where the account had a file whose password
+// the user keeps, else a new password or the gpg key of the options.
+func newLock(ctx context.Context, r *request, old *opened) (encrypter, error) {
+	if r.gpgKey != "" {
+		return gpgKey{ctx, r.gpgKey}, nil
+	}
+	keeps := old != nil && old.lock != nil
+	if _, gpg := old.encrypter().(gpgKey); gpg || keeps && r.password.Given() {
+		return old.lock, nil
 	}
 	password, err := askNewPassword(ctx, r, keeps)
 	if err != nil {
@@ -131,35 +150,61 @@ func (t *target) key(ctx context.Context, r *request) (*crypt.Key, error) {
 	}
 	defer password.Wipe()
 	if password.IsEmpty() && keeps {
-		return t.old.key, nil
+		return old.lock, nil
 	}
-	format := crypt.FormatScrypt
-	if keeps {
-		format = t.old.key.Format()
-	}
-	return crypt.NewKey(password, format)
+	return crypt.NewKey(password, fileFormat(r, old))
 }
 
-func writeAccount(path string, config *account.Account, key *crypt.Key) error {
+func (o *opened) encrypter() encrypter {
+	if o == nil {
+		return nil
+	}
+	return o.lock
+}
+
+// fileFormat is the format of a new file: the one of the options; the one that the account had; the one that
+// the site's config names; C's where the agent is a C agent, which must be able to rewrite the file; else ours.
+func fileFormat(r *request, old *opened) crypt.Format {
+	key, _ := old.encrypter().(*crypt.Key)
+	switch {
+	case r.format != 0:
+		return r.format
+	case key != nil && key.Format() == crypt.FormatC, r.site.AccountFormat == "c", r.cAgent:
+		return crypt.FormatC
+	}
+	return crypt.FormatScrypt
+}
+
+// writeAccount encrypts an account into its file. In C's format the scopes stand under both names, so that
+// 4.x finds them as well as 5.x.
+func writeAccount(path string, config *account.Account, lock encrypter) error {
+	if key, ok := lock.(*crypt.Key); ok && key.Format() == crypt.FormatC {
+		config.Extra().SetText("scope", config.AuthScope)
+	}
 	text := secret.New(config.Object().Compact())
 	defer text.Wipe()
-	return writeEncrypted(path, text, key)
+	return writeEncrypted(path, text, lock)
 }
 
-func writeEncrypted(path string, text secret.Secret, key *crypt.Key) error {
-	data, err := key.Encrypt(text.Reveal())
+func writeEncrypted(path string, text secret.Secret, lock encrypter) error {
+	data, err := lock.Encrypt(text.Reveal())
 	if err != nil {
 		return err
 	}
 	return account.WriteFile(path, data)
 }
 
-// tellSaved gives the file's key to the agent. A C agent does not know this request, and does without.
-func tellSaved(ctx context.Context, name, path string, key *crypt.Key) error {
-	_, err := ask(ctx, ipc.Request(ipc.RequestSaved).SetText(ipc.KeyAccount, name).
-		SetText(ipc.KeyFile, path).SetSecret(ipc.KeyKey, key.Marshal()))
-	if refused := new(ipc.Failure); errors.As(err, &refused) && refused.Text == "Bad Request: Unknown request type." {
+// tellSaved tells the agent that the account is in its file, and gives it the file's key; a gpg file has none.
+// A C agent does not want to know.
+func (r *request) tellSaved(ctx context.Context, name, path string, lock encrypter) error {
+	if r.cAgent {
 		return nil
 	}
+	var text secret.Secret
+	if key, ok := lock.(*crypt.Key); ok {
+		text = key.Marshal()
+	}
+	_, err := ask(ctx, ipc.Request(ipc.RequestSaved).SetText(ipc.KeyAccount, name).
+		SetText(ipc.KeyFile, path).SetSecret(ipc.KeyKey, text))
 	return err
 }

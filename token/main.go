@@ -53,7 +53,7 @@ func fetch(ctx context.Context, r *request) (ipc.AccessToken, error) {
 	} else {
 		question.Account = r.name
 	}
-	answer, err := ipc.Call(ctx, ipc.SocketPath(), question.Encode())
+	answer, err := call(ctx, question.Encode())
 	if err != nil {
 		return ipc.AccessToken{}, err
 	}
@@ -66,7 +66,7 @@ func fetchIDToken(ctx context.Context, r *request) (ipc.AccessToken, error) {
 		key = ipc.KeyIssuer
 	}
 	question := ipc.Request(ipc.RequestIDToken).SetText(key, r.name).SetText(ipc.KeyApplicationHint, "oidc-token")
-	answer, err := ipc.Call(ctx, ipc.SocketPath(), question)
+	answer, err := call(ctx, question)
 	if err == nil {
 		err = ipc.Check(answer)
 	}

@@ -45,6 +45,7 @@ type GenConfig struct {
 	PwPrompt             string // "pw-prompt": cli or gui
 	AnswerConfirmPrompts string // "answer-confirm-prompts": yes, no or default
 	DebugLogging         bool   // "debug_logging"
+	AccountFormat        string // "account-format", ours: "c" for new files in the C tools' format
 }
 
 // AddConfig is the section "oidc-add".
@@ -175,6 +176,7 @@ func genConfig(o *cjson.Object) GenConfig {
 		PwPrompt:             o.Text("pw-prompt"),
 		AnswerConfirmPrompts: o.Text("answer-confirm-prompts"),
 		DebugLogging:         o.Bool("debug_logging"),
+		AccountFormat:        o.Text("account-format"),
 	}
 }
 

@@ -42,11 +42,11 @@ func TestLoadConfig(t *testing.T) {
 				"auto-gen":true,"auto-gen-scope-mode":"max","custom-uri-scheme":true,"webserver":true,"lifetime":5,"group":"g",
 				"debug_logging":true,"always_allow_id_token":true},
 				"oidc-gen":{"cnid":"i","auto-open-url":true,"default_gpg_key":"k","prompt":"gui","pw-prompt":"none",
-				"answer-confirm-prompts":"yes","debug_logging":true},
+				"answer-confirm-prompts":"yes","debug_logging":true,"account-format":"c"},
 				"oidc-add":{"store-pw":true,"pw-prompt":"gui","skip-check":true,"debug_logging":true}}`,
 			want: Config{
 				AgentConfig{"c", "b", true, true, true, true, "max", true, true, 5, "g", true, true},
-				GenConfig{"i", true, "k", "gui", "none", "yes", true},
+				GenConfig{"i", true, "k", "gui", "none", "yes", true, "c"},
 				AddConfig{true, "gui", true, true},
 			},
 		},

@@ -136,8 +136,21 @@ var (
 // Error returns the agent's text.
 func (f *Failure) Error() string { return f.Text }
 
-// Hint returns the agent's advice.
-func (f *Failure) Hint() string { return f.Info }
+// Hint returns the agent's advice, or ours where the agent gave none.
+func (f *Failure) Hint() string {
+	if f.Info != "" {
+		return f.Info
+	}
+	switch f.Text {
+	case ErrNotLoaded.Text:
+		return "Load the account:  oidc-add NAME"
+	case ErrNoAccount.Text:
+		return "See which accounts there are:  oidc-add -l  or make a new one:  oidc-gen NAME"
+	case ErrLocked.Text:
+		return "Unlock it:  oidc-add -X"
+	}
+	return ""
+}
 
 // Is reports whether the target is the same failure, whatever its advice.
 func (f *Failure) Is(target error) bool {

@@ -202,16 +202,19 @@ func TestServeEnds(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("a client that leaves: %v", err)
 	}
-	client, conn := net.Pipe()
-	defer client.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- ServeConn(ctx, conn, nil) }()
-	io.WriteString(client, "{")
-	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("the context ends: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		client, conn := net.Pipe()
+		defer client.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- ServeConn(ctx, conn, nil) }()
+		io.WriteString(client, "{")
+		start := time.Now()
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) || time.Since(start) > 0 {
+			t.Errorf("the context ends: %v after %v", err, time.Since(start))
+		}
+	})
 }
 
 // counter counts the writes through a connection.
