@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/cli/prompt"
 )
@@ -101,6 +102,9 @@ func (r *request) setStore(value string) error {
 // parse reads the command line. Loading, the action without an option, needs an account, as -r and -p do.
 func parse(args []string) (*request, error) {
 	r := new(request)
+	if err := r.readConfig(); err != nil {
+		return nil, err
+	}
 	program := options(r)
 	operands, err := program.Parse(args)
 	if err != nil {
@@ -116,4 +120,21 @@ func parse(args []string) (*request, error) {
 		r.account = operands[0]
 	}
 	return r, nil
+}
+
+// readConfig takes the site's and the user's settings; options count more.
+func (r *request) readConfig() error {
+	dir, err := account.FindDir()
+	if err != nil {
+		dir = account.Dir{} // /etc counts all the same
+	}
+	config, err := account.LoadConfig(dir)
+	if err != nil {
+		return err
+	}
+	r.store, r.skipCheck = config.Add.StorePw, config.Add.SkipCheck
+	if config.Add.PwPrompt == "gui" {
+		return r.password.SetPrompt("gui")
+	}
+	return nil
 }

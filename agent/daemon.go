@@ -39,8 +39,10 @@ func start(s settings, args, command []string) error {
 	}
 	if s.console && len(command) == 0 {
 		s.logStderr = true
-		announce(s, sock.path, os.Getpid())
-		return serveUntilSignal(s, sock, nil)
+		return serveUntilSignal(s, sock, func() error {
+			announce(s, sock.path, os.Getpid())
+			return nil
+		})
 	}
 	pid, err := spawn(s, args, sock, len(command) > 0)
 	if err != nil {
@@ -183,31 +185,37 @@ func endWith(parent int) {
 	syscall.Kill(os.Getpid(), syscall.SIGTERM)
 }
 
-// serveUntilSignal is the life of the agent. ready is called when requests are answered.
+// serveUntilSignal is the life of the agent. ready is called when requests are answered and a signal already
+// ends the agent cleanly. A shell in whose foreground the agent was sees that a signal ended it.
 func serveUntilSignal(s settings, sock *socket, ready func() error) error {
 	syscall.Umask(0o077)
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+	ends := make(chan os.Signal, 1)
+	signal.Notify(ends, syscall.SIGTERM, syscall.SIGINT)
 	harden()
-	log := newLogger(s.logStderr, s.debug)
-	a, err := newAgent(s, sock.path, log)
+	a, err := newAgent(s, sock.path, newLogger(s.logStderr, s.debug))
 	if err != nil {
 		return err
 	}
-	if ready != nil {
-		if err := ready(); err != nil {
-			return err
-		}
+	if err := ready(); err != nil {
+		return err
 	}
-	ended := context.AfterFunc(ctx, sock.remove)
-	defer ended()
-	log.debugf("listening on %s", sock.path)
-	err = a.serve(ctx, sock.listener)
-	if ctx.Err() != nil {
+	a.log.debugf("listening on %s", sock.path)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	served := make(chan error, 1)
+	go func() { served <- a.serve(ctx, sock.listener) }()
+	select {
+	case err = <-served:
 		sock.remove()
+		return err
+	case end := <-ends:
+		sock.remove()
+		if end == syscall.SIGINT {
+			return &cli.ExitError{Code: 128 + int(syscall.SIGINT)}
+		}
+		return nil
 	}
-	return err
 }
 
 // harden keeps other processes of the user, and core files, away from the agent's memory.

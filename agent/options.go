@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
 )
 
@@ -18,6 +19,7 @@ type settings struct {
 	noWebserver        bool
 	noScheme           bool
 	group              string
+	certPath           string // bundle of CAs for accounts that name none
 	pidFile            string
 	restartOnUpdate    bool
 	console            bool
@@ -92,10 +94,31 @@ func options(s *settings) *cli.Program {
 
 // parse reads the command line. Operands are a command to run beside the agent.
 func parse(args []string) (s settings, command []string, err error) {
+	if s, err = configured(); err != nil {
+		return settings{}, nil, err
+	}
 	command, err = options(&s).Parse(args)
 	if err != nil {
 		return settings{}, nil, err
 	}
 	s.shown = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !strings.HasPrefix(arg, "-") })
 	return s, command, nil
+}
+
+// configured are the settings of the `config` files, on which the options are laid.
+func configured() (settings, error) {
+	dir, err := account.FindDir()
+	if err != nil {
+		dir = account.Dir{} // /etc counts all the same
+	}
+	config, err := account.LoadConfig(dir)
+	if err != nil {
+		return settings{}, err
+	}
+	c := config.Agent
+	return settings{
+		socketPath: c.BindAddress, lifetime: c.Lifetime, confirm: c.Confirm, group: c.Group, debug: c.DebugLogging,
+		alwaysAllowIDToken: c.AlwaysAllowIDToken, certPath: c.CertPath,
+		noAutoload: !c.Autoload, noReauthenticate: !c.AutoReauthenticate, noWebserver: !c.Webserver, noScheme: !c.CustomURIScheme,
+	}, nil
 }

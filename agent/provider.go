@@ -54,11 +54,12 @@ type provider struct {
 // provider finds the client and the metadata of an account's issuer. A device endpoint that the user set by
 // hand beats discovery.
 func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*provider, error) {
-	client, err := a.providers.client(c.CertPath)
+	certPath := firstOf(c.CertPath, a.settings.certPath)
+	client, err := a.providers.client(certPath)
 	if err != nil {
 		return nil, err
 	}
-	key := providerKey{c.IssuerURL, c.ConfigEndpoint, c.CertPath}
+	key := providerKey{c.IssuerURL, c.ConfigEndpoint, certPath}
 	a.providers.mu.Lock()
 	known := a.providers.metadata[key]
 	a.providers.mu.Unlock()
