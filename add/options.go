@@ -124,11 +124,7 @@ func parse(args []string) (*request, error) {
 
 // readConfig takes the site's and the user's settings; options count more.
 func (r *request) readConfig() error {
-	dir, err := account.FindDir()
-	if err != nil {
-		dir = account.Dir{} // /etc counts all the same
-	}
-	config, err := account.LoadConfig(dir)
+	config, err := account.FindConfig()
 	if err != nil {
 		return err
 	}

@@ -107,11 +107,7 @@ func parse(args []string) (s settings, command []string, err error) {
 
 // configured are the settings of the `config` files, on which the options are laid.
 func configured() (settings, error) {
-	dir, err := account.FindDir()
-	if err != nil {
-		dir = account.Dir{} // /etc counts all the same
-	}
-	config, err := account.LoadConfig(dir)
+	config, err := account.FindConfig()
 	if err != nil {
 		return settings{}, err
 	}

@@ -63,7 +63,11 @@ func options(r *request) *cli.Program {
 		}
 	}
 	sensitive := func(s *secret.Secret) func(string) error {
-		return func(value string) error { *s = secret.FromString(value); return nil }
+		return func(value string) error {
+			*s = secret.FromString(value)
+			cli.Hide(value)
+			return nil
+		}
 	}
 	g := &r.given
 	return &cli.Program{
@@ -110,7 +114,7 @@ func options(r *request) *cli.Program {
 			{Long: "op-password", Arg: "PASSWORD", Group: generatingAdvanced, Set: sensitive(&g.Password), Help: "The user's password, for --flow=password"},
 			{Long: "client-name-identifier", Aliases: []string{"cnid"}, Arg: "IDENTIFIER", Group: generatingAdvanced, Set: cli.Text(&r.cnid), Help: "Put this into the client's name instead of the host's name"},
 			{Long: "cert-path", Aliases: []string{"cp", "cert-file"}, Arg: "FILE", Group: generatingAdvanced, Set: cli.Text(&g.CertPath), Help: "Trust the CAs in this bundle for TLS"},
-			{Long: "refresh-token", Aliases: []string{"rt"}, Arg: "REFRESH_TOKEN", Group: generatingAdvanced, Set: func(v string) error { r.useRefreshToken(secret.FromString(v)); return nil }, Help: "Take this refresh token instead of a login; implies --flow=refresh"},
+			{Long: "refresh-token", Aliases: []string{"rt"}, Arg: "REFRESH_TOKEN", Group: generatingAdvanced, Set: r.refreshTokenFromOption, Help: "Take this refresh token instead of a login; implies --flow=refresh"},
 			{Long: "refresh-token-env", Aliases: []string{"rt-env"}, Arg: "OIDC_REFRESH_TOKEN", Optional: true, Default: "OIDC_REFRESH_TOKEN", Group: generatingAdvanced, Set: r.refreshTokenFromEnv, Help: "The same, from an environment variable, by default OIDC_REFRESH_TOKEN"},
 			{Long: "device-authorization-endpoint", Aliases: []string{"dae"}, Arg: "URI", Group: generatingAdvanced, Set: func(v string) error {
 				g.DeviceAuthorizationEndpoint, g.DeviceAuthorizationEndpointByUser = v, true
@@ -176,6 +180,12 @@ func (r *request) useRefreshToken(token secret.Secret) {
 	r.flows = append(r.flows, "refresh")
 }
 
+func (r *request) refreshTokenFromOption(token string) error {
+	r.useRefreshToken(secret.FromString(token))
+	cli.Hide(token)
+	return nil
+}
+
 func (r *request) refreshTokenFromEnv(variable string) error {
 	token, set := os.LookupEnv(variable)
 	if !set {
@@ -203,11 +213,7 @@ func parse(args []string) (*request, error) {
 
 // readConfig takes the site's and the user's settings; options count more.
 func (r *request) readConfig() error {
-	dir, err := account.FindDir()
-	if err != nil {
-		dir = account.Dir{} // /etc counts all the same
-	}
-	config, err := account.LoadConfig(dir)
+	config, err := account.FindConfig()
 	if err != nil {
 		return err
 	}

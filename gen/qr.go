@@ -68,7 +68,7 @@ func qrData(text string, version, size int) (data []byte, fits bool) {
 	if version > 9 {
 		head = []byte{byte(len(text) >> 8), byte(len(text))}
 	}
-	if len(text) > 0xffff || 1+len(head)+len(text) > size { // mode and terminator are 4 bits each: one codeword
+	if 1+len(head)+len(text) > size { // mode and terminator are 4 bits each: one codeword
 		return nil, false
 	}
 	nibble := byte(0b0100) // byte mode indicator (table 2); it shifts all that follows by half a codeword

@@ -63,6 +63,15 @@ const shipped = `{
 	"oidc-add": {"pw-prompt": "cli"}
 }`
 
+// FindConfig is LoadConfig for the directory that FindDir finds. Without one /etc counts all the same.
+func FindConfig() (*Config, error) {
+	dir, err := FindDir()
+	if err != nil {
+		dir = Dir{}
+	}
+	return LoadConfig(dir)
+}
+
 // LoadConfig reads the `config` files, the user's over the system's, key by key. Where no file has a
 // section, its values are those of the file that comes with the C tools; a key that is missing from a
 // section is false, zero or empty, as with them. d may be the zero Dir.

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The information bits of ISO/IEC 18004:2015 tables C.1 and D.1.
+var (
+	qrFormats = map[string][]string{
+		"L": {"111011111000100", "111001011110011", "111110110101010", "111100010011101",
+			"110011000101111", "110001100011000", "110110001000001", "110100101110110"},
+		"M": {"101010000010010", "101000100100101", "101111001111100", "101101101001011",
+			"100010111111001", "100000011001110", "100111110010111", "100101010100000"},
+	}
+	qrVersions = map[int]string{7: "000111110010010100", 8: "001000010110111100", 9: "001001101010011001", 10: "001010010011010011"}
+)
+
+func TestQRInformationBits(t *testing.T) {
+	t.Parallel()
+	for name, level := range map[string]qrLevel{"L": qrLow, "M": qrMedium} {
+		for pattern, want := range qrFormats[name] {
+			q := newQRCode(1)
+			q.drawFormat(level.indicator<<3 | uint(pattern))
+			for which, got := range formatBits(q.dark) {
+				if got != want {
+					t.Errorf("format information of %s, mask pattern %d, copy %d: %s, want %s", name, pattern, which, got, want)
+				}
+			}
+		}
+	}
+	for version, want := range qrVersions {
+		q := newQRCode(version)
+		q.drawVersion()
+		for which, got := range versionBits(q.dark) {
+			if got != want {
+				t.Errorf("version information of %d, copy %d: %s, want %s", version, which, got, want)
+			}
+		}
+	}
+}
+
+func TestQRCorrection(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name       string
+		data, want []byte
+	}{
+		{"ISO/IEC 18004 annex I, 01234567 in 1-M",
+			[]byte{0x10, 0x20, 0x0c, 0x56, 0x61, 0x80, 0xec, 0x11, 0xec, 0x11, 0xec, 0x11, 0xec, 0x11, 0xec, 0x11},
+			[]byte{0xa5, 0x24, 0xd4, 0xc1, 0xed, 0x36, 0xc7, 0x87, 0x2c, 0x55}},
+		{"HELLO WORLD in 1-M",
+			[]byte{32, 91, 11, 120, 209, 114, 220, 77, 67, 64, 236, 17, 236, 17, 236, 17},
+			[]byte{196, 35, 39, 119, 235, 215, 231, 226, 93, 23}},
+	}
+	for _, test := range tests {
+		if got := qrCorrection(test.data, len(test.want)); !bytes.Equal(got, test.want) {
+			t.Errorf("%s: % x, want % x", test.name, got, test.want)
+		}
+	}
+}
+
+func TestQRCodewordsAreInterleaved(t *testing.T) {
+	t.Parallel()
+	data := make([]byte, 11)
+	for i := range data {
+		data[i] = byte(i)
+	}
+	got := qrCodewords(data, qrCapacity{data: 11, blocks: 4, correction: 3})[:11]
+	// Blocks 0-1, 2-4, 5-7, 8-10: the longer ones last.
+	if want := []byte{0, 2, 5, 8, 1, 3, 6, 9, 4, 7, 10}; !bytes.Equal(got, want) {
+		t.Errorf("% d, want % d", got, want)
+	}
+}
+
+// TestQRCapacity holds the bytes of ISO/IEC 18004:2015 table 7 against what is found to fit.
+func TestQRCapacity(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		level qrLevel
+		bytes []int
+	}{
+		"M": {qrMedium, []int{14, 26, 42, 62, 84, 106, 122, 152, 180, 213}},
+		"L": {qrLow, []int{17, 32, 53, 78, 106, 134, 154, 192, 230, 271}},
+	} {
+		for i, most := range test.bytes {
+			size := test.level.versions[i].data
+			_, fits := qrData(strings.Repeat("x", most), i+1, size)
+			if _, more := qrData(strings.Repeat("x", most+1), i+1, size); !fits || more {
+				t.Errorf("version %d-%s: %d bytes fit: %t, one more: %t", i+1, name, most, fits, more)
+			}
+		}
+	}
+	for _, n := range []int{272, 300, 1 << 16} {
+		if _, err := encodeQR(strings.Repeat("x", n)); !errors.Is(err, errQRTooLong) {
+			t.Errorf("%d bytes: %v, want %v", n, err, errQRTooLong)
+		}
+	}
+}
+
+// TestQRVersion: the smallest version of level M, and L only where M ends.
+func TestQRVersion(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		bytes, version int
+		level          string
+	}{
+		{0, 1, "M"}, {14, 1, "M"}, {15, 2, "M"}, {42, 3, "M"}, {43, 4, "M"}, {180, 9, "M"}, {181, 10, "M"}, {213, 10, "M"},
+		{214, 9, "L"}, {230, 9, "L"}, {231, 10, "L"}, {271, 10, "L"},
+	} {
+		q, err := encodeQR(qrURL(test.bytes))
+		if err != nil {
+			t.Errorf("%d bytes: %v", test.bytes, err)
+			continue
+		}
+		if _, level, err := readQR(q.dark); err != nil || q.version != test.version || level != test.level {
+			t.Errorf("%d bytes: %d-%s, %v, want %d-%s", test.bytes, q.version, level, err, test.version, test.level)
+		}
+	}
+}
+
+func TestQRPenalty(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]int{
+		"####": 0, "#####": 3, ".......": 5, "#####.#####": 6,
+		"#.###.#....": 40, "....#.###.#": 40, "....#.###.#....": 80, "#.###.#...#": 0, "#.###.#": 0, ".#.###.#": 0,
+	} {
+		var modules []bool
+		for _, c := range line {
+			modules = append(modules, c == '#')
+		}
+		if got := linePenalty(modules); got != want {
+			t.Errorf("%s: %d, want %d", line, got, want)
+		}
+	}
+	q := newQRCode(1)
+	if got, want := q.penalty(), 42*(3+16)+3*20*20+10*10; got != want { // 42 runs of 21, 400 squares, 50 % off
+		t.Errorf("an empty symbol: %d, want %d", got, want)
+	}
+	for i := range 21 * 21 {
+		q.dark[i/21][i%21] = i%2 == 0
+	}
+	if got := q.penalty(); got != 0 {
+		t.Errorf("a chess board: %d, want 0", got)
+	}
+}
+
+// TestQRGolden compares with symbols that qrencode 4.1.1 made: the text, then the modules.
+func TestQRGolden(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/qr/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no symbols in testdata/qr: %v", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, want, _ := strings.Cut(string(content), "\n")
+		q, err := encodeQR(text)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if got := drawPlain(q); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", file, got, want)
+		}
+	}
+}
+
+func drawPlain(q *qrCode) string {
+	var b strings.Builder
+	for _, row := range q.dark {
+		for _, dark := range row {
+			b.WriteByte(".#"[boolBit(dark)])
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// TestQRIsRead reads symbols of all versions and both levels with the reader in qrread_test.go.
+func TestQRIsRead(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for n := range 272 {
+		text := qrURL(n)
+		q, err := encodeQR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, level, err := readQR(q.dark)
+		if err != nil || got != text {
+			t.Errorf("%d bytes: %q, %v", n, got, err)
+		}
+		seen[fmt.Sprint(q.version, level)] = true
+		if again, _ := encodeQR(text); drawPlain(again) != drawPlain(q) {
+			t.Errorf("%d bytes: a second symbol differs", n)
+		}
+	}
+	if len(seen) != qrMaxVersion+2 {
+		t.Errorf("seen are %v, want 1 to 10 in M, 9 and 10 in L", seen)
+	}
+	for _, text := range []string{"\x00\xff\x80", "https://example.org/ä€😀"} {
+		q, err := encodeQR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := readQR(q.dark); err != nil || got != text {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}
+
+// qrURL is a URL of n bytes that looks like one of a device flow.
+func qrURL(n int) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~/?=&%"
+	url, state := []byte("https://"), uint32(n)
+	for len(url) < n {
+		state = state*1664525 + 1013904223
+		url = append(url, alphabet[state>>16%uint32(len(alphabet))])
+	}
+	return string(url[:n])
+}
