@@ -144,8 +144,9 @@ install_debian() {
 interop() {
 	build
 	command -v npm >/dev/null 2>&1 || install_debian nodejs npm
-	install_debian shellcheck
+	install_debian shellcheck zbar-tools
 	shellcheck build.sh .ci/run
+	OIDC_AGENT_ZBARIMG=$(command -v zbarimg) go test -count=1 -run QR ./gen
 	cd proto/interop
 	npm ci --no-audit --no-fund
 	go vet ./...

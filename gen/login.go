@@ -32,7 +32,7 @@ func login(ctx context.Context, r *request, config *account.Account) (*account.A
 	if !r.onlyAT {
 		fmt.Println("Generating account configuration ...")
 	}
-	question := ipc.Request(ipc.RequestGen).SetObject(ipc.KeyConfig, config.Object()).
+	question := ipc.Request(ipc.RequestGen).SetObject(ipc.KeyConfig, r.object(config)).
 		SetTexts(ipc.KeyFlow, r.loginFlows()).SetBool(ipc.KeyNoWebserver, r.noWebserver).
 		SetBool(ipc.KeyNoScheme, r.noScheme).SetBool(ipc.KeyOnlyAT, r.onlyAT)
 	if r.cAgent {

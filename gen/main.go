@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/ipc"
@@ -91,4 +92,13 @@ func (r *request) findAgent(ctx context.Context) error {
 		r.cAgent = true
 	}
 	return nil
+}
+
+// object is an account as a request carries it. 4.x knows the scope by another name.
+func (r *request) object(config *account.Account) *cjson.Object {
+	o := config.Object()
+	if r.cAgent {
+		o.SetText("scope", config.AuthScope)
+	}
+	return o
 }

@@ -200,7 +200,7 @@ func deleteAccount(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := ask(ctx, ipc.Request(ipc.RequestCheck)); err != nil {
+	if err := r.findAgent(ctx); err != nil {
 		return err
 	}
 	o, err := open(ctx, r, path)
@@ -212,7 +212,7 @@ func deleteAccount(ctx context.Context, r *request) error {
 		return err
 	}
 	deleteClient(ctx, o.config)
-	if _, err := ask(ctx, ipc.Request(ipc.RequestDelete).SetObject(ipc.KeyConfig, o.config.Object())); err != nil {
+	if _, err := ask(ctx, ipc.Request(ipc.RequestDelete).SetObject(ipc.KeyConfig, r.object(o.config))); err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		anyway, err := prompt.Confirm(ctx, "Do you want to delete the file anyway, with the refresh token still valid at the provider?", false, r.answers)
 		if err != nil || !anyway {

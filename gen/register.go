@@ -16,7 +16,7 @@ import (
 // refuses, a public client of the issuer will do.
 func register(ctx context.Context, r *request, config *account.Account) error {
 	fmt.Println("Registering Client ...")
-	question := ipc.Request(ipc.RequestRegister).SetObject(ipc.KeyConfig, config.Object()).
+	question := ipc.Request(ipc.RequestRegister).SetObject(ipc.KeyConfig, r.object(config)).
 		SetTexts(ipc.KeyFlow, r.loginFlows()).SetSecret(ipc.KeyAuthorization, r.authorize)
 	answer, err := ask(ctx, question)
 	if err == nil {
