@@ -1,0 +1,177 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// A Browser is a browser without a window, enough for the pages of a login:
+// it keeps cookies, follows redirects, fills in forms and clicks a button.
+type Browser struct {
+	Username, Password string // for the login form
+	client             *http.Client
+}
+
+// NewBrowser is a browser that nobody has logged in with.
+func NewBrowser(username, password string) *Browser {
+	jar, _ := cookiejar.New(nil) // never fails without options
+	return &Browser{username, password, &http.Client{Jar: jar, Timeout: 10 * time.Second}}
+}
+
+// A button that ends a login without giving anything away.
+var refusal = regexp.MustCompile(`(?i)deny|cancel|abort|reject|refuse|decline|false|\bno\b`)
+
+// Approve opens the verification URI of a device authorization (RFC 8628
+// section 3.3), enters the code where a page asks for it, logs in where a
+// page wants that, and says yes, or no, to all the rest. It ends at a page
+// that asks for nothing.
+func (b *Browser) Approve(ctx context.Context, verificationURI, code string, yes bool) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, verificationURI, nil)
+	if err != nil {
+		return err
+	}
+	for range 12 {
+		page, address, err := b.load(req)
+		if err != nil {
+			return err
+		}
+		f, ok := firstForm(page)
+		if !ok {
+			return nil
+		}
+		if req, err = b.submit(ctx, address, f, code, yes); err != nil {
+			return err
+		}
+	}
+	return errors.New("the login never comes to an end: " + req.URL.String())
+}
+
+func (b *Browser) load(req *http.Request) (page string, address *url.URL, err error) {
+	resp, err := b.client.Do(req)
+	if err != nil {
+		return "", nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil && resp.StatusCode >= 400 {
+		err = fmt.Errorf("%s %s: %s: %.300s", req.Method, resp.Request.URL, resp.Status, body)
+	}
+	return string(body), resp.Request.URL, err
+}
+
+func (b *Browser) submit(ctx context.Context, page *url.URL, f form, code string, yes bool) (*http.Request, error) {
+	target, err := page.Parse(f.attrs["action"])
+	if err != nil {
+		return nil, err
+	}
+	values := b.fill(f, code, yes)
+	if strings.EqualFold(f.attrs["method"], http.MethodPost) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(values.Encode()))
+		if err == nil {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		return req, err
+	}
+	target.RawQuery = values.Encode()
+	return http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+}
+
+// fill is what a user does with a form: fields, choices, one button.
+func (b *Browser) fill(f form, code string, yes bool) url.Values {
+	values := url.Values{}
+	var click *field
+	fits := false // whether click says what we mean
+	for i, in := range f.fields {
+		name := in.attrs["name"]
+		means := refusal.MatchString(name+" "+in.attrs["value"]+" "+in.label) != yes
+		switch kind := strings.ToLower(in.attrs["type"]); {
+		case in.button || kind == "submit":
+			if click == nil || means && !fits {
+				click, fits = &f.fields[i], means
+			}
+		case kind == "radio":
+			if means {
+				values.Set(name, in.attrs["value"])
+			}
+		case kind == "checkbox":
+			if _, checked := in.attrs["checked"]; checked {
+				values.Set(name, in.attrs["value"])
+			}
+		case kind == "hidden":
+			values.Set(name, in.attrs["value"])
+		case strings.Contains(name, "code"):
+			values.Set(name, code)
+		case kind == "password":
+			values.Set(name, b.Password)
+		case strings.Contains(name, "user") || strings.Contains(name, "login"):
+			values.Set(name, b.Username)
+		default:
+			values.Set(name, in.attrs["value"])
+		}
+	}
+	if click != nil && click.attrs["name"] != "" {
+		values.Set(click.attrs["name"], click.attrs["value"])
+	}
+	return values
+}
+
+type form struct {
+	attrs  map[string]string
+	fields []field
+}
+
+type field struct {
+	attrs  map[string]string
+	button bool
+	label  string // of a button
+}
+
+var (
+	formTag  = regexp.MustCompile(`(?is)<form\b([^>]*)>(.*?)</form>`)
+	fieldTag = regexp.MustCompile(`(?is)<(input)\b([^>]*)>|<(button)\b([^>]*)>(.*?)</button>`)
+	attrPair = regexp.MustCompile(`([\w-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?`)
+)
+
+// firstForm finds a page's first form, except one that logs out. Buttons may
+// stand outside of it and name it (the form attribute).
+func firstForm(page string) (form, bool) {
+	var m []string
+	f := form{}
+	for _, m = range formTag.FindAllStringSubmatch(page, -1) {
+		f.attrs = attributes(m[1])
+		if !strings.Contains(f.attrs["action"], "logout") {
+			break
+		}
+		m = nil
+	}
+	if m == nil {
+		return form{}, false
+	}
+	inside := fieldTag.FindAllStringSubmatch(m[2], -1)
+	for _, t := range fieldTag.FindAllStringSubmatch(formTag.ReplaceAllString(page, ""), -1) {
+		if id := attributes(t[4])["form"]; id != "" && id == f.attrs["id"] {
+			inside = append(inside, t)
+		}
+	}
+	for _, t := range inside {
+		f.fields = append(f.fields, field{attributes(t[2] + t[4]), t[3] != "", t[5]})
+	}
+	return f, true
+}
+
+func attributes(tag string) map[string]string {
+	attrs := map[string]string{}
+	for _, m := range attrPair.FindAllStringSubmatch(tag, -1) {
+		attrs[strings.ToLower(m[1])] = html.UnescapeString(m[2] + m[3] + m[4])
+	}
+	return attrs
+}

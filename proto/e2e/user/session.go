@@ -1,0 +1,194 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// ErrEnded is the answer to a user who waits for something from a program
+// that has ended.
+var ErrEnded = errors.New("the program has ended")
+
+// A Session is a running program as its user sees it.
+type Session struct {
+	terminal  *terminal
+	childEnds []*os.File
+	ours      []*os.File
+	readers   sync.WaitGroup
+	done      chan struct{} // closed when the program has ended and all is read
+
+	seen int // how much of all Expect has used up; the user's own
+
+	mu                     sync.Mutex
+	stdout, stderr, screen []byte
+	all                    []byte        // the three in the order of arrival
+	changed                chan struct{} // closed and replaced when all grows
+}
+
+func newSession() *Session {
+	return &Session{done: make(chan struct{}), changed: make(chan struct{})}
+}
+
+// Expect waits until the program has printed what matches, after what was
+// last expected.
+func (s *Session) Expect(ctx context.Context, pattern *regexp.Regexp) error {
+	_, end, err := s.wait(ctx, pattern, s.seen)
+	s.seen += end
+	return err
+}
+
+// Find waits until the program has printed what matches, since it was
+// started, and returns the match and its groups.
+func (s *Session) Find(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
+	groups, _, err := s.wait(ctx, pattern, 0)
+	return groups, err
+}
+
+// wait also returns where the match ends, counted from start.
+func (s *Session) wait(ctx context.Context, pattern *regexp.Regexp, start int) (groups []string, end int, err error) {
+	for {
+		s.mu.Lock()
+		changed, text := s.changed, string(s.all[start:])
+		s.mu.Unlock()
+		if m := pattern.FindStringSubmatchIndex(text); m != nil {
+			return pattern.FindStringSubmatch(text), m[1], nil
+		}
+		select {
+		case <-changed:
+		case <-s.done:
+			return nil, 0, fmt.Errorf("%w; it never printed %q", ErrEnded, pattern)
+		case <-ctx.Done():
+			return nil, 0, fmt.Errorf("waiting for %q: %w", pattern, context.Cause(ctx))
+		}
+	}
+}
+
+// Type types a text as soon as the terminal echoes.
+func (s *Session) Type(ctx context.Context, text string) error { return s.typeWhen(ctx, true, text) }
+
+// TypeHidden types a text as soon as the terminal does not echo.
+func (s *Session) TypeHidden(ctx context.Context, text string) error {
+	return s.typeWhen(ctx, false, text)
+}
+
+func (s *Session) typeWhen(ctx context.Context, echo bool, text string) error {
+	if s.terminal == nil {
+		return errors.New("there is no terminal to type on")
+	}
+	if err := s.terminal.waitEcho(ctx, s.done, echo); err != nil {
+		return fmt.Errorf("typing %q: %w", text, err)
+	}
+	_, err := s.terminal.master.WriteString(text)
+	return err
+}
+
+// read collects what comes out of f until its other end is closed.
+func (s *Session) read(f *os.File, into *[]byte) {
+	s.ours = append(s.ours, f)
+	s.readers.Go(func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := f.Read(buf)
+			s.mu.Lock()
+			*into = append(*into, buf[:n]...)
+			s.all = append(s.all, buf[:n]...)
+			close(s.changed)
+			s.changed = make(chan struct{})
+			s.mu.Unlock()
+			if err != nil { // io.EOF; EIO where a terminal is hung up
+				return
+			}
+		}
+	})
+}
+
+func (s *Session) pipe(into *[]byte) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	s.read(r, into)
+	return w, s.give(w)
+}
+
+// give prepares a descriptor for the program, which may open it once more by
+// a name such as /dev/stdin and so must own it.
+func (s *Session) give(f *os.File) error {
+	s.childEnds = append(s.childEnds, f)
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return f.Chown(Ordinary, Ordinary)
+}
+
+// feed is a pipe with a text in it.
+func (s *Session) feed(text string) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		defer w.Close()
+		w.WriteString(text) // a program may end without having read it all
+	}()
+	return r, s.give(r)
+}
+
+// finish returns when the program has exited and its output is read to the
+// end. What still holds the output open at ctx's end is killed if it
+// belongs to the program's process group.
+func (s *Session) finish(ctx context.Context, cmd *exec.Cmd) error {
+	exited := make(chan struct{})
+	go func() {
+		cmd.Wait() // its error is in ProcessState
+		close(exited)
+		s.readers.Wait()
+		close(s.done)
+	}()
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+	}
+	err := errors.New("the program has exited, but something holds its output open")
+	select {
+	case <-exited:
+	default:
+		err = fmt.Errorf("the program did not end: %w", context.Cause(ctx))
+	}
+	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	<-exited
+	s.close() // ends the readers, whoever holds the other end
+	<-s.done
+	return err
+}
+
+func (s *Session) closeChildEnds() {
+	for _, f := range s.childEnds {
+		f.Close()
+	}
+}
+
+func (s *Session) close() {
+	for _, f := range s.ours {
+		f.Close()
+	}
+}
+
+func (s *Session) result(code int) Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Result{
+		Stdout:   string(s.stdout),
+		Stderr:   string(s.stderr),
+		Terminal: strings.ReplaceAll(string(s.screen), "\r\n", "\n"),
+		Code:     code,
+	}
+}

@@ -1,0 +1,151 @@
+// Package user plays the person in front of the programs, for tests: it runs a
+// program with or without a terminal, reads the screen, types, and approves a
+// login in a browser.
+//
+// Only tests enter. Start at Program; what the user does while it runs is a
+// Session, the terminal is in terminal.go, the browser in browser.go.
+package user
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Ordinary is the user id that programs get where the tests run as root:
+// root may write everywhere, so nothing could be refused to it.
+const Ordinary = 65534
+
+// A Where says where a program's terminal is.
+type Where int
+
+const (
+	Nowhere    Where = iota // no controlling terminal at all, stdin is /dev/null
+	Beside                  // a terminal; stdout and stderr are pipes
+	Everywhere              // stdin, stdout and stderr are the terminal
+)
+
+// A Program is one call of a program and what its user does meanwhile.
+type Program struct {
+	Args     []string // the name, found in Env's PATH, and the arguments
+	Dir      string
+	Env      []string // NAME=VALUE, nothing is inherited
+	Stdin    *string  // what comes through a pipe, instead of the terminal or /dev/null
+	Stderr   *os.File // instead of Result.Stderr: for a daemon, which keeps it open
+	Terminal Where
+
+	// User runs beside the program and ends with it. Its error is Run's.
+	User func(context.Context, *Session) error
+}
+
+// A Result is what a program left behind.
+type Result struct {
+	Stdout, Stderr string
+	Terminal       string // what the screen showed, line ends as \n
+	Code           int    // as a shell has it: 128+N for death by signal N
+}
+
+// Run runs the program to its end, which is when it has exited and nobody
+// holds its output open. At ctx's end it is killed, and that is an error, as
+// is a terminal left in another state than it was given. The Result is
+// filled in any case.
+func (p Program) Run(ctx context.Context) (Result, error) {
+	s := newSession()
+	defer s.close()
+	cmd, err := p.command(s)
+	if err == nil {
+		err = cmd.Start()
+	}
+	s.closeChildEnds()
+	if err != nil {
+		return Result{}, err
+	}
+	userErr := make(chan error, 1)
+	go func() {
+		if p.User == nil {
+			userErr <- nil
+			return
+		}
+		userErr <- p.User(ctx, s)
+	}()
+	timeout := s.finish(ctx, cmd)
+	err = errors.Join(timeout, <-userErr)
+	if err == nil && s.terminal != nil {
+		err = s.terminal.checkRestored()
+	}
+	return s.result(exitCode(cmd.ProcessState)), err
+}
+
+// command prepares the child with its ends of all streams.
+func (p Program) command(s *Session) (*exec.Cmd, error) {
+	path, err := find(p.Args[0], p.Dir, p.Env)
+	if err != nil {
+		return nil, err
+	}
+	attr := &syscall.SysProcAttr{Setsid: true}
+	if os.Getuid() == 0 {
+		attr.Credential = &syscall.Credential{Uid: Ordinary, Gid: Ordinary}
+	}
+	cmd := &exec.Cmd{Path: path, Args: p.Args, Dir: p.Dir, Env: p.Env, SysProcAttr: attr}
+	if p.Terminal != Nowhere {
+		if s.terminal, err = openTerminal(); err != nil {
+			return nil, err
+		}
+		s.read(s.terminal.master, &s.screen)
+		if err := s.give(s.terminal.slave); err != nil {
+			return nil, err
+		}
+		cmd.Stdin = s.terminal.slave
+		// The controlling terminal is named by its number in the child.
+		cmd.ExtraFiles, attr.Setctty, attr.Ctty = []*os.File{s.terminal.slave}, true, 3
+	}
+	if p.Stdin != nil {
+		if cmd.Stdin, err = s.feed(*p.Stdin); err != nil {
+			return nil, err
+		}
+	}
+	if p.Terminal == Everywhere {
+		cmd.Stdout, cmd.Stderr = s.terminal.slave, s.terminal.slave
+		return cmd, nil
+	}
+	if cmd.Stdout, err = s.pipe(&s.stdout); err != nil {
+		return nil, err
+	}
+	if cmd.Stderr = p.Stderr; p.Stderr == nil {
+		cmd.Stderr, err = s.pipe(&s.stderr)
+	}
+	return cmd, err
+}
+
+// find looks a program up in the PATH that it will see itself.
+func find(name, dir string, env []string) (string, error) {
+	if filepath.IsAbs(name) {
+		return name, nil
+	}
+	if strings.Contains(name, "/") {
+		return filepath.Join(dir, name), nil
+	}
+	for _, v := range env {
+		path, _ := strings.CutPrefix(v, "PATH=")
+		for _, d := range filepath.SplitList(path) {
+			info, err := os.Stat(filepath.Join(d, name))
+			if err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
+				return filepath.Join(d, name), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("program %q: %w", name, exec.ErrNotFound)
+}
+
+// exitCode is the code as a shell shows it.
+func exitCode(s *os.ProcessState) int {
+	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		return 128 + int(w.Signal())
+	}
+	return s.ExitCode()
+}
