@@ -73,8 +73,11 @@ func endAgent(s *script, args []string) error {
 		return err
 	}
 	for until := time.Now().Add(s.patience); time.Now().Before(until); time.Sleep(2 * time.Millisecond) {
+		// Gone, or dead and not yet collected by init. The first thread may be dead before the others, which
+		// keep the socket open.
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || strings.Contains(string(stat), ") Z ") { // gone, or dead and not yet collected by init
+		threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		if err != nil || strings.Contains(string(stat), ") Z ") && len(threads) <= 1 {
 			return nil
 		}
 	}

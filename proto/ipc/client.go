@@ -35,7 +35,7 @@ func DefaultSocketPath() string {
 
 // Errors of a connection that was made.
 var (
-	ErrNoAnswer  = errors.New("the agent closed the connection without an answer")
+	ErrNoAnswer  = errors.New("the connection was closed without an answer")
 	ErrBadAnswer = errors.New("the agent's answer cannot be read")
 )
 
@@ -57,10 +57,15 @@ func Call(ctx context.Context, socketPath string, request *cjson.Object) (*cjson
 	written := s.write(data)
 	clear(data)              // requests may hold passwords
 	answer, err := Answer(s) // an agent that refuses early answers without having read all
-	if err != nil && written != nil {
+	switch {
+	case err == nil:
+		return answer, nil
+	case err == ErrNoAnswer, errors.Is(err, syscall.ECONNRESET), errors.Is(written, syscall.EPIPE):
+		return nil, wrap("the agent at "+strconv.Quote(socketPath), ErrNoAnswer)
+	case written != nil:
 		return nil, wrap("asking the agent", written)
 	}
-	return answer, err
+	return nil, err
 }
 
 // Answer reads and parses the answer from a connection.
