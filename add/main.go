@@ -61,9 +61,9 @@ func indexOf(name string) int {
 
 // done tells of a success as the C tool does: the word on stdout, what else there is to say on stderr.
 func done(info string) error {
-	if info != "" {
-		fmt.Fprintln(os.Stderr, info)
-	}
 	_, err := fmt.Println("success")
+	if info != "" {
+		fmt.Fprintln(os.Stderr, cli.Printable(info))
+	}
 	return err
 }

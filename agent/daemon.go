@@ -126,6 +126,9 @@ func become(command []string, path string, pid int) error {
 		err = syscall.Exec(program, command, os.Environ())
 	}
 	syscall.Kill(pid, syscall.SIGTERM)
+	if failed := new(exec.Error); errors.As(err, &failed) {
+		err = failed.Err // without the name a second time
+	}
 	return &cli.ExitError{Code: 255, Err: fmt.Errorf("run %q: %w", command[0], err)}
 }
 

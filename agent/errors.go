@@ -73,6 +73,8 @@ func failure(err error, name string) *cjson.Object {
 	text := err.Error()
 	if refused := new(oidc.Error); errors.As(err, &refused) {
 		text = refused.Error() // without what stands around it: scripts look for `invalid_grant: …`
+	} else if missing := new(oidc.NoEndpointError); errors.As(err, &missing) && unsupported(missing.Name) != "" {
+		text = unsupported(missing.Name)
 	} else if errors.Is(err, crypt.ErrWrongPassword) {
 		text = crypt.ErrWrongPassword.Error()
 	}
@@ -84,4 +86,15 @@ func failure(err error, name string) *cjson.Object {
 		answer.Info = info(err, name)
 	}
 	return answer.Encode()
+}
+
+// unsupported is what the C agent says of a provider that has no such endpoint.
+func unsupported(endpoint string) string {
+	switch endpoint {
+	case "registration_endpoint":
+		return "Dynamic client registration not supported by this issuer."
+	case "device_authorization_endpoint":
+		return "Device Flow not Supported by OpenID Provider"
+	}
+	return ""
 }

@@ -84,6 +84,13 @@ func codeExchange(ctx context.Context, r *request) error {
 	}
 	question := ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.codeURI).SetBool(ipc.KeyFromGen, true)
 	answer, err := askAt(ctx, socketOf(state), question)
+	if refusal := came.Query().Get("error"); err != nil && refusal != "" {
+		// RFC 6749 section 4.1.2.1: the provider has refused, whoever asked.
+		if description := came.Query().Get("error_description"); description != "" {
+			refusal += ": " + description
+		}
+		return errors.New(refusal)
+	}
 	if err != nil {
 		return err
 	}

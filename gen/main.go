@@ -14,6 +14,7 @@ import (
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
+	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
 )
 
@@ -27,13 +28,18 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	do := r.action.do
 	switch {
 	case r.codeURI != "":
-		return codeExchange(context.Background(), r)
+		do = codeExchange
 	case r.state != "":
-		return fetchState(context.Background(), r)
+		do = fetchState
 	}
-	return r.action.do(context.Background(), r)
+	err = do(context.Background(), r)
+	if errors.Is(err, prompt.ErrQuit) {
+		return nil
+	}
+	return err
 }
 
 // action is one thing that oidc-gen does.

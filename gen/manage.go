@@ -10,6 +10,7 @@ import (
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
+	"oidc-agent/proto/cli"
 	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/secret"
@@ -211,20 +212,39 @@ func deleteAccount(ctx context.Context, r *request) error {
 	if err != nil || !sure {
 		return err
 	}
-	deleteClient(ctx, o.config)
-	if _, err := ask(ctx, ipc.Request(ipc.RequestDelete).SetObject(ipc.KeyConfig, r.object(o.config))); err != nil {
-		fmt.Fprintln(os.Stderr, "Error:", err)
-		anyway, err := prompt.Confirm(ctx, "Do you want to delete the file anyway, with the refresh token still valid at the provider?", false, r.answers)
-		if err != nil || !anyway {
-			return err
-		}
-	} else {
-		fmt.Println("The generated account was successfully removed from oidc-agent. You don't have to run oidc-add.")
+	if err := revoke(ctx, r, o.config); err != nil {
+		return err
 	}
+	deleteClient(ctx, o.config)
 	if err := dir.Remove(r.name); err != nil {
 		return err
 	}
 	_, err = fmt.Println("Successfully deleted account configuration.")
+	return err
+}
+
+var errNotDeleted = errors.New("The account was not removed from oidc-agent due to the above listed error. You can fix the error and try it again.")
+
+// revoke has the agent revoke the refresh token and forget the account. Where the provider refuses, the user
+// decides whether the account goes all the same.
+func revoke(ctx context.Context, r *request, config *account.Account) error {
+	_, failed := ask(ctx, ipc.Request(ipc.RequestDelete).SetObject(ipc.KeyConfig, r.object(config)))
+	if failed == nil {
+		fmt.Println("The generated account was successfully removed from oidc-agent. You don't have to run oidc-add.")
+		return nil
+	}
+	fmt.Fprintln(os.Stderr, "Error:", cli.Printable(failed.Error()))
+	anyway, err := prompt.Confirm(ctx, "Do you want to unload and delete anyway. You then have to revoke the refresh token manually.", false, r.answers)
+	if err == nil && !anyway {
+		err = errNotDeleted
+	}
+	if err != nil {
+		return err
+	}
+	_, err = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.name))
+	if errors.Is(err, ipc.ErrNotLoaded) {
+		return nil
+	}
 	return err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -158,7 +159,7 @@ func (r *request) setFormat(value string) error {
 }
 
 func mytoken(string) error {
-	return fmt.Errorf("mytoken is not supported yet: make an account at the provider itself")
+	return &cli.ExitError{Code: cli.CodeError, Err: errors.New("mytoken is not supported yet: make an account at the provider itself")}
 }
 
 func (r *request) addRedirectURIs(value string) error {

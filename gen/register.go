@@ -29,7 +29,11 @@ func register(ctx context.Context, r *request, config *account.Account) error {
 	if answer != nil && answer.Object(ipc.KeyClient) != nil {
 		return fmt.Errorf("the client was registered, but without the scopes openid and offline_access, which an account needs: %w", err)
 	}
-	fmt.Fprintf(os.Stderr, "The following error occurred during dynamic client registration:\n%s\n", cli.Printable(refused.Text))
+	if refused.Text == noRegistration {
+		fmt.Println(refused.Text)
+	} else {
+		fmt.Fprintf(os.Stderr, "The following error occurred during dynamic client registration:\n%s\n", cli.Printable(refused.Text))
+	}
 	fmt.Println("Try using a public client ...")
 	dir, dirErr := account.FindDir()
 	if dirErr == nil && usePublicClient(dir, config) == nil {
@@ -37,6 +41,9 @@ func register(ctx context.Context, r *request, config *account.Account) error {
 	}
 	return noClient(r, config)
 }
+
+// noRegistration is what agents say of a provider without registration endpoint.
+const noRegistration = "Dynamic client registration not supported by this issuer."
 
 // noClient ends a registration that was refused where there is no public client: the way out is a client made
 // by hand, or a token that allows to register.

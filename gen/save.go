@@ -105,6 +105,7 @@ func readClient(ctx context.Context, r *request) (*account.Account, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.config.Extra().Delete("scope") // 4.x's name of what is in AuthScope now
 	return o.config, nil
 }
 

@@ -60,6 +60,9 @@ func WriteFile(path string, data []byte) error {
 		return fmt.Errorf("writing %q: it is not a regular file", path) // rename would replace /dev/null
 	}
 	temp, err := writeTemp(path, data)
+	if failed := new(fs.PathError); errors.As(err, &failed) {
+		err = failed.Err // it names a file of ours that nobody knows
+	}
 	if err != nil {
 		return fmt.Errorf("writing %q: %w", path, err)
 	}

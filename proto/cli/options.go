@@ -25,7 +25,8 @@ type Option struct {
 	Hidden   bool // parsed, but in no help text
 
 	// Set stores the value, "" for an option without argument. It may be called several times. An error says
-	// what is expected ("a number of seconds is expected"): Parse adds the option and the value.
+	// what is expected ("a number of seconds is expected"): Parse adds the option and the value, unless it is an
+	// *ExitError, which says all.
 	Set func(value string) error
 }
 
@@ -212,8 +213,9 @@ func (s *scanner) set(o *Option, shown, value string) error {
 	if err == nil {
 		return nil
 	}
-	if output, ok := err.(*Output); ok {
-		return output
+	switch err.(type) {
+	case *Output, *ExitError: // no misuse
+		return err
 	}
 	if o.Arg == "" {
 		return s.program.Refuse("option " + shown + ": " + err.Error())

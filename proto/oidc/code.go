@@ -70,9 +70,7 @@ func AuthorizationURL(md *Metadata, req AuthorizationRequest) (string, error) {
 	f.add("code_challenge", req.CodeChallenge)
 	f.add("code_challenge_method", "S256") // RFC 7636 section 4.3
 	f.add("prompt", req.Prompt)
-	if u.Hostname() == "accounts.google.com" {
-		f.add("access_type", "offline") // Google has no offline_access scope
-	}
+	f.add("access_type", "offline")                                                             // Google has no offline_access scope; others do not look (RFC 6749 section 3.1)
 	TokenRequest{Audience: req.Audience, LegacyAudience: req.LegacyAudience}.addAudience(md, f) // RFC 8707 section 2.1
 	return appendQuery(u, string(f.body)), nil
 }

@@ -45,12 +45,11 @@ func TestAuthorizationURL(t *testing.T) {
 	want := url.Values{
 		"response_type": {"code"}, "client_id": {"id&x"}, "redirect_uri": {"http://127.0.0.1:4242"}, "scope": {"openid profile"},
 		"state": {"st"}, "nonce": {"no"}, "code_challenge": {"ch"}, "code_challenge_method": {"S256"}, "prompt": {"consent"},
-		"resource": {"https://a.example"}, "audience": {"b"},
+		"access_type": {"offline"}, "resource": {"https://a.example"}, "audience": {"b"},
 	}
 	for endpoint, extra := range map[string]url.Values{
 		"https://op.example/authorize":            {},
 		"https://op.example/authorize?tenant=a+b": {"tenant": {"a b"}},
-		"https://accounts.google.com/o/oauth2/v2": {"access_type": {"offline"}},
 	} {
 		md := testMetadata()
 		md.AuthorizationEndpoint = endpoint

@@ -1,8 +1,11 @@
 package prompt
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
+	"os"
 	"strings"
 )
 
@@ -39,6 +42,9 @@ func Confirm(ctx context.Context, question string, byDefault bool, preset Answer
 		choices = " [Yes/no/quit]: "
 	}
 	line, err := Line(ctx, question+choices)
+	if errors.Is(err, ErrNoTerminal) {
+		line, err = fromInput(question + choices)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -50,4 +56,16 @@ func Confirm(ctx context.Context, question string, byDefault bool, preset Answer
 		return false, ErrQuit
 	}
 	return strings.HasPrefix("yes", line), nil
+}
+
+// fromInput asks where there is no terminal: the answer is a line of standard input, as the C tools read it
+// (yes | oidc-gen -d NAME); its end is no answer.
+func fromInput(text string) (string, error) {
+	io.WriteString(os.Stderr, text)
+	line, err := bufio.NewReader(io.LimitReader(os.Stdin, maxLine)).ReadString('\n')
+	io.WriteString(os.Stderr, "\n")
+	if err == io.EOF {
+		err = nil
+	}
+	return line, err
 }

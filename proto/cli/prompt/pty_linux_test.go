@@ -285,13 +285,14 @@ func TestContext(t *testing.T) {
 	c.want("context deadline exceeded", "Password: \n")
 }
 
-// Without a terminal nobody is asked, and standard input is not read in its place.
+// Without a terminal nobody is asked, and standard input is not read in its place, but for a question of yes or no,
+// whose answer is no when standard input ends.
 func TestNoTerminal(t *testing.T) {
 	t.Parallel()
 	for question, want := range map[string]string{
 		"password": `"" ` + ErrNoTerminal.Error(),
 		"line":     `"" ` + ErrNoTerminal.Error(),
-		"confirm":  "false " + ErrNoTerminal.Error(),
+		"confirm":  "false <nil>",
 		"decrypt":  "a password is needed, and " + ErrNoTerminal.Error(),
 	} {
 		cmd := childCommand(question)

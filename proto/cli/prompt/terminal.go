@@ -6,7 +6,8 @@ package prompt
 //
 //   - Questions are written to /dev/tty and answers read from it, whatever standard input and output are: both may be
 //     pipes of a script, and a token or a password must not end up in them. Standard output stays clean.
-//   - Without a controlling terminal nobody is asked: ErrNoTerminal, at once. Nothing is read from standard input.
+//   - Without a controlling terminal nobody is asked: ErrNoTerminal, at once. Only the answer to a question of
+//     yes or no is then read from standard input, for scripts that do so with the C tools.
 //   - While a password is typed, echo is off; the newline that is not echoed is written by us.
 //   - Echo comes back however the question ends: SIGINT, SIGTERM, SIGHUP and SIGQUIT restore the terminal and then end
 //     the process by the same signal, so that the shell sees what happened. SIGTSTP restores it before the process
