@@ -74,6 +74,7 @@ func options(r *request) *cli.Program {
 			{Long: "pw-prompt", Arg: "cli|gui", Set: r.password.SetPrompt, Help: "Ask for the password on the terminal (cli) or in a window (gui)"},
 			{Long: "pw-store", Arg: "TIME", Optional: true, Set: r.setStore, Help: "Let the agent keep the password for TIME seconds, by default for ever. Not needed with this agent: it keeps the file's key"},
 			{Long: "relay", Hidden: true, Set: choose("relay")},
+			{Long: "pw-gpg", Aliases: []string{"pw-pgp", "gpg", "pgp"}, Arg: "KEY_ID", Hidden: true, Set: func(string) error { return nil }},
 			{Long: "pw-keyring", Hidden: true, Set: cli.Flag(&ignored)},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
 

@@ -78,6 +78,7 @@ func options(s *settings) *cli.Program {
 				Help: "Forget accounts TIME seconds after they were loaded; oidc-add -t says otherwise for one account. Without it they stay"},
 			{Long: "with-group", Arg: "GROUP_NAME", Optional: true, Default: "oidc-agent", Set: cli.Text(&s.group),
 				Help: "Let the members of a group use the agent, by default the group 'oidc-agent'"},
+			{Long: "pw-store", Arg: "TIME", Optional: true, Hidden: true, Set: func(string) error { return nil }},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
 
 			{Long: "console", Short: 'd', Group: verbosity, Set: cli.Flag(&s.console),

@@ -15,7 +15,6 @@ type request struct {
 	audience string
 	hint     string // name of the calling application
 	idToken  bool
-	mytoken  bool
 
 	token, issuer, expiry output
 	env, all              bool
@@ -79,13 +78,13 @@ func options(r *request) *cli.Program {
 			{Long: "id-token", Group: advanced, Set: cli.Flag(&r.idToken),
 				Help: "Print an id-token instead: for development only, it is no credential for a service"},
 			{Long: "mytoken", Short: 'm', Aliases: []string{"MT"}, Arg: "PROFILE", Optional: true, Group: advanced,
-				Set: func(string) error { r.mytoken = true; return nil }, Help: "Print a mytoken instead (not supported yet)"},
+				Set: func(string) error { return errMytoken }, Help: "Print a mytoken instead (not supported yet)"},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
 		},
 	}
 }
 
-var errMytoken = errors.New("mytoken is not supported yet: ask for an access token, without -m")
+var errMytoken = &cli.ExitError{Code: cli.CodeError, Err: errors.New("mytoken is not supported yet: ask for an access token, without -m")}
 
 func parse(args []string) (*request, error) {
 	r := &request{hint: "oidc-token"}
@@ -94,8 +93,5 @@ func parse(args []string) (*request, error) {
 		return nil, err
 	}
 	r.name = operands[0]
-	if r.mytoken {
-		return nil, errMytoken
-	}
 	return r, nil
 }
