@@ -26,6 +26,9 @@ var acceptedOnly = map[string]string{
 	"oidc-gen --mytoken-url":         "refused with the reason: mytoken is not supported yet",
 	"oidc-gen --mytoken-issuer":      "refused with the reason: mytoken is not supported yet",
 	"oidc-token --mytoken":           "refused with the reason: mytoken is not supported yet",
+	"oidc-token --MT":                "refused with the reason: mytoken is not supported yet",
+	"oidc-token -m":                  "refused with the reason: mytoken is not supported yet",
+	"oidc-token -m1":                 "refused with the reason: mytoken is not supported yet",
 	"oidc-agent --restart-on-update": "the agent holds secrets that only its user can give back; it goes on with the old program until it is ended",
 }
 
