@@ -25,6 +25,8 @@ type ClientCredentials struct {
 	// Public clients are shared by many users and only name themselves. Some providers (Google) give them a
 	// secret that is none and want it in the body.
 	Public bool
+	// Parameters gives the extension parameters for a kind of request; nil: there are none.
+	Parameters func(kind string) []Parameter
 }
 
 // method chooses one method, for RFC 6749 section 2.3 forbids more than one in a request.

@@ -25,6 +25,7 @@ type AuthorizationRequest struct {
 	Prompt         string
 	Audience       []string // as in [TokenRequest]
 	LegacyAudience bool     // as in [TokenRequest]
+	Parameters     []Parameter
 }
 
 // NewPKCE returns a new code verifier with its S256 challenge (RFC 7636 section 4).
@@ -70,8 +71,12 @@ func AuthorizationURL(md *Metadata, req AuthorizationRequest) (string, error) {
 	f.add("code_challenge", req.CodeChallenge)
 	f.add("code_challenge_method", "S256") // RFC 7636 section 4.3
 	f.add("prompt", req.Prompt)
-	f.add("access_type", "offline")                                                             // Google has no offline_access scope; others do not look (RFC 6749 section 3.1)
+	// Google has no offline_access scope; others do not look at it (RFC 6749 section 3.1).
+	f.add("access_type", "offline")
 	TokenRequest{Audience: req.Audience, LegacyAudience: req.LegacyAudience}.addAudience(md, f) // RFC 8707 section 2.1
+	for _, p := range req.Parameters {
+		f.add(p.Name, p.Value)
+	}
 	return appendQuery(u, string(f.body)), nil
 }
 
@@ -128,5 +133,6 @@ func (c *Client) ExchangeCode(ctx context.Context, md *Metadata, cred ClientCred
 	f.add("redirect_uri", redirectURI)
 	f.addSecret("code_verifier", verifier) // RFC 7636 section 4.5
 	t.addAudience(md, f)
+	cred.extend(f, ForCode)
 	return c.requestToken(ctx, md, cred, f)
 }

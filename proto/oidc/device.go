@@ -38,6 +38,7 @@ func (c *Client) AuthorizeDevice(ctx context.Context, md *Metadata, cred ClientC
 		f.add("client_id", cred.ID)
 	}
 	f.addScope(scope)
+	cred.extend(f, ForDevice)
 	r, err := c.post(ctx, md, "device_authorization_endpoint", md.DeviceAuthorizationEndpoint, cred, f)
 	if err != nil {
 		return nil, err
@@ -96,6 +97,7 @@ func (c *Client) PollDevice(ctx context.Context, md *Metadata, cred ClientCreden
 	f.add("grant_type", GrantDeviceCode)
 	f.addSecret("device_code", deviceCode)
 	t.addAudience(md, f)
+	cred.extend(f, ForPolling)
 	return c.requestToken(ctx, md, cred, f)
 }
 

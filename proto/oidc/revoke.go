@@ -13,6 +13,7 @@ func (c *Client) Revoke(ctx context.Context, md *Metadata, cred ClientCredential
 	f := new(form)
 	f.addSecret("token", token)
 	f.add("token_type_hint", hint)
+	cred.extend(f, ForRevocation)
 	r, err := c.post(ctx, md, "revocation_endpoint", md.RevocationEndpoint, cred, f)
 	if err != nil {
 		return err

@@ -48,6 +48,7 @@ func (c *Client) Refresh(ctx context.Context, md *Metadata, cred ClientCredentia
 	f.addSecret("refresh_token", refreshToken)
 	f.addScope(t.Scope)
 	t.addAudience(md, f)
+	cred.extend(f, ForRefresh)
 	return c.requestToken(ctx, md, cred, f)
 }
 
@@ -60,6 +61,7 @@ func (c *Client) Password(ctx context.Context, md *Metadata, cred ClientCredenti
 	f.addSecret("password", password)
 	f.addScope(t.Scope)
 	t.addAudience(md, f)
+	cred.extend(f, ForPassword)
 	return c.requestToken(ctx, md, cred, f)
 }
 
