@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"slices"
 	"strings"
@@ -22,14 +23,17 @@ type loaded struct {
 	config        *account.Account // without its secrets
 	clientSecret  crypt.Sealed
 	refreshToken  crypt.Sealed
+	current       digest       // of refreshToken
 	extra         crypt.Sealed // members that the account has no field for: a registration access token, say
 	confirm       bool
 	idTokenFree   bool // --always-allow-idtoken
 	file          fileState
-	constantToken bool // the last refresh answered with the same refresh token, or with none
+	rotates       bool // the provider has replaced a refresh token, and may do so again
+	constantToken bool // it has not so far: the last refresh answered with the same one, or with none
 	tokens        map[tokenKey]token
 	lockedTokens  map[tokenKey]lockedToken // while the agent is locked
 	flights       map[tokenKey]*flight
+	launched      uint64 // flights so far
 	expiry        *time.Timer
 	expiresAt     time.Time // zero: never
 }
@@ -40,9 +44,24 @@ type fileState struct {
 	path    string
 	key     crypt.Sealed
 	hasKey  bool
-	entry   crypt.Sealed      // pw_entry of a C client: where the password is to be had
-	seen    [sha256.Size]byte // digest of the refresh token in the file
-	unsaved bool              // memory holds a newer one
+	entry   crypt.Sealed // pw_entry of a C client: where the password is to be had
+	seen    digest       // of the refresh token in the file
+	spent   []digest     // of the refresh tokens before the one in memory, the last ones at the end
+	unsaved bool         // memory holds a newer one
+}
+
+// digest stands for a refresh token where it is only compared.
+type digest [sha256.Size]byte
+
+func digestOf(s secret.Secret) digest { return sha256.Sum256(s.Reveal()) }
+
+// maxSpent is how many tokens are remembered: who restores a file from yesterday shall not make us present a
+// spent one.
+const maxSpent = 1000
+
+func (f *fileState) spend(d ...digest) {
+	f.spent = append(f.spent, d...)
+	f.spent = f.spent[max(0, len(f.spent)-maxSpent):]
 }
 
 // tokenKey tells access tokens of one account apart: scope as a set, audience as a set.
@@ -63,18 +82,37 @@ func (a *agent) newLoaded(config *account.Account) *loaded {
 		tokens:  make(map[tokenKey]token),
 		flights: make(map[tokenKey]*flight),
 	}
-	l.file.seen = sha256.Sum256(config.RefreshToken.Reveal())
+	l.current = digestOf(config.RefreshToken)
+	l.file.seen = l.current
 	l.clientSecret = a.sealer.Seal(config.ClientSecret)
 	l.refreshToken = a.sealer.Seal(config.RefreshToken)
 	if extra := config.Extra(); len(extra.Keys()) > 0 {
 		l.extra = a.sealer.Seal(secret.New(extra.Compact()))
-		for _, key := range extra.Keys() {
-			extra.Delete(key)
-		}
+		extra.Wipe()
 	}
+	config.Password.Wipe()
 	config.ClientSecret, config.RefreshToken, config.Password = secret.Secret{}, secret.Secret{}, secret.Secret{}
 	l.config = config
 	return l
+}
+
+// inherit takes over what a new login must not change: what the user has said of the account that l replaces,
+// and which refresh tokens are older than the new one.
+func (a *agent) inherit(l, old *loaded) {
+	if old == nil {
+		a.setLifetime(l, a.settings.lifetime)
+		return
+	}
+	old.mu.Lock()
+	l.confirm, l.idTokenFree = old.confirm, old.idTokenFree
+	l.file.spent = slices.Clone(old.file.spent)
+	l.file.spend(old.file.seen, old.current)
+	left := int64(0)
+	if !old.expiresAt.IsZero() {
+		left = max(1, int64(old.expiresAt.Sub(a.now())/time.Second))
+	}
+	old.mu.Unlock()
+	a.setLifetime(l, left)
 }
 
 // hasUnsaved reports whether memory holds a newer refresh token than the file.
@@ -119,89 +157,6 @@ func (a *agent) withSecrets(l *loaded) (*account.Account, error) {
 	return c, nil
 }
 
-// accounts are the loaded ones, in the order in which they came.
-type accounts struct {
-	mu   sync.RWMutex
-	list []*loaded
-}
-
-func (s *accounts) all() []*loaded {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Clone(s.list)
-}
-
-func (s *accounts) find(name string) *loaded {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, l := range s.list {
-		if l.name() == name {
-			return l
-		}
-	}
-	return nil
-}
-
-// ofIssuer returns the accounts of an issuer, which may be spelt with or without its final slash.
-func (s *accounts) ofIssuer(issuer string) []*loaded {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var found []*loaded
-	for _, l := range s.list {
-		if account.SameIssuer(l.config.IssuerURL, issuer) {
-			found = append(found, l)
-		}
-	}
-	return found
-}
-
-func (s *accounts) names() []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	names := make([]string, len(s.list))
-	for i, l := range s.list {
-		names[i] = l.name()
-	}
-	return names
-}
-
-// put adds an account, or replaces the one of the same name.
-func (s *accounts) put(l *loaded) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, old := range s.list {
-		if old.name() == l.name() {
-			old.stop()
-			s.list[i] = l
-			return
-		}
-	}
-	s.list = append(s.list, l)
-}
-
-// remove takes an account out if it is still the loaded one of its name.
-func (s *accounts) remove(l *loaded) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, have := range s.list {
-		if have == l {
-			l.stop()
-			s.list = slices.Delete(s.list, i, i+1)
-			return true
-		}
-	}
-	return false
-}
-
-func (s *accounts) removeAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.list {
-		l.stop()
-	}
-	s.list = nil
-}
-
 // stop ends the timer of an account that goes.
 func (l *loaded) stop() {
 	l.mu.Lock()
@@ -227,8 +182,13 @@ func (a *agent) setLifetime(l *loaded, seconds int64) {
 	d := time.Duration(seconds) * time.Second
 	l.expiresAt = a.now().Add(d)
 	l.expiry = time.AfterFunc(d, func() {
-		if a.accounts.remove(l) {
-			a.log.notice("account %q: its lifetime is over, removed", l.name())
+		if !a.accounts.remove(l) {
+			return
+		}
+		a.log.notice("account %q: its lifetime is over, removed", l.name())
+		if a.lock.enter() == nil {
+			defer a.lock.leave()
+			a.flushLast(context.Background(), l)
 		}
 	})
 }

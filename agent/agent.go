@@ -22,7 +22,7 @@ type agent struct {
 	accounts   accounts
 	logins     logins
 	notes      notes
-	lock       lock
+	lock       *lock
 	autoloads  autoloads
 }
 
@@ -31,7 +31,7 @@ func newAgent(s settings, socketPath string, log *logger) (*agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal secrets in memory: %w", err)
 	}
-	return &agent{settings: s, socketPath: socketPath, log: log, sealer: sealer, now: time.Now}, nil
+	return &agent{settings: s, socketPath: socketPath, log: log, sealer: sealer, now: time.Now, lock: newLock()}, nil
 }
 
 // notes are the small texts that oidc-gen leaves with the agent between its steps (the requests file_write,
@@ -43,6 +43,7 @@ type notes struct {
 }
 
 func (n *notes) write(s *crypt.Sealer, name string, text secret.Secret) {
+	defer text.Wipe()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.texts == nil {

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"oidc-agent/proto/oidc"
+	"oidc-agent/proto/ipc"
 )
 
 // callback is the web server to which the browser is sent at the end of a code flow. It listens on the
@@ -124,15 +124,22 @@ func (c *callback) handle(a *agent, l *login, w http.ResponseWriter, r *http.Req
 	err := a.lock.enter()
 	if err == nil {
 		defer a.lock.leave()
-		err = a.redeem(r.Context(), l, r.URL.RawQuery)
+		// A browser that is closed now must not break off the exchange: the code is good once.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerTimeout)
+		defer cancel()
+		err = a.redeem(ctx, l, r.URL.RawQuery)
 	}
 	if err == nil {
 		page(w, http.StatusOK, "Success", "You are logged in. Close this window and go back to the terminal.")
 		return
 	}
 	a.log.notice("code flow: %v", err)
-	if refused := new(oidc.Error); errors.As(err, &refused) {
-		page(w, http.StatusBadRequest, "The provider refused", "The terminal tells the reason. You can close this window.")
+	switch {
+	case errors.Is(err, ipc.ErrLocked):
+		page(w, http.StatusServiceUnavailable, "The agent is locked", "Unlock it (oidc-add -X) and load this page again.")
+		return
+	case l.done():
+		page(w, http.StatusBadRequest, "The login has failed", "The terminal tells the reason. You can close this window.")
 		return
 	}
 	page(w, http.StatusBadRequest, "This is not the answer to the login that was started", "The agent still waits for the right one.")

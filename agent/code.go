@@ -10,10 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/oidc"
+	"oidc-agent/proto/secret"
 )
 
 // codeLifetime is how long the user may take in the browser.
@@ -93,15 +95,25 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	if err != nil {
 		return err
 	}
+	finished := false
+	defer func() {
+		if !finished {
+			config.Wipe()
+		}
+	}()
 	p, err := a.provider(ctx, config, false)
 	if err != nil {
 		return err
 	}
 	code, err := oidc.ParseAuthorizationResponse(p.metadata, query, l.id)
+	if refused := new(oidc.Error); err != nil && !errors.As(err, &refused) {
+		return err
+	}
+	if !l.begin() {
+		return errWrongState
+	}
 	if err != nil {
-		if refused := new(oidc.Error); errors.As(err, &refused) {
-			l.finish(nil, err)
-		}
+		a.end(l, nil, err)
 		return err
 	}
 	verifier, err := a.sealer.Open(l.verifier)
@@ -112,23 +124,40 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	response, err := p.ExchangeCode(ctx, p.metadata, credentials(config), code, l.redirectURI, verifier, a.loginParameters(config))
 	var answer *cjson.Object
 	if err == nil {
+		finished = true
 		answer, err = a.finishLogin(p, config, response, l.options)
 	}
-	l.finish(answer, err)
+	a.end(l, answer, err)
 	return err
 }
 
-func (l *login) finish(answer *cjson.Object, err error) {
+// begin reports whether the caller is the first with an answer to the flow. A browser may come twice, and a code
+// that is presented twice costs the tokens that it gave (RFC 6749 section 4.1.2).
+func (l *login) begin() bool {
 	l.account.mu.Lock()
 	defer l.account.mu.Unlock()
-	l.result, l.failed = answer, err
+	first := !l.redeeming
+	l.redeeming = true
+	return first
+}
+
+// end keeps what came of a code flow: the answer for oidc-gen is sealed until that asks for it.
+func (a *agent) end(l *login, answer *cjson.Object, failed error) {
+	var result crypt.Sealed
+	if answer != nil {
+		result = a.sealer.Seal(secret.New(answer.Compact()))
+		answer.Wipe()
+	}
+	l.account.mu.Lock()
+	defer l.account.mu.Unlock()
+	l.result, l.failed = result, failed
 	l.server.stop()
 }
 
 func (l *login) done() bool {
 	l.account.mu.Lock()
 	defer l.account.mu.Unlock()
-	return l.result != nil || l.failed != nil
+	return l.fetched || l.failed != nil || !l.result.IsEmpty()
 }
 
 // stateLookup is how oidc-gen learns that the browser has come back.
@@ -156,8 +185,15 @@ func (a *agent) stateAnswer(l *login) (*cjson.Object, error) {
 		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusFoundButReceived).
 			SetText(ipc.KeyInfo, "Account config already retrieved"), nil
 	}
-	answer := l.result
-	l.fetched, l.result = true, ipc.Success("")
+	text, err := a.sealer.Open(l.result)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := cjson.Parse(text.Reveal()) // shares the bytes, and is wiped when it has been sent
+	if err != nil {
+		return nil, err
+	}
+	l.fetched, l.result = true, crypt.Sealed{}
 	return answer, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 
-	"oidc-agent/crypt"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/oidc"
@@ -12,23 +11,29 @@ import (
 
 // The texts of the C agent, which scripts look for.
 var (
-	errNoRefreshToken   = errors.New("No or malformed refresh token")
-	errNoNewToken       = errors.New("OIDP response does not contain a refresh token")
-	errWrongDeviceCode  = errors.New("wrong device code")
-	errNoRequestType    = errors.New("Bad Request: No request type.")
-	errUnknownRequest   = errors.New("Bad Request: Unknown request type.")
-	errNoConfig         = errors.New("Bad Request: no account in 'config'")
-	errNeitherAccount   = errors.New("Bad Request: neither an account nor an issuer is named")
-	errNoMytoken        = errors.New("Not a valid mytoken configuration: mytoken is not supported yet")
-	errFileNotFound     = errors.New("File not found")
-	errAccountMissing   = errors.New("Bad request. Required field 'account' not present.")
-	errAlreadyLoaded    = errors.New("An account with this shortname is already loaded. I will not register a new one.")
-	errRegisteredScopes = errors.New("Could not register the necessary scopes dynamically")
-	errNoFlow           = errors.New("No flow was successful.")
-	errWrongState       = errors.New("wrong state")
-	errStateMalformed   = errors.New("state malformed")
-	errNoState          = errors.New("redirected uri did not contain state parameter")
-	errNoCode           = errors.New("redirected uri did not contain code parameter")
+	errNoRefreshToken   = &ipc.Failure{Text: "No or malformed refresh token"}
+	errNoNewToken       = &ipc.Failure{Text: "OIDP response does not contain a refresh token"}
+	errWrongDeviceCode  = &ipc.Failure{Text: "wrong device code"}
+	errNotJSON          = &ipc.Failure{Text: "Bad Request: could not parse json"}
+	errNoRequestType    = &ipc.Failure{Text: "Bad Request: No request type."}
+	errUnknownRequest   = &ipc.Failure{Text: "Bad Request: Unknown request type."}
+	errNoConfig         = &ipc.Failure{Text: "Bad Request: no account in 'config'"}
+	errNoFlowGiven      = &ipc.Failure{Text: "Bad Request: no flow given"}
+	errNoIssuer         = &ipc.Failure{Text: "Bad Request: issuer url or configuration endpoint must be given"}
+	errNoShortname      = &ipc.Failure{Text: "Bad Request: Have to provide shortname of the account config that should be removed."}
+	errNeitherAccount   = &ipc.Failure{Text: "Bad Request: neither an account nor an issuer is named"}
+	errNoMytoken        = &ipc.Failure{Text: "Not a valid mytoken configuration: mytoken is not supported yet"}
+	errFileNotFound     = &ipc.Failure{Text: "File not found"}
+	errAccountMissing   = &ipc.Failure{Text: "Bad request. Required field 'account' not present."}
+	errAlreadyLoaded    = &ipc.Failure{Text: "An account with this shortname is already loaded. I will not register a new one."}
+	errRegisteredScopes = &ipc.Failure{Text: "Could not register the necessary scopes dynamically"}
+	errNotRevoked       = &ipc.Failure{Text: "Could not revoke token"}
+	errNotDeleted       = &ipc.Failure{Text: "Could not delete client"}
+	errNoFlow           = &ipc.Failure{Text: "No flow was successful."}
+	errWrongState       = &ipc.Failure{Text: "wrong state"}
+	errStateMalformed   = &ipc.Failure{Text: "state malformed"}
+	errNoState          = &ipc.Failure{Text: "redirected uri did not contain state parameter"}
+	errNoCode           = &ipc.Failure{Text: "redirected uri did not contain code parameter"}
 )
 
 // hint is what to type next after an OAuth error (RFC 6749 section 5.2), as the C agent says it. NAME stands
@@ -70,15 +75,10 @@ func info(err error, name string) string {
 
 // failure is the answer that tells an error. name is the account, for the hint; it may be empty.
 func failure(err error, name string) *cjson.Object {
-	text := err.Error()
-	if refused := new(oidc.Error); errors.As(err, &refused) {
-		text = refused.Error() // without what stands around it: scripts look for `invalid_grant: …`
-	} else if missing := new(oidc.NoEndpointError); errors.As(err, &missing) && unsupported(missing.Name) != "" {
-		text = unsupported(missing.Name)
-	} else if errors.Is(err, crypt.ErrWrongPassword) {
-		text = crypt.ErrWrongPassword.Error()
+	answer := &ipc.Failure{Text: err.Error()}
+	if missing := new(oidc.NoEndpointError); errors.As(err, &missing) && unsupported(missing.Name) != "" {
+		answer.Text = unsupported(missing.Name)
 	}
-	answer := &ipc.Failure{Text: text}
 	if known := new(ipc.Failure); errors.As(err, &known) {
 		answer.Info = known.Info
 	}

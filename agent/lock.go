@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"oidc-agent/crypt"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
-	"oidc-agent/proto/secret"
 )
 
 // lock is the door that everybody goes through who uses secrets. While it is shut the key that seals them is
@@ -18,10 +18,15 @@ import (
 type lock struct {
 	mu     sync.RWMutex
 	locked bool
+	shut   chan struct{}  // closed while locked
 	inside sync.WaitGroup // requests and grants at work
 
-	trying   sync.Mutex // one attempt to unlock at a time
-	failures int
+	changing chan struct{} // held by who locks or unlocks: one at a time
+	failures int           // to unlock, in a row
+}
+
+func newLock() *lock {
+	return &lock{shut: make(chan struct{}), changing: make(chan struct{}, 1)}
 }
 
 func (k *lock) enter() error {
@@ -36,19 +41,49 @@ func (k *lock) enter() error {
 
 func (k *lock) leave() { k.inside.Done() }
 
-// shut keeps newcomers out. It reports whether the door was open.
-func (k *lock) shut() bool {
+// close keeps newcomers out. It reports whether the door was open.
+func (k *lock) close() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	was := !k.locked
+	if k.locked {
+		return false
+	}
 	k.locked = true
-	return was
+	close(k.shut)
+	return true
 }
 
 func (k *lock) open() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.locked = false
+	k.locked, k.shut = false, make(chan struct{})
+}
+
+// change waits until nobody else locks or unlocks.
+func (k *lock) change(ctx context.Context) (release func(), err error) {
+	select {
+	case k.changing <- struct{}{}:
+		return func() { <-k.changing }, nil
+	case <-ctx.Done():
+		return nil, errors.New("somebody else is locking or unlocking the agent")
+	}
+}
+
+// untilShut gives who waits for the user's answer a context that ends with ipc.ErrLocked when the agent is to be
+// locked: that must not take as long as a window stays.
+func (k *lock) untilShut(ctx context.Context) (context.Context, context.CancelFunc) {
+	k.mu.RLock()
+	shut := k.shut
+	k.mu.RUnlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-shut:
+			cancel(ipc.ErrLocked)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 func (k *lock) isLocked() bool {
@@ -66,10 +101,18 @@ type lockedToken struct {
 
 // lockAgent shuts the door, waits for the grants that are at work, whose new refresh tokens would be lost
 // otherwise, seals the access tokens, and encrypts the sealing key.
-func (a *agent) lockAgent(_ context.Context, r request) (*cjson.Object, error) {
+func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error) {
 	password := r.Secret(ipc.KeyPassword)
 	defer password.Wipe()
-	if !a.lock.shut() {
+	if a.lock.isLocked() {
+		return nil, ipc.ErrLocked
+	}
+	release, err := a.lock.change(ctx) // who unlocks meanwhile would find the sealer still open
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if !a.lock.close() {
 		return nil, ipc.ErrLocked
 	}
 	a.lock.inside.Wait()
@@ -77,7 +120,8 @@ func (a *agent) lockAgent(_ context.Context, r request) (*cjson.Object, error) {
 		l.sealTokens(a.sealer)
 	}
 	if err := a.sealer.Lock(password); err != nil {
-		return nil, errors.Join(err, a.reopen())
+		a.reopen()
+		return nil, err
 	}
 	a.providers.closeIdle()
 	debug.FreeOSMemory() // collected memory goes back with what was in it
@@ -85,25 +129,28 @@ func (a *agent) lockAgent(_ context.Context, r request) (*cjson.Object, error) {
 	return ipc.Success("Agent locked"), nil
 }
 
-// unlockDelay makes guessing slow: it grows with the square of the failures, as in the C agent, but others are
-// not held up.
+// unlockDelay makes guessing slow: it grows with the square of the failures. It ends long before the request's
+// own time: the right password must be heard after any number of wrong ones.
 func unlockDelay(failures int) time.Duration {
-	n := min(failures, 25)
+	n := min(failures, 10)
 	return time.Duration(n*n) * 100 * time.Millisecond
 }
 
 func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, error) {
 	password := r.Secret(ipc.KeyPassword)
 	defer password.Wipe()
-	a.lock.trying.Lock()
-	defer a.lock.trying.Unlock()
+	release, err := a.lock.change(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if !a.lock.isLocked() {
 		return nil, ipc.ErrNotLocked
 	}
 	select {
 	case <-time.After(unlockDelay(a.lock.failures)):
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, fmt.Errorf("waiting after wrong passwords: %w", context.Cause(ctx))
 	}
 	if err := a.sealer.Unlock(password); err != nil {
 		a.lock.failures++
@@ -112,22 +159,47 @@ func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, erro
 	}
 	debug.FreeOSMemory() // what scrypt has used
 	a.lock.failures = 0
-	if err := a.reopen(); err != nil {
-		return nil, err
-	}
+	a.reopen()
 	a.log.notice("unlocked")
 	return ipc.Success("Agent unlocked"), nil
 }
 
 // reopen opens the tokens and the door.
-func (a *agent) reopen() error {
+func (a *agent) reopen() {
 	for _, l := range a.accounts.all() {
-		if err := l.openTokens(a.sealer); err != nil {
-			return err
-		}
+		l.openTokens(a.sealer)
 	}
 	a.lock.open()
-	return nil
+}
+
+// finish is for the end of the process: it keeps newcomers out, waits for the grants at work, whose new refresh
+// tokens would be lost otherwise, and tries once more to write what is not saved. The context bounds the wait.
+func (a *agent) finish(ctx context.Context) {
+	if !a.lock.close() {
+		return // locked: nobody is at work, and nothing can be opened
+	}
+	idle := make(chan struct{})
+	go func() {
+		a.lock.inside.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		a.log.warning("ended while a provider had not answered yet")
+	}
+	for _, l := range a.accounts.all() {
+		a.flushLast(ctx, l)
+	}
+}
+
+// flushLast is the last attempt to write a refresh token that is not saved, before the account goes.
+func (a *agent) flushLast(ctx context.Context, l *loaded) {
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	if err := a.flush(ctx, l, false); err != nil {
+		a.log.warning("account %q: its new refresh token is lost: %v", l.name(), err)
+	}
 }
 
 func (l *loaded) sealTokens(s *crypt.Sealer) {
@@ -140,20 +212,20 @@ func (l *loaded) sealTokens(s *crypt.Sealer) {
 	clear(l.tokens)
 }
 
-func (l *loaded) openTokens(s *crypt.Sealer) error {
+// openTokens takes back sealTokens. A token that cannot be opened is no loss: there are new ones.
+func (l *loaded) openTokens(s *crypt.Sealer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key, sealed := range l.lockedTokens {
 		access, err := s.Open(sealed.access)
 		if err != nil {
-			return err
+			continue
 		}
-		var id secret.Secret
-		if id, err = s.Open(sealed.id); err != nil {
-			return err
+		id, err := s.Open(sealed.id)
+		if err != nil {
+			continue
 		}
-		l.tokens[key] = token{access, id, sealed.issuer, sealed.expiresAt}
+		l.tokens[key] = token{access: access, id: id, issuer: sealed.issuer, expiresAt: sealed.expiresAt}
 	}
 	l.lockedTokens = nil
-	return nil
 }

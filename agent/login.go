@@ -28,8 +28,9 @@ type login struct {
 	// of the code flow
 	redirectURI string
 	verifier    crypt.Sealed
-	server      *callback     // nil where nobody listens
-	result      *cjson.Object // the answer for oidc-gen, once the browser has come back
+	server      *callback    // nil where nobody listens
+	redeeming   bool         // the browser has come back; a code is good once
+	result      crypt.Sealed // the answer for oidc-gen, once the code is exchanged
 	failed      error
 	fetched     bool
 }
@@ -80,6 +81,7 @@ type loginOptions struct {
 	noWebserver bool
 	noScheme    bool
 	entry       crypt.Sealed // pw_entry of a C oidc-gen
+	fromC       bool         // oidc-gen is C's, and will not say `saved`
 }
 
 var flows = [...]flow{
@@ -97,7 +99,7 @@ func flowNamed(name string) int {
 func (a *agent) startLogin(ctx context.Context, config *account.Account, names []string, o loginOptions) (*cjson.Object, error) {
 	for _, name := range names {
 		if flowNamed(name) < 0 {
-			return nil, fmt.Errorf("Unknown flow '%s'", name)
+			return nil, &ipc.Failure{Text: fmt.Sprintf("Unknown flow '%s'", name)}
 		}
 	}
 	p, err := a.provider(ctx, config, true)
@@ -114,12 +116,16 @@ func (a *agent) startLogin(ctx context.Context, config *account.Account, names [
 		if err == nil {
 			return answer, nil
 		}
-		failures = append(failures, err)
+		failures = append(failures, fmt.Errorf("%s: %w", name, err))
 	}
 	if len(failures) == 1 {
-		return nil, failures[0]
+		return nil, errors.Unwrap(failures[0])
 	}
-	return nil, fmt.Errorf("%w %w", errNoFlow, errors.Join(failures...))
+	text := errNoFlow.Text
+	for _, failure := range failures {
+		text += " " + failure.Error() + "."
+	}
+	return nil, &ipc.Failure{Text: text}
 }
 
 // loginScope is what the user wants, with openid (OpenID Connect Core section 3.1.2.1) and offline_access
@@ -162,7 +168,7 @@ func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Ac
 // pollDevice asks the provider once whether the user has approved (RFC 8628 section 3.4).
 func (a *agent) pollDevice(ctx context.Context, device string) (*cjson.Object, error) {
 	l := a.logins.find(device)
-	if l == nil {
+	if l == nil || l.redirectURI != "" { // of a code flow
 		return nil, errWrongDeviceCode
 	}
 	config, err := a.withSecrets(l.account)
@@ -171,14 +177,17 @@ func (a *agent) pollDevice(ctx context.Context, device string) (*cjson.Object, e
 	}
 	p, err := a.provider(ctx, config, false)
 	if err != nil {
+		config.Wipe()
 		return nil, err
 	}
 	response, err := p.PollDevice(ctx, p.metadata, credentials(config), secret.FromString(device), a.loginParameters(config))
-	var refused *oidc.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		a.logins.remove(device)
 		return a.finishLogin(p, config, response, l.options)
+	}
+	config.Wipe()
+	var refused *oidc.Error
+	switch {
 	case errors.As(err, &refused) && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
 	case errors.As(err, &refused) && !refused.Temporary():
@@ -196,7 +205,7 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 		return nil, err
 	}
 	if response.RefreshToken.IsEmpty() {
-		response.RefreshToken = config.RefreshToken
+		response.RefreshToken = config.RefreshToken.Clone()
 	}
 	return a.finishLogin(p, config, response, o)
 }
@@ -216,24 +225,29 @@ func (a *agent) loginByPassword(ctx context.Context, p *provider, config *accoun
 func (a *agent) finishLogin(p *provider, config *account.Account, response *oidc.TokenResponse, o loginOptions) (*cjson.Object, error) {
 	first := tokenFrom(p.metadata.Issuer, response)
 	if o.onlyAT {
+		defer response.Wipe()
+		config.Wipe()
 		return tokenAnswer(first), nil
 	}
 	if response.RefreshToken.IsEmpty() {
+		config.Wipe()
 		return nil, errNoNewToken
 	}
+	config.RefreshToken.Wipe()
 	config.RefreshToken = response.RefreshToken
 	config.RefreshScope = loginScope(config)
 	if response.HasScope {
 		config.RefreshScope = response.Scope
 	}
+	config.Password.Wipe()
 	config.Username, config.Password = "", secret.Secret{}
 	answer := ipc.Success("").SetObject("config", config.Object())
 	l := a.newLoaded(config)
 	l.file.entry = o.entry
 	l.tokens[tokenKey{}] = first
+	a.inherit(l, a.accounts.find(l.name()))
 	a.accounts.put(l)
-	a.setLifetime(l, a.settings.lifetime)
-	if !o.entry.IsEmpty() { // a C oidc-gen, which never says `saved`
+	if o.fromC {
 		a.noteIssuer(l.config, account.AddAccount)
 	}
 	return answer, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -15,9 +16,9 @@ import (
 // The C clients send no key of the account's file but an entry that tells where its password is to be had.
 // The agent derives the key once, out of that entry, when a new refresh token has to be written.
 
-// sealEntry seals such an entry: it may hold the password itself.
+// sealEntry seals such an entry: it may hold the password itself. One that leads nowhere but to a prompt is none.
 func (a *agent) sealEntry(entry *cjson.Object) crypt.Sealed {
-	if entry == nil {
+	if entry == nil || !entry.Has("password") && !entry.Has("command") && !entry.Has("pw_file") {
 		return crypt.Sealed{}
 	}
 	return a.sealer.Seal(secret.New(entry.Compact()))
@@ -37,17 +38,22 @@ func (a *agent) password(ctx context.Context, sealed crypt.Sealed) (secret.Secre
 	return prompt.ReadEntry(ctx, entry)
 }
 
+var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
+
 // deriveKey finds the account's file by its name and derives its key. Where the entry leads to no password
-// there is no key, and no error.
+// the error is errNoKey.
 func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
 	l.mu.Lock()
 	entry := l.file.entry
 	l.mu.Unlock()
 	password, err := a.password(ctx, entry)
-	if err != nil || password.IsEmpty() {
+	if err != nil {
 		return err
 	}
 	defer password.Wipe()
+	if password.IsEmpty() {
+		return errNoKey
+	}
 	dir, err := account.FindDir()
 	if err != nil {
 		return err
@@ -66,8 +72,9 @@ func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	defer key.Wipe()
+	sealed := a.sealer.Seal(key.Marshal())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.file.path, l.file.key, l.file.hasKey = path, a.sealer.Seal(key.Marshal()), true
+	l.file.path, l.file.key, l.file.hasKey = path, sealed, true
 	return nil
 }

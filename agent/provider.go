@@ -13,6 +13,9 @@ import (
 // registered asks anew.
 const metadataLifetime = time.Hour
 
+// refreshMetadataTimeout leaves time for the exchange itself where old metadata will do.
+const refreshMetadataTimeout = 4 * time.Second
+
 // providers keeps one HTTP client for each CA file, so that connections to a provider are used again, and
 // the metadata of each provider.
 type providers struct {
@@ -64,7 +67,12 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 	known := a.providers.metadata[key]
 	a.providers.mu.Unlock()
 	if fresh || known.Metadata == nil || a.now().Sub(known.at) > metadataLifetime {
-		md, err := client.Discover(ctx, c.IssuerURL, c.ConfigEndpoint)
+		discovery, cancel := ctx, context.CancelFunc(func() {})
+		if known.Metadata != nil && !fresh {
+			discovery, cancel = context.WithTimeout(ctx, refreshMetadataTimeout)
+		}
+		md, err := client.Discover(discovery, c.IssuerURL, c.ConfigEndpoint)
+		cancel()
 		switch {
 		case err == nil:
 			known = knownMetadata{md, a.now()}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -41,10 +40,15 @@ func (a *agent) register(ctx context.Context, r request) (*cjson.Object, error) 
 	if config.AuthScope == "max" {
 		config.AuthScope = strings.Join(p.metadata.ScopesSupported, " ")
 	}
-	made, err := p.Register(ctx, p.metadata, registration(config, names), r.Secret("authorization"))
+	authorization := r.Secret(ipc.KeyAuthorization)
+	defer authorization.Wipe()
+	made, err := p.Register(ctx, p.metadata, registration(config, names), authorization)
 	if err != nil {
 		return nil, err
 	}
+	defer made.ClientSecret.Wipe()
+	defer made.RegistrationAccessToken.Wipe()
+	defer clear(made.Raw)
 	client, err := cjson.Parse(made.Raw)
 	if err != nil {
 		return nil, fmt.Errorf("registration at %s: %w", p.metadata.Issuer, err)
@@ -106,7 +110,7 @@ func flowRequest(r request) (*account.Account, []string, error) {
 	}
 	names := r.Texts("flow")
 	if len(names) == 0 {
-		return nil, nil, errors.New("Bad Request: no flow given")
+		return nil, nil, errNoFlowGiven
 	}
 	return config, names, nil
 }
@@ -119,10 +123,15 @@ func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
 	o := loginOptions{
 		onlyAT:      r.Bool(ipc.KeyOnlyAT),
 		entry:       a.sealEntry(r.Object.Object(ipc.KeyPwEntry)),
+		fromC:       r.Has(ipc.KeyPwEntry),
 		noWebserver: r.Bool(ipc.KeyNoWebserver) || a.settings.noWebserver,
 		noScheme:    r.Bool(ipc.KeyNoScheme) || a.settings.noScheme,
 	}
-	return a.startLogin(ctx, config, names, o)
+	answer, err := a.startLogin(ctx, config, names, o)
+	if err != nil {
+		config.Wipe()
+	}
+	return answer, err
 }
 
 func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
@@ -147,7 +156,12 @@ func (a *agent) reauthenticate(ctx context.Context, r request) (*cjson.Object, e
 	if err != nil {
 		return nil, err
 	}
-	return a.startLogin(ctx, config, []string{"device", "code"}, loginOptions{noWebserver: a.settings.noWebserver, noScheme: a.settings.noScheme})
+	answer, err := a.startLogin(ctx, config, []string{"device", "code"},
+		loginOptions{noWebserver: a.settings.noWebserver, noScheme: a.settings.noScheme})
+	if err != nil {
+		config.Wipe()
+	}
+	return answer, err
 }
 
 // delete revokes the refresh token (RFC 7009) and forgets the account.
@@ -161,17 +175,25 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, err
 	}
 	l := a.accounts.find(config.Name)
-	if l != nil { // memory may hold a newer refresh token than the file that oidc-gen has read
+	if l != nil { // memory or the file may hold a newer refresh token than the one that oidc-gen has read
+		release, _, err := a.exclusive(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		a.adopt(l, false)
+		config.Wipe()
 		if config, err = a.withSecrets(l); err != nil {
 			return nil, err
 		}
 	}
+	defer config.Wipe()
 	p, err := a.provider(ctx, config, false)
 	if err == nil {
 		err = p.Revoke(ctx, p.metadata, credentials(config), config.RefreshToken, "refresh_token")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Could not revoke token: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNotRevoked, err)
 	}
 	if l != nil {
 		a.accounts.remove(l)
@@ -182,12 +204,14 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 
 // deleteClient removes a registered client (RFC 7592 section 2.3).
 func (a *agent) deleteClient(ctx context.Context, r request) (*cjson.Object, error) {
-	client, err := a.providers.client(r.Text("cert_path"))
+	token := r.Secret("registration_access_token")
+	defer token.Wipe()
+	client, err := a.providers.client(firstOf(r.Text(ipc.KeyCertPath), a.settings.certPath))
 	if err == nil {
-		err = client.DeleteRegistration(ctx, r.Text("registration_client_uri"), r.Secret("registration_access_token"))
+		err = client.DeleteRegistration(ctx, r.Text("registration_client_uri"), token)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Could not delete client: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNotDeleted, err)
 	}
 	return ipc.Success(""), nil
 }
@@ -196,7 +220,7 @@ func (a *agent) deleteClient(ctx context.Context, r request) (*cjson.Object, err
 func (a *agent) scopes(ctx context.Context, r request) (*cjson.Object, error) {
 	config := &account.Account{IssuerURL: r.Text("issuer"), ConfigEndpoint: r.Text("config_endpoint"), CertPath: r.Text("cert_path")}
 	if config.IssuerURL == "" && config.ConfigEndpoint == "" {
-		return nil, errors.New("Bad Request: issuer url or configuration endpoint must be given")
+		return nil, errNoIssuer
 	}
 	p, err := a.provider(ctx, config, true)
 	if err != nil {

@@ -68,7 +68,7 @@ func (a *agent) answer(ctx context.Context, message []byte) []byte {
 	defer clear(message)
 	object, err := cjson.Parse(message)
 	if err != nil {
-		return failure(fmt.Errorf("Bad Request: could not parse json: %w", err), "").Compact()
+		return failure(fmt.Errorf("%w: %w", errNotJSON, err), "").Compact()
 	}
 	r := request{object}
 	name := r.Text("request")
@@ -81,6 +81,7 @@ func (a *agent) answer(ctx context.Context, message []byte) []byte {
 		}
 		answer = failure(err, name)
 	}
+	defer answer.Wipe()
 	return answer.Compact()
 }
 
@@ -141,8 +142,10 @@ func (a *agent) handleAccessToken(ctx context.Context, r request) (*cjson.Object
 	if err != nil {
 		return nil, err
 	}
-	if (l.confirm || a.settings.confirm) && !a.consent(ctx, "access token", l.name(), q.ApplicationHint) {
-		return nil, ipc.ErrForbidden
+	if l.confirm || a.settings.confirm {
+		if err := a.consent(ctx, "access token", l.name(), q.ApplicationHint); err != nil {
+			return nil, err
+		}
 	}
 	t, err := a.accessToken(ctx, l, tokenRequest{
 		scope: q.Scope, audience: q.Audience, minValid: max(q.MinValidPeriod, 0), force: q.MinValidPeriod < 0,
@@ -157,16 +160,19 @@ func tokenAnswer(t token) *cjson.Object {
 	return ipc.AccessToken{Token: t.access, Issuer: t.issuer, ExpiresAt: t.expiresAt}.Encode()
 }
 
-// handleIDToken gives out an id-token. It says who the user is, so he is asked unless he has said otherwise.
+// handleIDToken gives out an id-token. It says who the user is, so he is asked unless he has said otherwise. It
+// is a new one always: an id-token often ends before the access token that it came with.
 func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, error) {
 	l, err := a.choose(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if !l.idTokenFree && !a.settings.alwaysAllowIDToken && !a.consent(ctx, "id token", l.name(), r.Text(ipc.KeyApplicationHint)) {
-		return nil, ipc.ErrForbidden
+	if !l.idTokenFree && !a.settings.alwaysAllowIDToken {
+		if err := a.consent(ctx, "id token", l.name(), r.Text(ipc.KeyApplicationHint)); err != nil {
+			return nil, err
+		}
 	}
-	t, err := a.accessToken(ctx, l, tokenRequest{scope: r.Text(ipc.KeyScope), idToken: true})
+	t, err := a.accessToken(ctx, l, tokenRequest{scope: r.Text(ipc.KeyScope), force: true})
 	if err != nil {
 		return nil, ofAccount{err, l.name()}
 	}
@@ -190,30 +196,35 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	if !given {
 		lifetime = a.settings.lifetime
 	}
+	release, err := a.accounts.reserve(ctx, config.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if l := a.accounts.find(config.Name); l != nil {
+		config.Wipe()
 		return a.addAgain(ctx, l, r, lifetime, given)
 	}
 	l := a.newLoaded(config)
 	l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken)
-	if !r.Has(ipc.KeyFileKey) {
-		l.file.entry = a.sealEntry(r.Object.Object(ipc.KeyPwEntry))
-	}
-	if err := a.takeFileKey(ctx, l, r.Object.Object(ipc.KeyFileKey)); err != nil {
+	if err := a.takeKey(ctx, l, r); err != nil {
 		return nil, err
 	}
 	if !r.Bool(ipc.KeyPlainAdd) {
-		if _, err := a.accessToken(ctx, l, tokenRequest{}); err != nil {
-			return nil, err
-		}
+		_, err = a.accessToken(ctx, l, tokenRequest{})
 	}
-	a.accounts.put(l)
+	if err != nil && !l.hasUnsaved() { // one with a new refresh token stays: memory alone has that
+		return nil, err
+	}
+	if there := a.accounts.putNew(l); there != nil { // a login was faster, and is newer
+		return a.addAgain(ctx, there, r, lifetime, given)
+	}
 	a.setLifetime(l, lifetime)
 	a.noteIssuer(l.config, account.AddAccount)
-	text := lifetimeText(lifetime)
-	if l.hasUnsaved() {
-		text = strings.TrimSpace(text + "\n" + unsavedText)
+	if err != nil {
+		return nil, err
 	}
-	return ipc.Success(text), nil
+	return ipc.Success(strings.TrimSpace(lifetimeText(lifetime) + "\n" + a.unsavedText(ctx, l))), nil
 }
 
 // noteIssuer keeps the list of an issuer's accounts in issuer.config. It is a convenience: what fails is only
@@ -230,7 +241,7 @@ func (a *agent) noteIssuer(config *account.Account, change func(account.Dir, str
 
 // addAgain is an add of what is loaded already: it sets a new lifetime, and takes a key.
 func (a *agent) addAgain(ctx context.Context, l *loaded, r request, lifetime int64, given bool) (*cjson.Object, error) {
-	if err := a.takeFileKey(ctx, l, r.Object.Object(ipc.KeyFileKey)); err != nil {
+	if err := a.takeKey(ctx, l, r); err != nil {
 		return nil, err
 	}
 	text := "account already loaded."
@@ -241,8 +252,13 @@ func (a *agent) addAgain(ctx context.Context, l *loaded, r request, lifetime int
 	return ipc.Success(text), nil
 }
 
-// unsavedText is for a user whose client gave no way to the file's password.
-const unsavedText = "The provider gave a new refresh token, and it is not saved: the agent has no key of the account's file. Load the account with a password source, such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add."
+// unsavedText says why a new refresh token is not in the account's file; nothing where it is.
+func (a *agent) unsavedText(ctx context.Context, l *loaded) string {
+	if err := a.flush(ctx, l, false); err != nil {
+		return "The provider gave a new refresh token, and it is not saved: " + err.Error()
+	}
+	return ""
+}
 
 func lifetimeText(seconds int64) string {
 	if seconds <= 0 {
@@ -251,12 +267,23 @@ func lifetimeText(seconds int64) string {
 	return "Lifetime set to " + strconv.FormatInt(seconds, 10) + " seconds"
 }
 
-// takeFileKey is the field of ours in add: which file the account is from, and the key that opens it.
-func (a *agent) takeFileKey(ctx context.Context, l *loaded, fields *cjson.Object) error {
-	if fields == nil {
+// takeKey takes what add says of the account's file: the field of ours, which file it is and the key that opens
+// it; or a C client's entry, which leads to the password. A refresh token that waits for a key is written.
+func (a *agent) takeKey(ctx context.Context, l *loaded, r request) error {
+	if fields := r.Object.Object(ipc.KeyFileKey); fields != nil {
+		return a.setFile(ctx, l, fields.Text(ipc.KeyFile), fields.Secret(ipc.KeyKey))
+	}
+	entry := a.sealEntry(r.Object.Object(ipc.KeyPwEntry))
+	if entry.IsEmpty() {
 		return nil
 	}
-	return a.setFile(ctx, l, fields.Text(ipc.KeyFile), fields.Secret(ipc.KeyKey))
+	l.mu.Lock()
+	l.file.entry = entry
+	l.mu.Unlock()
+	if err := a.flush(ctx, l, false); err != nil {
+		a.log.warning("account %q: the new refresh token is in memory only: %v", l.name(), err)
+	}
+	return nil
 }
 
 // saved tells that oidc-gen has written the account's file, and with which key; a gpg file has none.
@@ -274,20 +301,23 @@ func (a *agent) saved(ctx context.Context, r request) (*cjson.Object, error) {
 	return ipc.Success(""), nil
 }
 
-func (a *agent) remove(_ context.Context, r request) (*cjson.Object, error) {
+func (a *agent) remove(ctx context.Context, r request) (*cjson.Object, error) {
 	name := r.Text(ipc.KeyAccount)
 	if name == "" {
-		return nil, errors.New("Bad Request: Have to provide shortname of the account config that should be removed.")
+		return nil, errNoShortname
 	}
 	l := a.accounts.find(name)
 	if l == nil || !a.accounts.remove(l) {
 		return nil, ipc.ErrNotLoaded
 	}
+	a.flushLast(ctx, l)
 	return ipc.Success(""), nil
 }
 
-func (a *agent) removeAll(context.Context, request) (*cjson.Object, error) {
-	a.accounts.removeAll()
+func (a *agent) removeAll(ctx context.Context, _ request) (*cjson.Object, error) {
+	for _, l := range a.accounts.removeAll() {
+		a.flushLast(ctx, l)
+	}
 	return ipc.Success(""), nil
 }
 
