@@ -25,7 +25,8 @@ type options struct {
 
 const help = `Usage: fakeidp [OPTION...]
 fakeidp -- a fake INDIGO IAM for tests. When it is ready it prints its issuer, alone, as the first line on
-stdout. It keeps everything in memory, and ends on SIGTERM.
+stdout. It keeps everything in memory, and ends on SIGTERM. People sign in at the issuer, see their clients
+and tokens on the dashboard there, and make clients by hand.
 
  Address:
   --listen=HOST:PORT     listen there; default: 127.0.0.1 and a port that is free

@@ -54,30 +54,38 @@ func (b *browser) open(method, target, body string) reply {
 }
 
 var (
-	formTag  = regexp.MustCompile(`(?s)<form method="post" action="([^"]*)">(.*?)</form>`)
+	formTag  = regexp.MustCompile(`(?s)<form method="post" action="([^"]*)"[^>]*>(.*?)</form>`)
 	inputTag = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
 )
 
-// form is the page's first form, with its hidden fields.
-func (b *browser) form() (action string, fields url.Values) {
+// form is the page's first form whose action ends so, with its hidden fields.
+func (b *browser) form(ending string) (action string, fields url.Values) {
 	b.t.Helper()
-	m := formTag.FindStringSubmatch(b.last.Body)
-	if m == nil {
-		b.t.Fatalf("no form at %s: %d %s", b.at, b.last.Status, b.last.Body)
+	for _, m := range formTag.FindAllStringSubmatch(b.last.Body, -1) {
+		if !strings.HasSuffix(m[1], ending) {
+			continue
+		}
+		fields = url.Values{}
+		for _, in := range inputTag.FindAllStringSubmatch(m[2], -1) {
+			fields.Set(in[1], html.UnescapeString(in[2]))
+		}
+		return html.UnescapeString(m[1]), fields
 	}
-	fields = url.Values{}
-	for _, in := range inputTag.FindAllStringSubmatch(m[2], -1) {
-		fields.Set(in[1], html.UnescapeString(in[2]))
-	}
-	return html.UnescapeString(m[1]), fields
+	b.t.Fatalf("no form %q at %s: %d %s", ending, b.at, b.last.Status, b.last.Body)
+	return "", nil
 }
 
 // submit fills in the page's first form.
 func (b *browser) submit(pairs ...string) reply {
 	b.t.Helper()
-	action, fields := b.form()
+	return b.submitTo("", pairs...)
+}
+
+func (b *browser) submitTo(ending string, pairs ...string) reply {
+	b.t.Helper()
+	action, fields := b.form(ending)
 	for i := 0; i < len(pairs); i += 2 {
-		fields.Set(pairs[i], pairs[i+1])
+		fields.Add(pairs[i], pairs[i+1])
 	}
 	return b.open("POST", action, fields.Encode())
 }
@@ -144,7 +152,7 @@ func TestLoginPage(t *testing.T) {
 	}
 	b.open("GET", "/", "")
 	b.see(200, "Welcome, Alice Adams")
-	b.submit() // sign out
+	b.submitTo("/logout")
 	b.see(200, "Sign in")
 	b.open("GET", "/device", "")
 	b.see(200, "Sign in")
@@ -190,7 +198,7 @@ func TestForms(t *testing.T) {
 
 	anonymous := p.browser()
 	anonymous.open("GET", "/login", "")
-	_, fields := anonymous.form()
+	_, fields := anonymous.form("")
 	anonymous.open("POST", "/device/approve", approve+"&csrf="+fields.Get("csrf"))
 	anonymous.see(403, "not signed in")
 	if len(p.UserCodes()) != 1 {

@@ -56,6 +56,8 @@ type client struct {
 	Client
 	registrationToken string // Bearer for RFC 7592; empty for clients that did not register themselves
 	createdAt         time.Time
+	owner             *User // who made it on the dashboard; else nil
+	fresh             bool  // its owner has not seen the secret yet
 }
 
 func isTrue(b *bool) bool { return b == nil || *b }
@@ -94,7 +96,7 @@ func (c *Client) complete() error {
 	if c.TokenEndpointAuthMethod == authNone {
 		c.ClientSecret = ""
 	} else if c.ClientSecret == "" {
-		c.ClientSecret = randomText(64) // 512 bits, 86 characters, as IAM's
+		c.ClientSecret = newClientSecret()
 	}
 	if !slices.Contains([]string{"", "none", "plain", "S256"}, c.CodeChallengeMethod) {
 		return fmt.Errorf("code_challenge_method: %s is not supported", c.CodeChallengeMethod)
@@ -112,6 +114,9 @@ func (c *Client) complete() error {
 	}
 	return nil
 }
+
+// newClientSecret makes 512 bits, 86 characters, as IAM's.
+func newClientSecret() string { return randomText(64) }
 
 // checkRedirectURI wants an absolute URI without fragment (RFC 6749 section 3.1.2). Private-use schemes are
 // fine (RFC 8252 section 7.1); those that run code in a browser are not.

@@ -54,10 +54,10 @@ func (s *Server) newSessionLocked(w http.ResponseWriter, u *User) session {
 // posted checks that a form comes from a page of ours in this browser.
 func (s *Server) posted(w http.ResponseWriter, r *http.Request) (session, url.Values, error) {
 	t := s.session(w, r)
-	f, err := form(r)
-	if err != nil {
-		return t, nil, err
+	if err := r.ParseForm(); err != nil {
+		return t, nil, invalidRequest("The body is not a form: %v", err)
 	}
+	f := r.PostForm // boxes to tick repeat their names
 	if !sameText(f.Get("csrf"), t.csrf) {
 		return t, nil, refuse(http.StatusForbidden, "This form is not valid any more", "Please go back, load the page again and repeat what you did.")
 	}

@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-//go:embed pages
+//go:embed pages/*.html pages/style.css
 var pageFiles embed.FS
 
 // templates are parsed when the first page is shown: a server starts faster without.
@@ -62,7 +62,12 @@ func serveStyle(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) homePage(w http.ResponseWriter, r *http.Request) error {
-	return s.render(w, http.StatusOK, "home", s.session(w, r), map[string]any{"Issuer": s.cfg.Issuer})
+	t := s.session(w, r)
+	if t.user != nil {
+		http.Redirect(w, r, s.base+"dashboard", http.StatusSeeOther)
+		return nil
+	}
+	return s.render(w, http.StatusOK, "home", t, map[string]any{"Issuer": s.cfg.Issuer})
 }
 
 func (s *Server) aboutPage(w http.ResponseWriter, r *http.Request) error {
@@ -108,12 +113,7 @@ func scopeLines(words []string) []scopeLine {
 
 // devicePage asks for a user code; the complete URI brings it along, and the user still has to say yes
 // (RFC 8628 section 3.3.1).
-func (s *Server) devicePage(w http.ResponseWriter, r *http.Request) error {
-	t := s.session(w, r)
-	if t.user == nil {
-		s.toLogin(w, r, r.URL.RawQuery)
-		return nil
-	}
+func (s *Server) devicePage(w http.ResponseWriter, r *http.Request, t session) error {
 	return s.render(w, http.StatusOK, "device", t, map[string]any{"UserCode": r.URL.Query().Get("user_code")})
 }
 

@@ -34,20 +34,43 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if c.ClientID != "" || c.ClientSecret != "" {
 		return badMetadata("client_id and client_secret must not be present in a registration request")
 	}
-	c.ClientID = newUUID()
-	if err := s.checkMetadata(&c); err != nil {
-		return err
-	}
-	token, err := s.registrationToken(r, c.ClientID)
+	owner, err := s.registrant(r)
 	if err != nil {
 		return err
 	}
+	forbidden, token := userForbidden, ""
+	c.ClientID = newUUID()
+	if owner == nil {
+		forbidden = anonymousForbidden
+		if token, err = s.registrationToken(r, c.ClientID); err != nil {
+			return err
+		}
+	}
+	if err := s.checkMetadata(&c, forbidden); err != nil {
+		return err
+	}
 	s.mu.Lock()
-	kept := &client{Client: c, registrationToken: token, createdAt: s.nowLocked()}
+	kept := &client{Client: c, registrationToken: token, owner: owner, createdAt: s.nowLocked()}
 	s.clients[c.ClientID] = kept
 	answer := s.registrationLocked(kept)
 	s.mu.Unlock()
 	return writeJSON(w, http.StatusCreated, answer)
+}
+
+// registrant is the user whose access token came with a registration: the client is then theirs, and managed
+// on the dashboard. Without a token it is nil.
+func (s *Server) registrant(r *http.Request) (*User, error) {
+	value, ok := bearer(r)
+	if !ok {
+		return nil, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, err := s.goodTokenLocked(value)
+	if err != nil {
+		return nil, err
+	}
+	return t.grant.user, nil
 }
 
 func decodeClient(r *http.Request) (Client, error) {
@@ -64,8 +87,14 @@ func decodeClient(r *http.Request) (Client, error) {
 	return c, nil
 }
 
-// checkMetadata obeys IAM's limits for anonymous callers, and drops scopes that not anyone may have.
-func (s *Server) checkMetadata(c *Client) error {
+// The grant types that IAM does not give to users, and to those who are nobody.
+var (
+	userForbidden      = []string{grantPassword, grantTokenExchange}
+	anonymousForbidden = append(userForbidden, grantClientCredentials)
+)
+
+// checkMetadata obeys IAM's limits, and drops scopes that not anyone may have.
+func (s *Server) checkMetadata(c *Client, forbidden []string) error {
 	if n := utf8.RuneCountInString(c.ClientName); n < 4 || n > 256 {
 		return badMetadata("client_name: size must be between 4 and 256")
 	}
@@ -75,7 +104,7 @@ func (s *Server) checkMetadata(c *Client) error {
 	if len(c.Scope) > 512 {
 		return badMetadata("scope: size must be at most 512")
 	}
-	for _, g := range []string{grantPassword, grantTokenExchange, grantClientCredentials} {
+	for _, g := range forbidden {
 		if slices.Contains(c.GrantTypes, g) {
 			return badMetadata("Grant type not allowed: " + g)
 		}
@@ -117,7 +146,7 @@ func (s *Server) registrationLocked(c *client) registration {
 		Client:                c.Client,
 		ClientIDIssuedAt:      c.createdAt.Unix(),
 		CreatedAt:             c.createdAt.UnixMilli(),
-		DynamicallyRegistered: c.registrationToken != "",
+		DynamicallyRegistered: true,
 		Active:                isTrue(c.Active),
 	}
 	if c.ClientSecret != "" {
@@ -193,7 +222,7 @@ func (s *Server) updateClient(w http.ResponseWriter, r *http.Request) error {
 		return badMetadata("client_secret: it cannot be chosen")
 	}
 	c.ClientSecret, c.AllowIntrospection = old.ClientSecret, old.AllowIntrospection
-	if err := s.checkMetadata(&c); err != nil {
+	if err := s.checkMetadata(&c, anonymousForbidden); err != nil {
 		return err
 	}
 	return s.answerClient(w, r, client{Client: c, registrationToken: old.registrationToken, createdAt: old.createdAt})

@@ -77,6 +77,30 @@ func TestRegisterRefused(t *testing.T) {
 	p.request("POST", "iam/api/client-registration", registrationRequest, "Content-Type", formType).want(415, "", "")
 }
 
+// TestRegisterAsUser: a client that is registered with a user's token is theirs.
+func TestRegisterAsUser(t *testing.T) {
+	t.Parallel()
+	p := newIDP(t, Config{})
+	token := p.addClient(Client{}).login("openid").text("access_token")
+	register := func(body, token string) reply {
+		return p.request("POST", "iam/api/client-registration", body, "Content-Type", jsonType, "Authorization", "Bearer "+token)
+	}
+	r := register(`{"client_name":"alice's own","grant_types":["client_credentials"]}`, token).want(201, "", "")
+	if r.text("registration_access_token") != "" || r.text("registration_client_uri") != "" || r.text("dynamically_registered") != "true" {
+		t.Errorf("not as for a user: %s", r.Body)
+	}
+	register(registrationRequest, "unknown").want(401, "invalid_token", "Invalid access token")
+	if body := register(`{"client_name":"alice's own","grant_types":["password"]}`, token).want(400, "", "").text("error"); body != "Grant type not allowed: password" {
+		t.Errorf("error %q", body)
+	}
+	b := p.dashboardOf("alice")
+	b.see(200, r.text("client_id"))
+	b.open("GET", "/dashboard/clients/"+r.text("client_id"), "")
+	if b.see(200, "alice&#39;s own"); strings.Contains(b.last.Body, r.text("client_secret")) {
+		t.Error("the secret is shown again")
+	}
+}
+
 func TestRegisterDefaults(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})

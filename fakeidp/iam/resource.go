@@ -42,9 +42,9 @@ func (s *Server) userinfoClaims(value string) (map[string]any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.access[value]
-	if t == nil || !t.validAt(s.nowLocked()) || !s.activeLocked(t.grant) {
-		return nil, invalidToken("Invalid access token: %s", value)
+	t, err := s.goodTokenLocked(value)
+	if err != nil {
+		return nil, err
 	}
 	if t.grant.user == nil || !slices.Contains(t.scope, "openid") {
 		e := refuse(http.StatusForbidden, "insufficient_scope", "Insufficient scope for this resource")
@@ -54,6 +54,15 @@ func (s *Server) userinfoClaims(value string) (map[string]any, error) {
 	claims := map[string]any{}
 	s.addUserClaims(claims, s.clients[t.grant.clientID], t.grant.user, t.scope)
 	return claims, nil
+}
+
+// goodTokenLocked finds the access token that a request came with.
+func (s *Server) goodTokenLocked(value string) (*accessToken, error) {
+	t := s.access[value]
+	if t == nil || !t.validAt(s.nowLocked()) || !s.activeLocked(t.grant) {
+		return nil, invalidToken("Invalid access token: %s", value)
+	}
+	return t, nil
 }
 
 // activeLocked reports whether the user and the client of a grant may still act.

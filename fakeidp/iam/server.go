@@ -197,11 +197,19 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /login":           s.page(s.loginPage),
 		"POST /login":          s.page(s.login),
 		"POST /logout":         s.page(s.logout),
-		"GET /device":          s.page(s.devicePage),
+		"GET /device":          s.member(s.devicePage),
 		"POST /device/verify":  s.page(s.deviceVerify),
 		"POST /device/approve": s.page(s.deviceApprove),
 		"GET /authorize":       s.page(s.authorizePage),
 		"POST /authorize":      s.page(s.authorizeDecision),
+
+		"GET /dashboard":                      s.member(s.dashboard),
+		"POST /dashboard/tokens/revoke":       s.action(s.revokeOwn),
+		"GET /dashboard/clients/new":          s.member(s.newClientPage),
+		"POST /dashboard/clients":             s.page(s.makeClient),
+		"GET /dashboard/clients/{id}":         s.member(s.clientPage),
+		"POST /dashboard/clients/{id}/secret": s.action(s.newSecret),
+		"POST /dashboard/clients/{id}/delete": s.action(s.deleteOwn),
 	} {
 		m.Handle(pattern, h)
 	}
