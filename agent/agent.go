@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"oidc-agent/crypt"
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/secret"
 )
 
@@ -15,6 +16,7 @@ type agent struct {
 	settings settings
 	// socketPath goes into the state of a code flow, so that oidc-gen --codeExchange finds this agent.
 	socketPath string
+	parameters account.Parameters
 	log        *logger
 	sealer     *crypt.Sealer
 	now        func() time.Time
@@ -31,7 +33,18 @@ func newAgent(s settings, socketPath string, log *logger) (*agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal secrets in memory: %w", err)
 	}
-	return &agent{settings: s, socketPath: socketPath, log: log, sealer: sealer, now: time.Now, lock: newLock()}, nil
+	dir, err := account.FindDir()
+	if err != nil {
+		dir = account.Dir{} // /etc counts all the same
+	}
+	parameters, err := account.LoadParameters(dir)
+	if err != nil {
+		log.warning("custom_parameters.config: %v", err)
+	}
+	return &agent{
+		settings: s, socketPath: socketPath, parameters: parameters,
+		log: log, sealer: sealer, now: time.Now, lock: newLock(),
+	}, nil
 }
 
 // notes are the small texts that oidc-gen leaves with the agent between its steps (the requests file_write,

@@ -36,6 +36,7 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 	uri, err := oidc.AuthorizationURL(p.metadata, oidc.AuthorizationRequest{
 		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state,
 		CodeChallenge: challenge, Audience: parameters.Audience, LegacyAudience: parameters.LegacyAudience,
+		Parameters: a.credentials(config).Parameters(oidc.ForAuthorization),
 	})
 	if err != nil {
 		server.stop()
@@ -121,7 +122,7 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 		return err
 	}
 	defer verifier.Wipe()
-	response, err := p.ExchangeCode(ctx, p.metadata, credentials(config), code, l.redirectURI, verifier, a.loginParameters(config))
+	response, err := p.ExchangeCode(ctx, p.metadata, a.credentials(config), code, l.redirectURI, verifier, a.loginParameters(config))
 	var answer *cjson.Object
 	if err == nil {
 		finished = true

@@ -188,6 +188,10 @@ func endWith(parent int) {
 	syscall.Kill(os.Getpid(), syscall.SIGTERM)
 }
 
+// finishTimeout is how long an agent that is told to end waits for the grants at work: a provider that has given
+// a new refresh token has put the old one out of use.
+const finishTimeout = 10 * time.Second
+
 // serveUntilSignal is the life of the agent. ready is called when requests are answered and a signal already
 // ends the agent cleanly. A shell in whose foreground the agent was sees that a signal ended it.
 func serveUntilSignal(s settings, sock *socket, ready func() error) error {
@@ -214,6 +218,9 @@ func serveUntilSignal(s settings, sock *socket, ready func() error) error {
 		return err
 	case end := <-ends:
 		sock.remove()
+		last, cancel := context.WithTimeout(context.Background(), finishTimeout)
+		defer cancel()
+		a.finish(last)
 		if end == syscall.SIGINT {
 			return &cli.ExitError{Code: 128 + int(syscall.SIGINT)}
 		}

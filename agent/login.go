@@ -148,7 +148,7 @@ func (a *agent) loginParameters(config *account.Account) oidc.TokenRequest {
 }
 
 func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
-	d, err := p.AuthorizeDevice(ctx, p.metadata, credentials(config), loginScope(config))
+	d, err := p.AuthorizeDevice(ctx, p.metadata, a.credentials(config), loginScope(config))
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (a *agent) pollDevice(ctx context.Context, device string) (*cjson.Object, e
 		config.Wipe()
 		return nil, err
 	}
-	response, err := p.PollDevice(ctx, p.metadata, credentials(config), secret.FromString(device), a.loginParameters(config))
+	response, err := p.PollDevice(ctx, p.metadata, a.credentials(config), secret.FromString(device), a.loginParameters(config))
 	if err == nil {
 		a.logins.remove(device)
 		return a.finishLogin(p, config, response, l.options)
@@ -200,7 +200,7 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 	if config.RefreshToken.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
-	response, err := p.Refresh(ctx, p.metadata, credentials(config), config.RefreshToken, a.loginParameters(config))
+	response, err := p.Refresh(ctx, p.metadata, a.credentials(config), config.RefreshToken, a.loginParameters(config))
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +213,7 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
 	parameters := a.loginParameters(config)
 	parameters.Scope = loginScope(config)
-	response, err := p.Password(ctx, p.metadata, credentials(config), config.Username, config.Password, parameters)
+	response, err := p.Password(ctx, p.metadata, a.credentials(config), config.Username, config.Password, parameters)
 	if err != nil {
 		return nil, err
 	}

@@ -106,12 +106,20 @@ func (p *providers) closeIdle() {
 	}
 }
 
-// credentials are how an account's client authenticates.
-func credentials(c *account.Account) oidc.ClientCredentials {
+// credentials are how an account's client authenticates, and the extra parameters that the user or his site
+// wants in its requests.
+func (a *agent) credentials(c *account.Account) oidc.ClientCredentials {
 	return oidc.ClientCredentials{
 		ID: c.ClientID, Secret: c.ClientSecret, Public: c.UsesPubClient,
 		// What the registration gave (RFC 7591 section 2); oidc-gen keeps it with the account.
 		AuthMethod: c.Extra().Text("token_endpoint_auth_method"),
+		Parameters: func(kind string) []oidc.Parameter {
+			var all []oidc.Parameter
+			for _, p := range a.parameters.For(c, kind) {
+				all = append(all, oidc.Parameter{Name: p.Name, Value: p.Value})
+			}
+			return all
+		},
 	}
 }
 

@@ -184,7 +184,7 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, locked b
 	if err != nil {
 		return t, used, err
 	}
-	response, err := p.Refresh(exchange, p.metadata, credentials(config), config.RefreshToken, a.tokenParameters(config, r))
+	response, err := p.Refresh(exchange, p.metadata, a.credentials(config), config.RefreshToken, a.tokenParameters(config, r))
 	if response != nil { // even an answer that is no good may hold the only refresh token that is
 		a.rotate(ctx, l, used, response.RefreshToken, locked)
 	}

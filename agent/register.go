@@ -190,7 +190,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 	defer config.Wipe()
 	p, err := a.provider(ctx, config, false)
 	if err == nil {
-		err = p.Revoke(ctx, p.metadata, credentials(config), config.RefreshToken, "refresh_token")
+		err = p.Revoke(ctx, p.metadata, a.credentials(config), config.RefreshToken, "refresh_token")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotRevoked, err)

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
+)
+
+func TestWordSet(t *testing.T) {
+	t.Parallel()
+	for words, want := range map[string]string{
+		"": "", "  ": "", "a": "a", "b a": "a b", " b  a b\ta ": "a b",
+	} {
+		if got := wordSet(words); got != want {
+			t.Errorf("%q: got %q, want %q", words, got, want)
+		}
+	}
+}
+
+func (w *world) loaded() []string {
+	return w.must(w.agent, cjson.New().SetText("request", "loaded_accounts")).Texts("info")
+}
+
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{})
+	for _, name := range []string{"remove1", "remove2", "remove3"} {
+		w.must(w.agent, addRequest(w.account(name), ""))
+	}
+	remove := cjson.New().SetText("request", "remove").SetText("account", "remove2")
+	w.must(w.agent, remove)
+	if got := w.loaded(); len(got) != 2 || got[0] != "remove1" || got[1] != "remove3" {
+		t.Errorf("loaded: %v", got)
+	}
+	want(t, ask(w.agent, remove), "account not loaded")
+	want(t, askText(w.agent, `{"request":"remove"}`), "Bad Request: Have to provide shortname of the account config that should be removed.")
+	w.must(w.agent, askRequest(`{"request":"remove_all"}`))
+	if got := w.loaded(); len(got) != 0 {
+		t.Errorf("loaded: %v", got)
+	}
+	w.must(w.agent, askRequest(`{"request":"remove_all"}`))
+}
+
+func TestLifetime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, iam.Settings{})
+		w.agent.settings.lifetime = 50
+		add := func(name string) *cjson.Object { return addRequest(w.account(name), "") }
+		for _, c := range []struct {
+			request *cjson.Object
+			info    string
+		}{
+			{add("life-default"), "Lifetime set to 50 seconds"},
+			{add("life-ever").SetInt("lifetime", 0), ""},
+			{add("life-own").SetInt("lifetime", 100), "Lifetime set to 100 seconds"},
+			{add("life-text").SetText("lifetime", "100"), "Lifetime set to 100 seconds"},
+			{add("life-longer").SetInt("lifetime", 10), "Lifetime set to 10 seconds"},
+			{add("life-longer").SetInt("lifetime", 200), "account already loaded. Lifetime set to 200 seconds."},
+			{add("life-longer"), "account already loaded."},
+			{add("life-freed").SetInt("lifetime", 10), "Lifetime set to 10 seconds"},
+			{add("life-freed").SetInt("lifetime", 0), "account already loaded."},
+			{add("life-century").SetInt("lifetime", 1<<62), "Lifetime set to 4611686018427387904 seconds"},
+		} {
+			if got := w.must(w.agent, c.request).Text("info"); got != c.info {
+				t.Errorf("%s: info %q, want %q", c.request.Object("config").Text("name"), got, c.info)
+			}
+		}
+		began := time.Now()
+		for _, c := range []struct {
+			after  time.Duration
+			loaded int
+		}{{49, 7}, {51, 6}, {99, 6}, {101, 4}, {199, 4}, {201, 3}, {1e6, 3}} {
+			time.Sleep(time.Until(began.Add(c.after * time.Second)))
+			if got := w.loaded(); len(got) != c.loaded {
+				t.Errorf("after %d s: loaded %v, want %d", c.after, got, c.loaded)
+			}
+		}
+		w.must(w.agent, askRequest(`{"request":"remove_all"}`))
+	})
+}
+
+// The end of an account that was replaced does not take its successor away.
+func TestLifetimeOfReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, iam.Settings{})
+		old := w.agent.newLoaded(w.config("replaced"))
+		w.agent.accounts.put(old)
+		w.agent.setLifetime(old, 10)
+		now := w.agent.newLoaded(w.config("replaced"))
+		w.agent.accounts.put(now)
+		w.agent.setLifetime(old, 10) // too late
+		time.Sleep(time.Minute)
+		if w.agent.accounts.find("replaced") != now || len(w.loaded()) != 1 {
+			t.Errorf("loaded %v", w.loaded())
+		}
+		if w.agent.accounts.remove(old) {
+			t.Error("an account was removed that is not there")
+		}
+	})
+}
+
+// A token that is not saved gets a last chance when the account's time is over.
+func TestLifetimeFlushes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, iam.Settings{Rotate: true})
+		path := w.load("lifeflush")
+		l := w.agent.accounts.find("lifeflush")
+		l.file.path = path + "-elsewhere"
+		w.must(w.agent, forced("lifeflush"))
+		inMemory := w.tokenInMemory(w.agent, "lifeflush")
+		l.file.path = path
+		w.agent.setLifetime(l, 1)
+		time.Sleep(2 * time.Second)
+		if len(w.loaded()) != 0 || w.tokenInFile(path) != inMemory {
+			t.Errorf("loaded %v, the file has %q", w.loaded(), w.tokenInFile(path))
+		}
+	})
+}
+
+// Several who add the same account at once do not present its refresh token twice, and load it once.
+func TestAddTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{Rotate: true})
+	c := w.account("together")
+	infos := map[string]int{}
+	for _, reply := range together(w.agent, 20, addRequest(c, "").SetInt("lifetime", 60)) {
+		infos[reply.Text("status")+" "+reply.Text("info")[:8]]++
+	}
+	if infos["success Lifetime"] != 1 || infos["success account "] != 19 || w.grants() != 1 || len(w.loaded()) != 1 {
+		t.Errorf("answered %v, %d grants, loaded %v", infos, w.grants(), w.loaded())
+	}
+}
+
+// What a login loads while an add still waits for the provider is newer, and stays.
+func TestLoginOvertakesAdd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, iam.Settings{AutoApprove: true})
+		c := w.account("overtaken")
+		w.idp.Fail(iam.Fault{Path: "token", Delay: 5 * time.Second, Times: 1})
+		added := make(chan *cjson.Object)
+		go func() { added <- ask(w.agent, addRequest(c, "")) }()
+		synctest.Wait()
+		newer := w.finishDevice("overtaken", nil)
+		if info := (<-added).Text("info"); info != "account already loaded." {
+			t.Errorf("info %q", info)
+		}
+		if w.tokenInMemory(w.agent, "overtaken") != string(newer.RefreshToken.Reveal()) || len(w.loaded()) != 1 {
+			t.Error("the login's account was replaced by an older one")
+		}
+	})
+}
+
+// An account that does not work is not loaded, unless nobody shall look.
+func TestAddChecks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{})
+	c := w.account("checked")
+	dead := string(c.RefreshToken.Reveal())
+	w.idp.Revoke(dead)
+	reply := ask(w.agent, addRequest(c, ""))
+	want(t, reply, "invalid_token: Refresh token for value...")
+	if reply.Text("info") == "" || len(w.loaded()) != 0 {
+		t.Errorf("answered %s, loaded %v", reply.Compact(), w.loaded())
+	}
+	w.must(w.agent, addRequest(c, "").SetBool("plain_add", true))
+	if len(w.loaded()) != 1 {
+		t.Errorf("loaded %v", w.loaded())
+	}
+	want(t, askText(w.agent, `{"request":"add","pw_entry":{"account":"demo","type":8}}`), "Bad Request: no account in 'config'")
+	c = w.account("nowhere")
+	c.IssuerURL = "http://127.0.0.1:1/"
+	want(t, ask(w.agent, addRequest(c, "")), "could not connect to 127.0.0.1:1: connection refused")
+	c = w.account("otherissuer")
+	c.ConfigEndpoint = w.idp.Issuer() + ".well-known/openid-configuration"
+	c.IssuerURL = "https://other.example/"
+	want(t, ask(w.agent, addRequest(c, "")), "discovery at "+`"`+c.ConfigEndpoint+`": the provider calls itself...`)
+	c.CertPath = "/nosuch"
+	want(t, ask(w.agent, addRequest(c, "")), "CA file: stat /nosuch: no such file or directory")
+	want(t, ask(w.agent, addRequest(w.account("badkey"), "").SetObject("file_key", cjson.New().SetText("file", "/x").SetText("key", "x"))),
+		`key of "/x": not the text of a file key`)
+}
+
+// While an account is loaded its secrets, and what the agent has no field for, are sealed, and come back whole.
+func TestSecretsSealed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{})
+	c, err := account.FromObject(w.account("sealed").Object().
+		SetRaw("mytoken_profile", []byte(`{"a":1}`)).SetText("password", "pw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := string(c.Object().SetText("password", "").Compact())
+	l := w.agent.newLoaded(c)
+	for _, secret := range []string{clientSecret, "rat-of-sealed", `"pw"`} {
+		for _, place := range []string{string(l.config.Object().Compact())} {
+			if strings.Contains(place, secret) {
+				t.Errorf("%q lies there in clear: %s", secret, place)
+			}
+		}
+	}
+	for range 2 {
+		open, err := w.agent.withSecrets(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(open.Object().Compact()); got != whole {
+			t.Errorf("got\n%s\nwant\n%s", got, whole)
+		}
+		open.Wipe()
+	}
+}
+
+// The spent tokens that are remembered do not grow without an end.
+func TestSpent(t *testing.T) {
+	t.Parallel()
+	var f fileState
+	for n := range 3 * maxSpent {
+		f.spend(digest{byte(n), byte(n >> 8)})
+	}
+	last := 3*maxSpent - 1
+	if len(f.spent) != maxSpent || f.spent[maxSpent-1] != (digest{byte(last), byte(last >> 8)}) {
+		t.Errorf("%d are remembered, the last is %v", len(f.spent), f.spent[len(f.spent)-1])
+	}
+}
+
+// Everything of an account may be used at once; this is for the race detector.
+func TestAccountsConcurrently(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{Rotate: true})
+	path := w.load("busy")
+	c := w.read(path)
+	requests := []*cjson.Object{
+		forced("busy"), tokenFor("busy"), tokenFor("busy", "scope", "openid", "min_valid_period", "-1"),
+		addRequest(c, path).SetInt("lifetime", 100), saved("busy", path),
+		cjson.New().SetText("request", "remove").SetText("account", "busy"),
+		askRequest(`{"request":"status"}`), askRequest(`{"request":"status_json"}`), askRequest(`{"request":"account_info"}`),
+		askRequest(`{"request":"file_write","filename":"x","data":"eA"}`), askRequest(`{"request":"file_read","filename":"x"}`),
+		askRequest(`{"request":"file_remove","filename":"x"}`), w.gen("busy2", "device", nil),
+		askRequest(`{"request":"remove_all"}`),
+	}
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 3 * len(requests) {
+				ask(w.agent, requests[(n*(2*i+1)+i)%len(requests)])
+			}
+		})
+	}
+	all.Wait()
+	if w.presentedTwice() != "" {
+		t.Error("a refresh token was used twice")
+	}
+}
