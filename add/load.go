@@ -118,11 +118,15 @@ func (o *opened) decrypt(ctx context.Context, r *request, data []byte) (text sec
 	return text, err
 }
 
-// print shows the account as the C tool does, decrypted.
+// print shows the account as the C tool does, decrypted: the keys that an account has, and no others that may
+// stand in the file.
 func print(ctx context.Context, r *request) error {
 	o, err := open(ctx, r)
 	if err != nil {
 		return err
+	}
+	for _, key := range o.config.Extra().Keys() {
+		o.config.Extra().Delete(key)
 	}
 	_, err = fmt.Printf("%s\n", o.config.Object().Layout())
 	return err

@@ -53,8 +53,11 @@ func askIssuer(ctx context.Context, r *request, t *target, config *account.Accou
 	byDefault := ""
 	for i, known := range issuers {
 		fmt.Fprintf(os.Stderr, "[%d] %s\n", i+1, known.Issuer)
+		if byDefault == "" && len(known.Accounts) == 0 { // a new account is mostly for another issuer
+			byDefault = known.Issuer
+		}
 	}
-	if len(issuers) > 0 {
+	if byDefault == "" && len(issuers) > 0 {
 		byDefault = issuers[0].Issuer
 	}
 	for config.IssuerURL == "" {

@@ -86,11 +86,18 @@ func options(r *request) *cli.Program {
 
 var errMytoken = &cli.ExitError{Code: cli.CodeError, Err: errors.New("mytoken is not supported yet: ask for an access token, without -m")}
 
+const unset = -1
+
 func parse(args []string) (*request, error) {
-	r := &request{hint: "oidc-token"}
+	r := &request{hint: "oidc-token", minValid: unset}
 	operands, err := options(r).Parse(args)
 	if err != nil {
 		return nil, err
+	}
+	if r.minValid == unset {
+		if r.minValid, err = defaultMinValid(); err != nil {
+			return nil, err
+		}
 	}
 	r.name = operands[0]
 	return r, nil

@@ -1,0 +1,313 @@
+package interop
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// A meaning says that two texts for people mean the same. ours is a pattern
+// too; $1 in it is what matched in theirs.
+type meaning struct{ theirs, ours string }
+
+// Patterns of ours that several meanings share.
+const (
+	notJSON     = `provider answered with HTTP status \d+ \(.*\), JSON expected`
+	noAnswer    = `(?:127\.0\.0\.1:\d+ closed the connection before its answer was complete|127\.0\.0\.1:\d+ did not answer within \d+s)`
+	noAgent     = `Error: could not connect to oidc-agent(?:: | at ).*`
+	noDiscovery = `Error: the scopes that "$1" supports: `
+)
+
+// meanings are tried in their order, on whole lines. A line of the C programs
+// that none of them knows must be there as it is.
+var meanings = []meaning{
+	// C has errors without the word; ours all begin with it.
+	{`(OIDCD_PID not set, cannot kill Agent|Uri does not contain a state|operation forbidden|The account was not removed from oidc-agent .*|\w+ not set!)`, `Error: $1`},
+	{`(Required argument .*|No account short name given\.|Account configuration '.*' already exists)`, `Error: $1`},
+	{`(No account configuration found with that shortname|You have to specify a shortname to .*)`, `Error: $1`},
+	{`(Dynamic client registration not successful for this issuer .*)`, `Error: $1`},
+	{`No account with that shortname configured`, `Error: No account configuration found with that shortname`},
+	{`kill: No such process`, `Error: kill \S+: no such process`},
+	{`(Update|Rename) argument cannot be combined with no-save`, `Error: --no-save and --(?:update|rename) contradict each other`},
+	{`Passwords do not match\.`, `Error: the passwords do not match: .*`},
+
+	// The command line.
+	{`(oidc-\w+): (-\w|--[\w-]+): \(PROGRAM ERROR\) Option should have been recognized!\?`, `$1: option '$2' cannot take ".*": .*`},
+
+	// A file that does not open is, to C, always a matter of passwords.
+	{`Error: reached maximum number of tries`, `Error: reached maximum number of tries: wrong password`},
+	{`Error: reached maximum number of tries`, `Error: (?:password file ".*"|password command|environment variable ".*"): wrong password`},
+	{`Error: reached maximum number of tries`, `Error: \S+: (?:password file ".*"|password command|environment variable ".*"): .*`},
+	{`Error: reached maximum number of tries`, `Error: \S+: a password is needed, and there is no terminal to ask on`},
+	{`Error: reached maximum number of tries`, `Error: \S+: (?:the file is damaged: .*|not an encrypted file of a known format)`},
+	{`Error: reached maximum number of tries`, `Error: "\S+" is not a regular file`},
+	{`Error: error tcsetattr`, `Error: there is no terminal to ask on`},
+
+	// Files and names.
+	{`error in user configuration file: could not parse json`, `Error: "\S+/config": malformed JSON .*`},
+	{`Error: could not open file(?: - file does not exist)?`, `Error: "\S+.*": no such account file: file does not exist`},
+	{`Error: could not open file - file does not exist`, `Error: ".*" is neither the name of a file in \S+ nor an absolute path`},
+	{`Error: No account configured with that short name`, `Error: ".*" cannot be the name of an account: .*`},
+	{`Error: Environment variable HOME is not set, cannot resolve ~\.`, `Error: .*HOME is not set`},
+	{`Error: File exists`, `Error: making the configuration directory: .*file exists`},
+	{`Error: No such file or directory`, `Error: run ".*": .*(?:no such file or directory|executable file not found).*`},
+	{`Error: Could not make temp socket directory`, `Error: folder for the socket: .*`},
+	{`Error: Group does not exist`, `Error: Group does not exist: ".*"`},
+
+	// The agent is not there.
+	{`Error: (?:Could not connect to oidc-agent|did not receive any response)`, noAgent},
+	{`Error: did not receive any response`, `Error: the agent's answer cannot be read: .*`},
+	{`Error: Could not get the socket path from env var 'OIDC_REMOTE_SOCK'\..*`, `Error: OIDC_REMOTE_SOCK is not set: .*`},
+	{`Error: wrong state`, `Error: state malformed`},
+
+	// The provider. C reports a connection that breaks as a fault in its own code.
+	{`Error while retrieving supported scopes for '(.*)': could not connect to url`, noDiscovery + `(?:could not connect to .*|issuer URL: .* is not an https URL.*)`},
+	{`Error while retrieving supported scopes for '': Bad Request: issuer url .* must be given`, `Error: Required argument issuer url not given\..*`},
+	{`Error while retrieving supported scopes for '(.*)': Provider uses another issuer url than expected\..*`, noDiscovery + `.*the provider calls itself ".*", not ".*"`},
+	{`Error while retrieving supported scopes for '(.*)': Argument is NULL in function \w+`, noDiscovery + noAnswer},
+	{`Error while retrieving supported scopes for '(.*)': Provider answered with unexpected response, JSON expected`, noDiscovery + `.*` + notJSON},
+	{`Error while retrieving supported scopes for '(.*)': error with ssl cert`, noDiscovery + `.*its certificate comes from an unknown authority.*`},
+	{`Error: Argument is NULL in function \w+`, `Error: ` + noAnswer},
+	{`Error: Provider answered with unexpected response, JSON expected`, `Error: ` + notJSON},
+	{`Error: could not find json key`, `Error: provider answered with HTTP status \d+ \(.*\), "access_token" is missing`},
+	{`Polling oidc-agent to get the generated account configuration \.+`, `Polling oidc-agent to get the generated account configuration \.+`},
+}
+
+type compiledMeaning struct {
+	theirs *regexp.Regexp
+	ours   string
+	used   *atomic.Bool
+}
+
+var compiledMeanings = func() []compiledMeaning {
+	var all []compiledMeaning
+	for _, m := range meanings {
+		all = append(all, compiledMeaning{regexp.MustCompile("^(?:" + m.theirs + ")$"), m.ours, new(atomic.Bool)})
+	}
+	return all
+}()
+
+// sameMeaning tells whether a line of ours means what a recorded line means.
+func sameMeaning(recorded, got string, values map[string]string) (bool, error) {
+	if ok, err := matches(sortedQuery(recorded), sortedQuery(got), values); ok || err != nil {
+		return ok, err
+	}
+	theirs := fill(recorded, values)
+	for _, m := range compiledMeanings {
+		groups := m.theirs.FindStringSubmatch(theirs)
+		if groups == nil {
+			continue
+		}
+		ours := m.ours
+		for i := len(groups) - 1; i > 0; i-- {
+			ours = strings.ReplaceAll(ours, fmt.Sprintf("$%d", i), regexp.QuoteMeta(groups[i]))
+		}
+		re, err := regexp.Compile("^(?:" + ours + ")$")
+		if err != nil {
+			return false, err
+		}
+		if re.MatchString(got) {
+			m.used.Store(true)
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// checkMeanings refuses meanings that no transcript has. All must have been played.
+func checkMeanings(t *testing.T) {
+	for _, m := range compiledMeanings {
+		if !m.used.Load() {
+			t.Errorf("no transcript needs the meaning %s = %s", m.theirs, m.ours)
+		}
+	}
+}
+
+// sortedQuery brings the parameters of a line that is a URL into one order:
+// theirs says nothing, nor does how a blank is written.
+func sortedQuery(line string) string {
+	address, query, ok := strings.Cut(line, "?")
+	if !ok || !strings.Contains(query, "&") || strings.Contains(line, " ") {
+		return line
+	}
+	parameters := strings.Split(strings.ReplaceAll(query, "+", "%20"), "&")
+	slices.Sort(parameters)
+	return address + "?" + strings.Join(parameters, "&")
+}
+
+// matches tells whether a whole text is the recorded one.
+func matches(recorded, got string, values map[string]string) (bool, error) {
+	p, err := pattern(recorded, values)
+	if err != nil {
+		return false, err
+	}
+	re, err := regexp.Compile(`\A(?:` + p + `)\z`)
+	if err != nil {
+		return false, err
+	}
+	return re.MatchString(got), nil
+}
+
+// A comparison holds an output against the recorded one.
+type comparison func(recorded, got string, values map[string]string) (bool, error)
+
+// sameOutput compares what programs read: all must be equal.
+func sameOutput(recorded, got string, values map[string]string) (bool, error) {
+	if text, ok := strings.CutSuffix(recorded, "\n[no newline at end]\n"); ok {
+		recorded = text
+	}
+	return matches(recorded, got, values)
+}
+
+// sameMessages compares what people read. The recorded lines must come in
+// their order, each with its meaning. Ours may say more below an error, and
+// nowhere else.
+func sameMessages(recorded, got string, values map[string]string) (bool, error) {
+	want, have := messages(recorded), messages(got)
+	failed := false
+	for len(want) > 0 {
+		if len(have) == 0 {
+			return false, nil
+		}
+		same, err := sameMeaning(want[0], have[0], values)
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case same:
+			failed = failed || isError.MatchString(have[0])
+			want = want[1:]
+		case !failed:
+			return false, nil
+		}
+		have = have[1:]
+	}
+	return failed || len(have) == 0, nil
+}
+
+// isError matches the line that tells an error, whatever program says it.
+var isError = regexp.MustCompile(`^(?:Error|oidc-\w+): `)
+
+var (
+	mark = regexp.MustCompile(`«[^»]*»`)
+	// The recorder's own remarks.
+	remark = regexp.MustCompile(`^\[(?:no newline at end|the program has ended|nothing more is printed|still running)\]$`)
+	// The QR code is there for people with a telephone, and ours only where it fits.
+	// The same goes for a hint of C's that tells nothing.
+	qrCode = regexp.MustCompile(`^(?:\[QR code\]|Is a agent running\?|Alternatively you can use the following QR code.*|[ █▀▄]*[█▀▄][ █▀▄]*)$`)
+	// The issuers to choose from are in /etc, where another package put some.
+	choice       = regexp.MustCompile(`(?m)^\[(\d+)\] (\S+)\n`)
+	proposal     = regexp.MustCompile(`(?m)^Issuer \[(.*?)\]:`)
+	otherIssuers = exists("/etc/oidc-agent/issuer.config")
+	escape       = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
+)
+
+// withoutIssuers leaves of the issuers to choose from only which of them is
+// proposed, by its number.
+func withoutIssuers(screen string) string {
+	numbers := map[string]string{}
+	for _, m := range choice.FindAllStringSubmatch(screen, -1) {
+		numbers[m[2]] = m[1]
+	}
+	return choice.ReplaceAllString(proposal.ReplaceAllStringFunc(screen, func(prompt string) string {
+		return "Issuer [number " + numbers[proposal.FindStringSubmatch(prompt)[1]] + "]:"
+	}), "")
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// messages splits a text into the lines that say something. C programs report
+// some errors once in each of two functions; that is one message.
+func messages(text string) []string {
+	var lines []string
+	text = escape.ReplaceAllString(text, "")
+	if otherIssuers {
+		text = withoutIssuers(text)
+	}
+	for _, line := range strings.Split(text, "\n") {
+		line = strings.TrimRight(mark.ReplaceAllString(line, ""), " \r")
+		if line == "" || remark.MatchString(line) || qrCode.MatchString(line) {
+			continue
+		}
+		if len(lines) > 0 && line == lines[len(lines)-1] && isError.MatchString(line) {
+			continue
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+var (
+	jwt          = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`)
+	shellMessage = regexp.MustCompile(`(?m)^(?:\S*bash|environment): line \d+: +\d+ ([A-Z])`)
+)
+
+// cleaned puts placeholders where the kind of a text counts, and not the text.
+func cleaned(text string) string {
+	text = jwt.ReplaceAllStringFunc(text, jwtKind)
+	return shellMessage.ReplaceAllString(text, "[shell] $1")
+}
+
+// jwtKind tells access tokens (RFC 9068 section 2.1) from ID tokens.
+func jwtKind(token string) string {
+	encoded, _, _ := strings.Cut(token, ".")
+	text, err := base64.RawURLEncoding.DecodeString(encoded)
+	var header struct{ Typ string }
+	if err != nil || json.Unmarshal(text, &header) != nil {
+		return token
+	}
+	if header.Typ == "at+jwt" {
+		return "<ACCESS_TOKEN>"
+	}
+	return "<ID_TOKEN>"
+}
+
+func TestSameMessages(t *testing.T) {
+	values := map[string]string{"ISSUER": "http://127.0.0.1:1"}
+	for _, c := range []struct {
+		recorded, got string
+		want          bool
+	}{
+		{"", "", true},
+		{"", "\n", true},
+		{"", "Hello\n", false},
+		{"Error: x\n", "", false},
+		{"Error: x\n", "Error: y\n", false},
+		{"Error: x\nError: x\n", "Error: x\nload it: oidc-add demo\n", true},
+		{"Error: x\n", "a warning\nError: x\n", false},
+		{"Hello <ISSUER>/\n\n[QR code]\n", "Hello http://127.0.0.1:1/\n\n█▀ ▄\n", true},
+		{"Hello <ISSUER>\n", "Hello http://127.0.0.1:2\n", false},
+		{"Hello\n", "Hello\nand more\n", false},
+		{"Password: «x⏎»\nName: «y⏎»y\n", "Password: \nName: y\n", true},
+		{"Error: account not loaded\n", "Error: account not loaded\n\tload it\n", true},
+		{"http://x/auth?b=<ISSUER>&a=c%20d", "http://x/auth?a=c+d&b=http://127.0.0.1:1", true},
+		{"http://x/auth?b=<ISSUER>&a=c%20d", "http://x/auth?a=d+c&b=http://127.0.0.1:1", false},
+		{"And enter the code: <USER_CODE>\n", "And enter the code: ABCD-EFGH\n", true},
+	} {
+		got, err := sameMessages(c.recorded, c.got, values)
+		if err != nil || got != c.want {
+			t.Errorf("%q and %q: %t, %v", c.recorded, c.got, got, err)
+		}
+	}
+	list := "[1] <ISSUER>\n[2] https://x/y\nIssuer [https://x/y]: «1⏎»1\n"
+	if got, want := withoutIssuers(list), "Issuer [number 2]: «1⏎»1\n"; got != want {
+		t.Errorf("issuers: %q, want %q", got, want)
+	}
+	at := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","typ":"at+jwt"}`)) + ".eyJ9.x"
+	id := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","typ":"JWT"}`)) + ".eyJ9.x"
+	if got := cleaned(at + " " + id); got != "<ACCESS_TOKEN> <ID_TOKEN>" {
+		t.Errorf("JWTs: %s", got)
+	}
+	if i := slices.IndexFunc(meanings, func(m meaning) bool { return m.ours == "" }); i >= 0 {
+		t.Errorf("meaning %q has nothing of ours", meanings[i].theirs)
+	}
+}

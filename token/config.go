@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"oidc-agent/proto/cjson"
+)
+
+// defaultMinValid is the oidc-token section's default-min-lifetime in the `config` files, the user's before the
+// system's: how many seconds a token must stay valid where -t says nothing. This program runs thousands of
+// times an hour and most often there is no such file, so it looks for them by itself.
+func defaultMinValid() (int64, error) {
+	for _, path := range configFiles() {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		o, err := cjson.Parse(withoutComments(data))
+		if err != nil {
+			return 0, errors.New(strconv.Quote(path) + ": " + err.Error())
+		}
+		section := o.Object("oidc-token")
+		if section == nil {
+			continue
+		}
+		for _, key := range [...]string{"default-min-lifetime", "default_min_lifetime"} { // the code's, the shipped file's
+			if seconds, ok := section.Int(key); ok {
+				return seconds, nil
+			}
+		}
+	}
+	return 0, nil
+}
+
+// configFiles are the places of `config`, in the order of proto/account, which this program does not enter.
+func configFiles() []string {
+	user := os.Getenv("OIDC_USER_CONFIG")
+	if user == "" {
+		home := os.Getenv("HOME")
+		for _, dir := range [...]string{os.Getenv("OIDC_CONFIG_DIR"), home + "/.config/oidc-agent", home + "/.oidc-agent"} {
+			if info, err := os.Stat(dir); dir != "" && err == nil && info.IsDir() {
+				user = filepath.Join(dir, "config")
+				break
+			}
+		}
+	}
+	return []string{user, "/etc/oidc-agent/config"}
+}
+
+func withoutComments(data []byte) []byte {
+	var kept []byte
+	for line := range bytes.Lines(data) {
+		if !bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {
+			kept = append(kept, line...)
+		}
+	}
+	return kept
+}
