@@ -144,13 +144,13 @@ install_debian() {
 interop() {
 	build
 	command -v npm >/dev/null 2>&1 || install_debian nodejs npm
-	install_debian shellcheck zbar-tools
+	install_debian shellcheck zbar-tools jq curl chromium gnupg gcc libc6-dev oidc-agent-cli liboidc-agent-dev
 	shellcheck build.sh .ci/run
 	OIDC_AGENT_ZBARIMG=$(command -v zbarimg) go test -count=1 -run QR ./gen
 	cd proto/interop
 	npm ci --no-audit --no-fund
 	go vet ./...
-	go test -count=1 ./...
+	go test -count=1 -timeout 20m ./...
 }
 
 case ${1:-} in

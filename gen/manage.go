@@ -208,6 +208,9 @@ func deleteAccount(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
+	if r.silent() && r.answers == prompt.Ask {
+		return cli.WithHint(errors.New("deleting an account must be confirmed, and --prompt=none asks nothing"), "Add --confirm-yes.")
+	}
 	sure, err := prompt.Confirm(ctx, "Do you really want to delete this configuration?", false, r.answers)
 	if err != nil || !sure {
 		return err
