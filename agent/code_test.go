@@ -25,21 +25,15 @@ func freePort(t *testing.T) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// codeWorld is a world whose client has the redirect URIs.
+// codeWorld is a world whose client has the redirect URIs, and whose user approves.
 func codeWorld(t *testing.T, uris ...string) *world {
-	w := newWorld(t, iam.Settings{AutoApprove: true})
-	c := theClient()
-	c.ClientID, c.RedirectURIs = "coder", uris
-	if err := w.idp.AddClient(c); err != nil {
-		t.Fatal(err)
-	}
-	return w
+	return newWorld(t, iam.Settings{AutoApprove: true}, uris...)
 }
 
 // startCode begins a code flow.
 func (w *world) startCode(name string, uris []string, change func(*cjson.Object)) *cjson.Object {
 	c := w.config(name)
-	c.ClientID, c.RedirectURIs = "coder", uris
+	c.RedirectURIs = uris
 	r := cjson.New().SetText("request", "gen").SetObject("config", c.Object()).SetText("flow", "code")
 	if change != nil {
 		change(r)
@@ -101,7 +95,7 @@ func TestCodeFlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
-		"response_type": "code", "client_id": "coder", "redirect_uri": uris[0], "scope": allScopes,
+		"response_type": "code", "client_id": clientID, "redirect_uri": uris[0], "scope": allScopes,
 		"prompt": "consent", "state": state, "code_challenge_method": "S256",
 	} {
 		if got := asked.Query().Get(name); got != value {

@@ -247,7 +247,9 @@ func (a *agent) addAgain(ctx context.Context, l *loaded, r request, lifetime int
 	text := "account already loaded."
 	if given {
 		a.setLifetime(l, lifetime)
-		text = strings.TrimSpace(text + " " + lifetimeText(lifetime) + ".")
+	}
+	if given && lifetime > 0 {
+		text += " " + lifetimeText(lifetime) + "."
 	}
 	return ipc.Success(text), nil
 }

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/ipc"
+)
+
+// serve lets the world's agent listen on a socket, and returns its path.
+func (w *world) serve() string {
+	w.Helper()
+	path := filepath.Join(w.dir, "sock")
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		w.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- w.agent.serve(w.Context(), listener) }()
+	w.Cleanup(func() {
+		listener.Close()
+		if err := <-ended; err != nil {
+			w.Errorf("serve: %v", err)
+		}
+	})
+	return path
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// Clients that say nothing, half a message or rubbish keep nobody from being answered, and leave nothing behind.
+// It is not parallel, for it counts what the process has.
+func TestServe(t *testing.T) {
+	w := newWorld(t, iam.Settings{})
+	w.must(w.agent, addRequest(w.account("serve"), ""))
+	path := w.serve()
+	w.agent.providers.closeIdle()
+	files, goroutines := descriptors(t), runtime.NumGoroutine()
+	var idle []net.Conn
+	for _, begin := range []string{"", "{", `{"request":`, "AAAA"} {
+		for range 25 {
+			conn, err := net.Dial("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			idle = append(idle, conn)
+			if _, err := io.WriteString(conn, begin); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			if answer, err := ipc.Call(ctx, path, tokenFor("serve")); err != nil || answer.Text("status") != "success" {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	all.Wait()
+	for _, conn := range idle {
+		conn.Close()
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for (descriptors(t) > files || runtime.NumGoroutine() > goroutines) && time.Now().Before(deadline) {
+		runtime.Gosched()
+	}
+	if now := descriptors(t); now > files {
+		t.Errorf("%d files are open, %d were before", now, files)
+	}
+	if now := runtime.NumGoroutine(); now > goroutines {
+		t.Errorf("%d goroutines run, %d ran before", now, goroutines)
+	}
+}
+
+// What is no request is answered at once.
+func TestServeRubbish(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{})
+	path := w.serve()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "[1] is no request"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if want := `{"status":"failure","error":"Bad Request: neither a JSON object nor a public key"}`; err != nil || string(answer) != want {
+		t.Errorf("answered %q, %v", answer, err)
+	}
+}
