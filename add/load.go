@@ -67,7 +67,7 @@ func relay(ctx context.Context, r *request) error {
 type opened struct {
 	path   string
 	config *account.Account
-	key    *crypt.Key // nil for a gpg file
+	key    crypt.FileKey
 }
 
 // open reads the account's file and asks for its password until it fits.
@@ -104,12 +104,17 @@ func (o *opened) decrypt(ctx context.Context, r *request, data []byte) (text sec
 		return secret.Secret{}, fmt.Errorf("%s: %w", o.path, err)
 	}
 	if format == crypt.FormatGPG {
+		id, err := crypt.GPGKeyID(data)
+		if err != nil {
+			return secret.Secret{}, fmt.Errorf("%s: %w", o.path, err)
+		}
+		o.key = crypt.GPGKey(id)
 		return crypt.DecryptGPG(ctx, data)
 	}
 	question := fmt.Sprintf("Enter decryption password for account config '%s': ", r.account)
 	err = prompt.Decrypt(ctx, r.password, question, crypt.ErrWrongPassword, func(password secret.Secret) error {
-		var err error
-		text, o.key, err = crypt.Open(data, password)
+		opened, key, err := crypt.Open(data, password)
+		text, o.key = opened, key
 		return err
 	})
 	if err != nil && !errors.Is(err, crypt.ErrWrongPassword) {
@@ -154,9 +159,7 @@ func load(ctx context.Context, r *request) error {
 		SetBool(ipc.KeyConfirm, r.confirm).
 		SetBool(ipc.KeyAlwaysAllowIDToken, r.alwaysAllowIDToken).
 		SetBool(ipc.KeyPlainAdd, r.skipCheck)
-	if o.key != nil {
-		question.SetObject(ipc.KeyFileKey, cjson.New().SetText(ipc.KeyFile, o.path).SetSecret(ipc.KeyKey, o.key.Marshal()))
-	}
+	question.SetObject(ipc.KeyFileKey, cjson.New().SetText(ipc.KeyFile, o.path).SetSecret(ipc.KeyKey, o.key.Marshal()))
 	if answer, err = ask(ctx, r, question); err != nil {
 		return err
 	}

@@ -102,9 +102,7 @@ func (a *agent) load(name, path string) (*loaded, error) {
 		return nil, err
 	}
 	defer text.Wipe()
-	if key != nil {
-		defer key.Wipe()
-	}
+	defer key.Wipe()
 	if err := a.lock.enter(); err != nil {
 		return nil, err
 	}
@@ -120,10 +118,8 @@ func (a *agent) load(name, path string) (*loaded, error) {
 	}
 	config.Name = name // a file that was given another name keeps the old one inside
 	l := a.newLoaded(config)
-	if key != nil {
-		if err := a.setFile(ctx, l, path, key.Marshal()); err != nil {
-			return nil, err
-		}
+	if err := a.setFile(ctx, l, path, key.Marshal()); err != nil {
+		return nil, err
 	}
 	if there := a.accounts.putNew(l); there != nil { // oidc-add was faster
 		return there, nil
@@ -135,7 +131,7 @@ func (a *agent) load(name, path string) (*loaded, error) {
 const tries = 3
 
 // openFile reads the file anew for each password: while a window is open another agent may have written it.
-func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Secret, key *crypt.Key, err error) {
+func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Secret, key crypt.FileKey, err error) {
 	for range tries {
 		data, err := account.ReadFile(path)
 		if err != nil {
@@ -146,15 +142,16 @@ func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Se
 			return text, nil, fmt.Errorf("%s: %w", path, err)
 		}
 		if format == crypt.FormatGPG {
-			text, err = crypt.DecryptGPG(ctx, data)
-			return text, nil, err
+			return openGPG(ctx, data)
 		}
 		password, err := a.askPassword(ctx, name)
 		if err != nil {
 			return text, nil, err
 		}
 		if data, err = account.ReadFile(path); err == nil {
-			text, key, err = crypt.Open(data, password)
+			var opened *crypt.Key
+			text, opened, err = crypt.Open(data, password)
+			key = opened
 		}
 		password.Wipe()
 		debug.FreeOSMemory() // what the derivation has used
@@ -166,6 +163,16 @@ func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Se
 		}
 	}
 	return text, nil, ipc.ErrPassword
+}
+
+// openGPG opens a file through the gpg program, whose own agent asks for a passphrase where there is one.
+func openGPG(ctx context.Context, data []byte) (text secret.Secret, key crypt.FileKey, err error) {
+	id, err := crypt.GPGKeyID(data)
+	if err != nil {
+		return text, nil, err
+	}
+	text, err = crypt.DecryptGPG(ctx, data)
+	return text, crypt.GPGKey(id), err
 }
 
 func (a *agent) askPassword(ctx context.Context, name string) (secret.Secret, error) {

@@ -17,7 +17,7 @@ import (
 // newer than the one in the file is written at once.
 func (a *agent) setFile(ctx context.Context, l *loaded, path string, key secret.Secret) error {
 	defer key.Wipe()
-	parsed, err := crypt.ParseKey(key.Reveal())
+	parsed, err := crypt.ParseFileKey(key.Reveal())
 	if err != nil {
 		return fmt.Errorf("key of %q: %w", path, err)
 	}
@@ -117,7 +117,7 @@ func (a *agent) save(l *loaded) error {
 	return nil
 }
 
-func (a *agent) writeToken(path string, key *crypt.Key, content *cjson.Object, sealed crypt.Sealed) error {
+func (a *agent) writeToken(path string, key crypt.FileKey, content *cjson.Object, sealed crypt.Sealed) error {
 	refreshToken, err := a.sealer.Open(sealed)
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (a *agent) writeToken(path string, key *crypt.Key, content *cjson.Object, s
 }
 
 // readFile opens an account's file with the key that the agent keeps. The caller wipes content and key.
-func (a *agent) readFile(file fileState) (content *cjson.Object, key *crypt.Key, err error) {
+func (a *agent) readFile(file fileState) (content *cjson.Object, key crypt.FileKey, err error) {
 	data, err := account.ReadFile(file.path)
 	if err != nil {
 		return nil, nil, err
@@ -142,7 +142,7 @@ func (a *agent) readFile(file fileState) (content *cjson.Object, key *crypt.Key,
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err = crypt.ParseKey(keyText.Reveal())
+	key, err = crypt.ParseFileKey(keyText.Reveal())
 	keyText.Wipe()
 	if err != nil {
 		return nil, nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime/debug"
 
 	"oidc-agent/crypt"
@@ -40,20 +41,9 @@ func (a *agent) password(ctx context.Context, sealed crypt.Sealed) (secret.Secre
 
 var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
 
-// deriveKey finds the account's file by its name and derives its key. Where the entry leads to no password
-// the error is errNoKey.
+// deriveKey finds the account's file by its name and derives its key; a gpg file needs no password. Where the
+// entry leads to none the error is errNoKey.
 func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
-	l.mu.Lock()
-	entry := l.file.entry
-	l.mu.Unlock()
-	password, err := a.password(ctx, entry)
-	if err != nil {
-		return err
-	}
-	defer password.Wipe()
-	if password.IsEmpty() {
-		return errNoKey
-	}
 	dir, err := account.FindDir()
 	if err != nil {
 		return err
@@ -63,13 +53,15 @@ func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
 		return err
 	}
 	data, err := account.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errNoKey // oidc-gen has not written it yet
+	}
 	if err != nil {
 		return err
 	}
-	key, err := crypt.DeriveKey(data, password)
-	debug.FreeOSMemory() // what the derivation has used
+	key, err := a.keyOf(ctx, l, path, data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
 	defer key.Wipe()
 	sealed := a.sealer.Seal(key.Marshal())
@@ -77,4 +69,27 @@ func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
 	defer l.mu.Unlock()
 	l.file.path, l.file.key, l.file.hasKey = path, sealed, true
 	return nil
+}
+
+func (a *agent) keyOf(ctx context.Context, l *loaded, path string, data []byte) (crypt.FileKey, error) {
+	if id, err := crypt.GPGKeyID(data); err == nil {
+		return crypt.GPGKey(id), nil
+	}
+	l.mu.Lock()
+	entry := l.file.entry
+	l.mu.Unlock()
+	password, err := a.password(ctx, entry)
+	if err != nil {
+		return nil, err
+	}
+	defer password.Wipe()
+	if password.IsEmpty() {
+		return nil, errNoKey
+	}
+	key, err := crypt.DeriveKey(data, password)
+	debug.FreeOSMemory() // what the derivation has used
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
 }

@@ -106,7 +106,7 @@ func update(ctx context.Context, r *request) error {
 	return err
 }
 
-func updatedLock(ctx context.Context, r *request, o *opened) (encrypter, error) {
+func updatedLock(ctx context.Context, r *request, o *opened) (crypt.FileKey, error) {
 	switch {
 	case r.gpgKey != "" || o.password.IsEmpty():
 		return newLock(ctx, r, o)
@@ -117,7 +117,7 @@ func updatedLock(ctx context.Context, r *request, o *opened) (encrypter, error) 
 }
 
 // writeUpdated keeps the text to the letter, but for an account that goes into C's format.
-func writeUpdated(path string, text secret.Secret, lock encrypter) error {
+func writeUpdated(path string, text secret.Secret, lock crypt.FileKey) error {
 	if key, ok := lock.(*crypt.Key); ok && key.Format() == crypt.FormatC {
 		if config, err := account.Parse(text.Reveal()); err == nil && config.IssuerURL != "" {
 			return writeAccount(path, config, lock)

@@ -19,23 +19,8 @@ import (
 type opened struct {
 	text     secret.Secret // decrypted
 	password secret.Secret // the one that fitted; empty for a gpg file
-	lock     encrypter
+	lock     crypt.FileKey
 	config   *account.Account
-}
-
-// encrypter writes a file so that the same password, or the same gpg key, opens it again.
-type encrypter interface {
-	Encrypt(plaintext []byte) ([]byte, error)
-}
-
-// gpgKey encrypts with the gpg program.
-type gpgKey struct {
-	ctx context.Context
-	id  string
-}
-
-func (g gpgKey) Encrypt(plaintext []byte) ([]byte, error) {
-	return crypt.EncryptGPG(g.ctx, plaintext, g.id)
 }
 
 // openFile decrypts a file and asks for its password until it fits. Plain JSON needs none.
@@ -57,7 +42,7 @@ func openFile(ctx context.Context, r *request, path string) (*opened, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		o.lock = gpgKey{ctx, id}
+		o.lock = crypt.GPGKey(id)
 		o.text, err = crypt.DecryptGPG(ctx, data)
 		return o, err
 	}
@@ -137,12 +122,12 @@ func (t *target) write(ctx context.Context, r *request, finished *account.Accoun
 
 // newLock is what the file is encrypted with: as it was before where the account had a file whose password
 // the user keeps, else a new password or the gpg key of the options.
-func newLock(ctx context.Context, r *request, old *opened) (encrypter, error) {
+func newLock(ctx context.Context, r *request, old *opened) (crypt.FileKey, error) {
 	if r.gpgKey != "" {
-		return gpgKey{ctx, r.gpgKey}, nil
+		return crypt.GPGKey(r.gpgKey), nil
 	}
 	keeps := old != nil && old.lock != nil
-	if _, gpg := old.encrypter().(gpgKey); gpg || keeps && r.password.Given() {
+	if _, gpg := old.fileKey().(crypt.GPGKey); gpg || keeps && r.password.Given() {
 		return old.lock, nil
 	}
 	password, err := askNewPassword(ctx, r, keeps)
@@ -156,7 +141,7 @@ func newLock(ctx context.Context, r *request, old *opened) (encrypter, error) {
 	return crypt.NewKey(password, fileFormat(r, old))
 }
 
-func (o *opened) encrypter() encrypter {
+func (o *opened) fileKey() crypt.FileKey {
 	if o == nil {
 		return nil
 	}
@@ -166,7 +151,7 @@ func (o *opened) encrypter() encrypter {
 // fileFormat is the format of a new file: the one of the options; the one that the account had; the one that
 // the site's config names; C's where the agent is a C agent, which must be able to rewrite the file; else ours.
 func fileFormat(r *request, old *opened) crypt.Format {
-	key, _ := old.encrypter().(*crypt.Key)
+	key, _ := old.fileKey().(*crypt.Key)
 	switch {
 	case r.format != 0:
 		return r.format
@@ -178,7 +163,7 @@ func fileFormat(r *request, old *opened) crypt.Format {
 
 // writeAccount encrypts an account into its file. In C's format the scopes stand under both names, so that
 // 4.x finds them as well as 5.x.
-func writeAccount(path string, config *account.Account, lock encrypter) error {
+func writeAccount(path string, config *account.Account, lock crypt.FileKey) error {
 	if key, ok := lock.(*crypt.Key); ok && key.Format() == crypt.FormatC {
 		config.Extra().SetText("scope", config.AuthScope)
 	}
@@ -187,7 +172,7 @@ func writeAccount(path string, config *account.Account, lock encrypter) error {
 	return writeEncrypted(path, text, lock)
 }
 
-func writeEncrypted(path string, text secret.Secret, lock encrypter) error {
+func writeEncrypted(path string, text secret.Secret, lock crypt.FileKey) error {
 	data, err := lock.Encrypt(text.Reveal())
 	if err != nil {
 		return err
@@ -195,17 +180,13 @@ func writeEncrypted(path string, text secret.Secret, lock encrypter) error {
 	return account.WriteFile(path, data)
 }
 
-// tellSaved tells the agent that the account is in its file, and gives it the file's key; a gpg file has none.
-// A C agent does not want to know.
-func (r *request) tellSaved(ctx context.Context, name, path string, lock encrypter) error {
+// tellSaved tells the agent that the account is in its file, and gives it the file's key. A C agent does not
+// want to know.
+func (r *request) tellSaved(ctx context.Context, name, path string, lock crypt.FileKey) error {
 	if r.cAgent {
 		return nil
 	}
-	var text secret.Secret
-	if key, ok := lock.(*crypt.Key); ok {
-		text = key.Marshal()
-	}
 	_, err := ask(ctx, ipc.Request(ipc.RequestSaved).SetText(ipc.KeyAccount, name).
-		SetText(ipc.KeyFile, path).SetSecret(ipc.KeyKey, text))
+		SetText(ipc.KeyFile, path).SetSecret(ipc.KeyKey, lock.Marshal()))
 	return err
 }
