@@ -144,7 +144,7 @@ install_debian() {
 interop() {
 	build
 	command -v npm >/dev/null 2>&1 || install_debian nodejs npm
-	install_debian shellcheck zbar-tools jq curl chromium gnupg gcc libc6-dev oidc-agent-cli liboidc-agent-dev
+	install_debian shellcheck zbar-tools jq curl chromium gnupg gcc libc6-dev oidc-agent-cli liboidc-agent-dev ca-certificates
 	shellcheck build.sh .ci/run
 	OIDC_AGENT_ZBARIMG=$(command -v zbarimg) go test -count=1 -run QR ./gen
 	cd proto/interop

@@ -156,9 +156,10 @@ func load(ctx context.Context, r *request) error {
 		question.SetInt(ipc.KeyLifetime, r.lifetime)
 	}
 	question.SetObject(ipc.KeyPwEntry, passwordEntry(r)).
-		SetBool(ipc.KeyConfirm, r.confirm).
-		SetBool(ipc.KeyAlwaysAllowIDToken, r.alwaysAllowIDToken).
-		SetBool(ipc.KeyPlainAdd, r.skipCheck)
+		SetInt(ipc.KeyConfirm, ipc.Flag(r.confirm)).
+		SetInt(ipc.KeyAlwaysAllowIDToken, ipc.Flag(r.alwaysAllowIDToken)).
+		SetInt(ipc.KeyAlwaysAllowID, ipc.Flag(r.alwaysAllowIDToken)).
+		SetInt(ipc.KeyPlainAdd, ipc.Flag(r.skipCheck))
 	question.SetObject(ipc.KeyFileKey, cjson.New().SetText(ipc.KeyFile, o.path).SetSecret(ipc.KeyKey, o.key.Marshal()))
 	if answer, err = ask(ctx, r, question); err != nil {
 		return err

@@ -6,41 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
+	"oidc-agent/crypt"
 	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 )
-
-func configDir() string { return os.Getenv("OIDC_CONFIG_DIR") }
-
-// pipe makes the user think about an account's question until the test answers it with the returned function.
-func pipe(t *testing.T, name string) (reply func(text string)) {
-	t.Helper()
-	path := filepath.Join(answers, name)
-	if err := unix.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	// The question's count is a pipe as well: who opens it knows that the window is there.
-	if err := unix.Mkfifo(path+".asked", 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return func(text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// awaitQuestion returns the question of a pipe's account when it is on the screen.
-func awaitQuestion(t *testing.T, name string) string {
-	t.Helper()
-	question, err := os.ReadFile(filepath.Join(answers, name+".asked"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(question)
-}
 
 func TestAutoload(t *testing.T) {
 	t.Parallel()
@@ -117,10 +87,16 @@ func TestAutoloadOneWindow(t *testing.T) {
 	waiting := make(chan []*cjson.Object)
 	go func() { waiting <- together(w.agent, 20, tokenFor(name)) }()
 	awaitQuestion(t, name)
-	// While the user thinks another agent rotates: the file is read when the password is there.
-	other := w.newAgent()
-	w.must(other, addRequest(w.read(path), path))
-	w.must(other, forced(name))
+	// While the user thinks there is a new login on another node: the file is read when the password is there.
+	dead := w.tokenInFile(path)
+	key, err := crypt.NewKey(fileKeyPassword(), crypt.FormatScrypt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := account.WriteFile(path, must(key.Encrypt(w.account(name).Object().Compact()))); err != nil {
+		t.Fatal(err)
+	}
+	w.idp.Revoke(dead)
 	reply(filePassword)
 	for _, got := range <-waiting {
 		if got.Text("status") != "success" {

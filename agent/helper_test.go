@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -24,80 +21,6 @@ import (
 	"oidc-agent/proto/oidc"
 	"oidc-agent/proto/secret"
 )
-
-// askpassName is the name under which the test binary is the user who answers windows.
-const askpassName = "askpass"
-
-// answers is the folder where a test leaves what the user will answer for an account; see askpass.
-var answers string
-
-func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == askpassName {
-		askpass(os.Args[1])
-	}
-	os.Exit(runTests(m))
-}
-
-// runTests gives all tests one configuration directory and one askpass. They keep apart by the names of their
-// accounts.
-func runTests(m *testing.M) int {
-	home, err := os.MkdirTemp("", "agent-test-")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(home)
-	program, err := os.Executable()
-	if err != nil {
-		panic(err)
-	}
-	answers = filepath.Join(home, "answers")
-	config, window := filepath.Join(home, "config"), filepath.Join(home, askpassName)
-	err = errors.Join(os.Mkdir(answers, 0o700), os.Mkdir(config, 0o700), os.Symlink(program, window))
-	for name, value := range map[string]string{
-		"HOME": home, "OIDC_CONFIG_DIR": config, "OIDC_ASKPASS": window, "TEST_ANSWERS": answers,
-	} {
-		err = errors.Join(err, os.Setenv(name, value))
-	}
-	if err != nil {
-		panic(err)
-	}
-	return m.Run()
-}
-
-// askpass is the user: he finds his answer in the file with the name of the account that the question has in
-// quotes. An empty one is his no. Each question is counted. A test that makes the file a pipe lets him think.
-func askpass(question string) {
-	name := strings.Split(question, "'")[1]
-	folder := os.Getenv("TEST_ANSWERS")
-	asked, err := os.OpenFile(filepath.Join(folder, name+".asked"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err == nil {
-		_, err = asked.WriteString(question + "\n")
-		asked.Close()
-	}
-	answer, errRead := os.ReadFile(filepath.Join(folder, name))
-	if err != nil || errRead != nil || len(answer) == 0 {
-		os.Exit(1)
-	}
-	fmt.Printf("%s\n", answer)
-	os.Exit(0)
-}
-
-// answer leaves what the user will answer, and questions returns what he was asked.
-func answer(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(filepath.Join(answers, name), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func questions(t *testing.T, name string) []string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(answers, name+".asked"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	return slices.Collect(strings.Lines(string(data)))
-}
 
 const (
 	clientID, clientSecret = "the-client", "the client's +secret%"

@@ -79,6 +79,9 @@ func (a *agent) answer(ctx context.Context, message []byte) []byte {
 		if of := (ofAccount{}); errors.As(err, &of) {
 			name = of.name
 		}
+		if r.Text(ipc.KeyRequest) == ipc.RequestRegister {
+			name = "" // the hints are about accounts that exist
+		}
 		answer = failure(err, name)
 	}
 	defer answer.Wipe()
@@ -206,7 +209,7 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 		return a.addAgain(ctx, l, r, lifetime, given)
 	}
 	l := a.newLoaded(config)
-	l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken)
+	l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken) || r.Bool(ipc.KeyAlwaysAllowID)
 	if err := a.takeKey(ctx, l, r); err != nil {
 		return nil, err
 	}

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
-	"oidc-agent/crypt"
 	"oidc-agent/fakeidp/iam"
-	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/secret"
 )
@@ -117,9 +113,9 @@ func TestRotateAnswersOutOfOrder(t *testing.T) {
 	w := newWorld(t, iam.Settings{})
 	path := w.load("order")
 	l := w.agent.accounts.find("order")
-	used := l.current
+	used, old := l.current, w.tokenInFile(path)
 	w.agent.rotate(t.Context(), l, used, secret.FromString("new"), false)
-	w.agent.rotate(t.Context(), l, used, secret.FromString(w.tokenInFile(path)), false)
+	w.agent.rotate(t.Context(), l, used, secret.FromString(old), false)
 	w.agent.rotate(t.Context(), l, used, secret.Secret{}, false)
 	if got := w.tokenInMemory(w.agent, "order"); got != "new" || w.tokenInFile(path) != "new" {
 		t.Errorf("memory has %q, the file %q", got, w.tokenInFile(path))
@@ -226,176 +222,6 @@ func TestTwoAgentsLateRotation(t *testing.T) {
 	}
 }
 
-// Somebody else changes the file while the agent has the account.
-func TestFileChangedMeanwhile(t *testing.T) {
-	t.Parallel()
-	t.Run("a new login elsewhere is taken over", func(t *testing.T) {
-		w, path := rotating(t, "newlogin")
-		c := w.account("newlogin")
-		w.write(path, c)
-		w.must(w.agent, forced("newlogin"))
-		if got := w.lastGrant().Get("refresh_token"); got != string(c.RefreshToken.Reveal()) {
-			t.Errorf("the old refresh token was used: %q", got)
-		}
-		if w.tokenInFile(path) != w.tokenInMemory(w.agent, "newlogin") {
-			t.Error("the file is not up to date")
-		}
-	})
-	t.Run("an older copy is not believed", func(t *testing.T) {
-		w, path := rotating(t, "newlogin")
-		old := w.read(path)
-		w.must(w.agent, forced("newlogin"))
-		old.AuthScope = "what the user wrote"
-		w.write(path, old)
-		w.must(w.agent, forced("newlogin"))
-		w.must(w.agent, forced("newlogin"))
-		if w.tokenInFile(path) != w.tokenInMemory(w.agent, "newlogin") || w.read(path).AuthScope != "what the user wrote" {
-			t.Errorf("the file is %s", w.read(path).Object().Compact())
-		}
-	})
-	t.Run("another member", func(t *testing.T) {
-		w, path := rotating(t, "newlogin")
-		c := w.read(path)
-		c.AuthScope = "what the user wrote"
-		w.write(path, c)
-		w.must(w.agent, forced("newlogin"))
-		if w.tokenInFile(path) != w.tokenInMemory(w.agent, "newlogin") || w.read(path).AuthScope != "what the user wrote" {
-			t.Errorf("the file is %s", w.read(path).Object().Compact())
-		}
-	})
-	t.Run("deleted", func(t *testing.T) {
-		w, path := rotating(t, "newlogin")
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		w.must(w.agent, forced("newlogin"))
-		w.must(w.agent, forced("newlogin"))
-		if _, err := os.Stat(path); err == nil {
-			t.Error("the file is there again")
-		}
-		if !strings.Contains(w.log.String(), "the new refresh token is in memory only") {
-			t.Errorf("the log does not tell: %s", w.log)
-		}
-	})
-	t.Run("another password", func(t *testing.T) {
-		w, path := rotating(t, "newlogin")
-		key, err := crypt.NewKey(secret.FromString("new password"), crypt.FormatScrypt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := key.Encrypt(w.read(path).Object().Compact())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := account.WriteFile(path, data); err != nil {
-			t.Fatal(err)
-		}
-		w.must(w.agent, forced("newlogin"))
-		now, err := os.ReadFile(path)
-		if err != nil || string(now) != string(data) {
-			t.Errorf("the file was overwritten, %v", err)
-		}
-		// The next oidc-add brings the key.
-		r := addRequest(w.config("newlogin"), "").SetObject("file_key", cjson.New().SetText("file", path).SetSecret("key", key.Marshal()))
-		if info := w.must(w.agent, r).Text("info"); info != "account already loaded." {
-			t.Errorf("info %q", info)
-		}
-		text, err := key.Decrypt(must(os.ReadFile(path)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c := must(account.Parse(text.Reveal())); string(c.RefreshToken.Reveal()) != w.tokenInMemory(w.agent, "newlogin") {
-			t.Error("the refresh token is not in the file")
-		}
-	})
-	t.Run("damaged", func(t *testing.T) {
-		w, path := rotating(t, "newlogin")
-		if err := os.WriteFile(path, []byte("rubbish"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		w.must(w.agent, forced("newlogin"))
-		if data, err := os.ReadFile(path); err != nil || string(data) != "rubbish" {
-			t.Errorf("the file is %q, %v", data, err)
-		}
-	})
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-// rotating is a world with a rotating provider and one account in a file.
-func rotating(t *testing.T, name string) (*world, string) {
-	t.Helper()
-	t.Parallel()
-	w := newWorld(t, iam.Settings{Rotate: true})
-	return w, w.load(name)
-}
-
-// unwritable is a name that leaves no room for a lock or a new file beside it, so that even root cannot write.
-var unwritable = strings.Repeat("x", 255)
-
-// Where the file cannot be written the user is told, the token in memory stays good, and the write is tried again.
-func TestUnwritable(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, iam.Settings{Rotate: true})
-	path, normal := filepath.Join(w.dir, unwritable), filepath.Join(w.dir, "normal")
-	c := w.account("unwritable")
-	w.write(normal, c)
-	if err := os.Rename(normal, path); err != nil {
-		t.Fatal(err)
-	}
-	info := w.must(w.agent, addRequest(c, path)).Text("info")
-	if !strings.HasPrefix(info, "The provider gave a new refresh token, and it is not saved: ") || !strings.Contains(info, "file name too long") {
-		t.Errorf("info %q", info)
-	}
-	if !strings.Contains(w.log.String(), "is in memory only") {
-		t.Errorf("the log does not tell: %s", w.log)
-	}
-	for range 3 {
-		w.must(w.agent, forced("unwritable"))
-	}
-	if err := os.Rename(path, normal); err != nil {
-		t.Fatal(err)
-	}
-	w.agent.accounts.find("unwritable").file.path = normal
-	w.must(w.agent, forced("unwritable"))
-	if w.tokenInFile(normal) != w.tokenInMemory(w.agent, "unwritable") {
-		t.Error("the file is not up to date")
-	}
-	if w.presentedTwice() != "" {
-		t.Error("a refresh token was used twice")
-	}
-}
-
-// A token that is not saved is not given up for one in the file unless the provider refuses it.
-func TestUnsavedStays(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, iam.Settings{Rotate: true})
-	c := w.account("unsaved")
-	path := filepath.Join(w.dir, "unsaved")
-	w.must(w.agent, addRequest(c, "")) // no key: what comes is in memory only
-	inMemory := w.tokenInMemory(w.agent, "unsaved")
-	other := w.account("unsaved")
-	w.write(path, other)
-	want(t, ask(w.agent, saved("unsaved", path)), path+": somebody else has put another refresh token into it")
-	w.must(w.agent, forced("unsaved"))
-	if got := w.lastGrant().Get("refresh_token"); got != inMemory {
-		t.Errorf("used %q, not that of memory", got)
-	}
-	if got := w.tokenInFile(path); got != string(other.RefreshToken.Reveal()) {
-		t.Errorf("the file has %q now", got)
-	}
-	w.idp.Revoke(w.tokenInMemory(w.agent, "unsaved"))
-	w.must(w.agent, forced("unsaved"))
-	if w.tokenInFile(path) != w.tokenInMemory(w.agent, "unsaved") {
-		t.Error("the file is not up to date")
-	}
-}
-
 // invalid_grant with a file that has changed: all flights go on with the new token, none of them twice.
 func TestNewLoginElsewhere(t *testing.T) {
 	t.Parallel()
@@ -419,35 +245,5 @@ func TestNewLoginElsewhere(t *testing.T) {
 	w.must(w.agent, forced("elsewhere"))
 	if w.grants() != 1 {
 		t.Errorf("%d grants", w.grants())
-	}
-}
-
-// The end of the process, or of an account, is the last chance for a token that is not saved.
-func TestLastFlush(t *testing.T) {
-	t.Parallel()
-	for _, end := range []string{"finish", "remove", "remove_all"} {
-		t.Run(end, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, iam.Settings{Rotate: true})
-			path := w.load("last")
-			hidden := path + "-hidden"
-			if err := os.Rename(path, hidden); err != nil {
-				t.Fatal(err)
-			}
-			w.must(w.agent, forced("last"))
-			inMemory := w.tokenInMemory(w.agent, "last")
-			if err := os.Rename(hidden, path); err != nil {
-				t.Fatal(err)
-			}
-			if end == "finish" {
-				w.agent.finish(t.Context())
-				want(t, askText(w.agent, `{"request":"loaded_accounts"}`), "Agent locked")
-			} else {
-				w.must(w.agent, cjson.New().SetText("request", end).SetText("account", "last"))
-			}
-			if w.tokenInFile(path) != inMemory {
-				t.Error("the refresh token is not in the file")
-			}
-		})
 	}
 }

@@ -82,7 +82,7 @@ func codeExchange(ctx context.Context, r *request) error {
 	if state == "" {
 		return errors.New("Uri does not contain a state")
 	}
-	question := ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.codeURI).SetBool(ipc.KeyFromGen, true)
+	question := ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.codeURI).SetInt(ipc.KeyFromGen, ipc.Flag(true))
 	answer, err := askAt(ctx, socketOf(state), question)
 	if refusal := came.Query().Get("error"); err != nil && refusal != "" {
 		// RFC 6749 section 4.1.2.1: the provider has refused, whoever asked.

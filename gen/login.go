@@ -33,8 +33,8 @@ func login(ctx context.Context, r *request, config *account.Account) (*account.A
 		fmt.Println("Generating account configuration ...")
 	}
 	question := ipc.Request(ipc.RequestGen).SetObject(ipc.KeyConfig, r.object(config)).
-		SetTexts(ipc.KeyFlow, r.loginFlows()).SetBool(ipc.KeyNoWebserver, r.noWebserver).
-		SetBool(ipc.KeyNoScheme, r.noScheme).SetBool(ipc.KeyOnlyAT, r.onlyAT)
+		SetTexts(ipc.KeyFlow, r.loginFlows()).SetInt(ipc.KeyNoWebserver, ipc.Flag(r.noWebserver)).
+		SetInt(ipc.KeyNoScheme, ipc.Flag(r.noScheme)).SetInt(ipc.KeyOnlyAT, ipc.Flag(r.onlyAT))
 	if r.cAgent {
 		question.SetObject(ipc.KeyPwEntry, r.password.Entry(r.name))
 	}
@@ -112,7 +112,7 @@ func pollDevice(ctx context.Context, r *request, device *cjson.Object) (*cjson.O
 			return nil, ctx.Err()
 		case <-time.After(time.Duration(seconds) * time.Second):
 		}
-		answer, err := ask(ctx, ipc.Request(ipc.RequestDevice).SetObject(ipc.KeyOIDCDevice, device).SetBool(ipc.KeyOnlyAT, r.onlyAT))
+		answer, err := ask(ctx, ipc.Request(ipc.RequestDevice).SetObject(ipc.KeyOIDCDevice, device).SetInt(ipc.KeyOnlyAT, ipc.Flag(r.onlyAT)))
 		switch {
 		case errors.Is(err, ipc.ErrSlowDown):
 			seconds += slowDown

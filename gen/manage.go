@@ -108,10 +108,8 @@ func update(ctx context.Context, r *request) error {
 
 func updatedLock(ctx context.Context, r *request, o *opened) (crypt.FileKey, error) {
 	switch {
-	case r.gpgKey != "" || o.password.IsEmpty():
+	case r.gpgKey != "" || r.format != 0 || o.password.IsEmpty():
 		return newLock(ctx, r, o)
-	case r.format != 0:
-		return crypt.NewKey(o.password, r.format)
 	}
 	return crypt.NewKey(o.password, crypt.FormatScrypt)
 }

@@ -126,8 +126,14 @@ func newLock(ctx context.Context, r *request, old *opened) (crypt.FileKey, error
 	if r.gpgKey != "" {
 		return crypt.GPGKey(r.gpgKey), nil
 	}
+	_, gpg := old.fileKey().(crypt.GPGKey)
 	keeps := old != nil && old.lock != nil
-	if _, gpg := old.fileKey().(crypt.GPGKey); gpg || keeps && r.password.Given() {
+	switch {
+	case r.format != 0 && keeps && !gpg:
+		return crypt.NewKey(old.password, r.format)
+	case r.format != 0:
+		keeps = false
+	case gpg || keeps && r.password.Given():
 		return old.lock, nil
 	}
 	password, err := askNewPassword(ctx, r, keeps)
@@ -161,10 +167,10 @@ func fileFormat(r *request, old *opened) crypt.Format {
 	return crypt.FormatScrypt
 }
 
-// writeAccount encrypts an account into its file. In C's format the scopes stand under both names, so that
+// writeAccount encrypts an account into its file. Where C can read it the scopes stand under both names, so that
 // 4.x finds them as well as 5.x.
 func writeAccount(path string, config *account.Account, lock crypt.FileKey) error {
-	if key, ok := lock.(*crypt.Key); ok && key.Format() == crypt.FormatC {
+	if key, ok := lock.(*crypt.Key); !ok || key.Format() == crypt.FormatC {
 		config.Extra().SetText("scope", config.AuthScope)
 	}
 	text := secret.New(config.Object().Compact())

@@ -60,7 +60,8 @@ const (
 	KeyLifetime           = "lifetime"         // seconds; 0: for ever
 	KeyConfirm            = "confirm"
 	KeyAlwaysAllowIDToken = "always_allow_id_token"
-	KeyPlainAdd           = "plain_add" // load without getting a first token
+	KeyAlwaysAllowID      = "always_allow_id" // the same in 4.2.6
+	KeyPlainAdd           = "plain_add"       // load without getting a first token
 	KeyPassword           = "password"
 	KeyFlow               = "flow" // list of flows, or one
 	KeyAuthorization      = "authorization"
@@ -104,6 +105,14 @@ const (
 
 // Request returns a request of one kind.
 func Request(kind string) *cjson.Object { return cjson.New().SetText(KeyRequest, kind) }
+
+// Flag is a yes or no in a request: 1 or 0, for 4.2.6 takes true for 0.
+func Flag(on bool) int64 {
+	if on {
+		return 1
+	}
+	return 0
+}
 
 // Success returns an answer, with info unless that is empty.
 func Success(info string) *cjson.Object {
