@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 )
 
@@ -40,7 +42,8 @@ type Metadata struct {
 
 // Discover fetches and checks a provider's metadata: from configurationEndpoint, or where that is empty
 // from the issuer's well-known places. The document must be the issuer's own, a last slash apart, else the
-// error is an [*IssuerMismatchError].
+// error is an [*IssuerMismatchError]. Where only an endpoint is given, which may be a file:// URL, the document
+// says who the issuer is: whoever names the endpoint trusts it for that.
 func (c *Client) Discover(ctx context.Context, issuer, configurationEndpoint string) (*Metadata, error) {
 	places := []string{configurationEndpoint}
 	if configurationEndpoint == "" {
@@ -105,7 +108,13 @@ func isNotFound(err error) bool {
 }
 
 func (c *Client) fetchMetadata(ctx context.Context, issuer, place string) (*Metadata, error) {
-	r, err := c.do(ctx, &request{method: http.MethodGet, url: place})
+	var r *response
+	var err error
+	if file, local := strings.CutPrefix(place, "file://"); local {
+		r, err = readLocal(file)
+	} else {
+		r, err = c.do(ctx, &request{method: http.MethodGet, url: place})
+	}
 	if err == nil {
 		var o *object
 		if o, err = r.object(); err == nil {
@@ -124,13 +133,27 @@ func (c *Client) fetchMetadata(ctx context.Context, issuer, place string) (*Meta
 	return nil, fmt.Errorf("discovery at %s: %w", shown(place), err)
 }
 
+// readLocal reads metadata that the user keeps in a file.
+func readLocal(path string) (*response, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	body, err := io.ReadAll(io.LimitReader(f, maxBody))
+	if err != nil {
+		return nil, err
+	}
+	return &response{status: http.StatusOK, body: body}, nil
+}
+
 // parseMetadata reads the document; what is wrong with it stands in o.err.
 func parseMetadata(o *object, issuer string) *Metadata {
 	md := &Metadata{Issuer: o.text("issuer")}
 	o.required("issuer")
 	if o.err == nil {
 		// Discovery section 4.3, RFC 8414 section 3.3. INDIGO IAM adds a slash to the issuer it was given.
-		if strings.TrimSuffix(md.Issuer, "/") != strings.TrimSuffix(issuer, "/") {
+		if issuer != "" && strings.TrimSuffix(md.Issuer, "/") != strings.TrimSuffix(issuer, "/") {
 			o.err = &IssuerMismatchError{Expected: issuer, Found: md.Issuer}
 			return md
 		}

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -195,4 +198,27 @@ func FuzzDiscovery(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Where only the endpoint is known the document names the issuer; it may lie in a file.
+func TestDiscoverByEndpoint(t *testing.T) {
+	t.Parallel()
+	const document = `{"issuer":"https://op.example/","token_endpoint":"https://op.example/token"}`
+	file := filepath.Join(t.TempDir(), "metadata")
+	if err := os.WriteFile(file, []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := answering(t, 200, "application/json", document)
+	for _, endpoint := range []string{"https://elsewhere.example/metadata", "file://" + file} {
+		md, err := c.Discover(t.Context(), "", endpoint)
+		if err != nil || md.Issuer != "https://op.example/" || md.ConfigurationEndpoint != endpoint {
+			t.Errorf("%s: %+v, %v", endpoint, md, err)
+		}
+		if _, err := c.Discover(t.Context(), "https://other.example/", endpoint); err == nil {
+			t.Errorf("%s: another issuer's document was taken", endpoint)
+		}
+	}
+	if _, err := c.Discover(t.Context(), "", "file:///no/such/file"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
 }
