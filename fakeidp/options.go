@@ -39,6 +39,7 @@ and tokens on the dashboard there, and make clients by hand.
   --silent-denial        a denied device code stays pending, as at IAM, instead of access_denied
   --device-interval=5s   tell clients an interval, and say slow_down to those who poll faster
   --config=FILE          users, clients and scopes (JSON: {"users": [...], "clients": [...], "scopes": [...]})
+  --conformance          look like the provider of the OpenID Foundation's conformance suite
   --control              serve the control API below /_fake/: whoever reaches it rules the server
 
  Tokens:
@@ -62,8 +63,13 @@ Control API, with --control: JSON, and posts say so in their Content-Type.
   POST /_fake/faults        {"path": "token", "times": 2, "status": 503, "header": {"Retry-After": "7"}, "body": "..."}
                             {"path": "token", "delay": "2s", "cut": true}; also "endless": true
                             {"path": "token", "set": {"expires_in": null}, "id_token": {"claims": {"iss": "x"}}};
-                            id_token takes "header", "claims", "signature": "bad" or "none", and "hmac_key"
+                            set and append (text behind a value) change an answer in JSON, or what the browser
+                            brings back; set_keys and add_keys a JWK set. id_token takes "header", "claims",
+                            "append", "move" (seconds), "double", "tail", "rotate", "hmac_key", and "signature":
+                            bad, none, der, short, zero, foreign (its key in the header) or public-key (as HS256's)
                             no path: any; no times: until DELETE /_fake/faults
+  GET  /_fake/switches      names of faults that are ready made; DELETE /_fake/faults ends them
+  POST /_fake/switch        {"name": "invalid-iss"}: what its name says, as in the rows of a relying party's tests
   GET  /_fake/requests      what was received, the last 1000; DELETE forgets it
   GET  /_fake/counters      how often each address was asked
 
@@ -84,6 +90,7 @@ func parseOptions(args []string, stdout io.Writer) (*options, error) {
 	f.BoolVar(&o.config.AutoApprove, "auto-approve", false, "")
 	f.BoolVar(&o.config.SilentDenial, "silent-denial", false, "")
 	f.DurationVar(&o.config.DeviceInterval, "device-interval", 0, "")
+	f.BoolVar(&o.config.Conformance, "conformance", false, "")
 	f.StringVar(&config, "config", "", "")
 	f.BoolVar(&o.config.Control, "control", false, "")
 	f.StringVar(&profile, "profile", "", "")

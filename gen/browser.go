@@ -83,7 +83,8 @@ func codeExchange(ctx context.Context, r *request) error {
 		return errors.New("Uri does not contain a state")
 	}
 	question := ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.codeURI).SetInt(ipc.KeyFromGen, ipc.Flag(true))
-	answer, err := askAt(ctx, socketOf(state), question)
+	useAgentOf(state)
+	answer, err := ask(ctx, question)
 	if refusal := came.Query().Get("error"); err != nil && refusal != "" {
 		// RFC 6749 section 4.1.2.1: the provider has refused, whoever asked.
 		if description := came.Query().Get("error_description"); description != "" {
@@ -99,7 +100,8 @@ func codeExchange(ctx context.Context, r *request) error {
 
 // fetchState fetches the account that a flow has made.
 func fetchState(ctx context.Context, r *request) error {
-	answer, err := askAt(ctx, socketOf(r.state), ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, r.state))
+	useAgentOf(r.state)
+	answer, err := ask(ctx, ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, r.state))
 	if err != nil {
 		return err
 	}
@@ -109,16 +111,18 @@ func fetchState(ctx context.Context, r *request) error {
 	return saveFetched(ctx, r, answer)
 }
 
-// socketOf finds the agent's socket in the state that it made: S:O and 24 characters, the length of the path,
-// the path in base64url. A state of another form is for the agent of the environment to judge.
-func socketOf(state string) string {
+// useAgentOf makes the agent that started a flow the one that is asked from now on. Its socket stands in the
+// state that it made: S:O and 24 characters, the length of the path, the path in base64url. A state of another
+// form is for the agent of the environment to judge.
+func useAgentOf(state string) {
 	fields := strings.Split(state, ":")
-	if len(fields) == 4 {
-		if path, err := base64.RawURLEncoding.DecodeString(fields[3]); err == nil && strings.HasPrefix(string(path), "/") {
-			return string(path)
-		}
+	if len(fields) != 4 {
+		return
 	}
-	return ipc.SocketPath()
+	path, err := base64.RawURLEncoding.DecodeString(fields[3])
+	if err == nil && strings.HasPrefix(string(path), "/") {
+		os.Setenv(ipc.EnvSocket, string(path))
+	}
 }
 
 // saveFetched saves an account that came without the questions of newAccount.

@@ -73,13 +73,9 @@ const askTimeout = 45 * time.Second
 // ask sends a request to the agent. An answer that tells a failure is an error, and the answer is returned
 // with it.
 func ask(ctx context.Context, question *cjson.Object) (*cjson.Object, error) {
-	return askAt(ctx, ipc.SocketPath(), question)
-}
-
-func askAt(ctx context.Context, socket string, question *cjson.Object) (*cjson.Object, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	answer, err := ipc.Call(ctx, socket, question)
+	answer, err := ipc.Call(ctx, ipc.SocketPath(), question)
 	if err != nil {
 		return nil, err
 	}

@@ -51,6 +51,11 @@ type Settings struct {
 	StrictAuthMethod bool
 	// RotateRegistrationTokens gives a new registration access token with every read and update (RFC 7592 section 2.1).
 	RotateRegistrationTokens bool
+	// Conformance makes the server look like the provider of the OpenID Foundation's conformance suite:
+	// client_id, client_secret and refresh tokens end in punctuation, only client_secret_basic is offered, a
+	// client that registers cannot be managed and must use S256, no answer has expires_in, and among the keys
+	// are those that nobody can read.
+	Conformance bool
 }
 
 // Config is what a server is made from. The zero value is a complete IAM, but for the issuer that [New] needs.

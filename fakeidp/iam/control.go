@@ -25,6 +25,8 @@ func (s *Server) controlRoutes(m *http.ServeMux) {
 		"POST /_fake/rotate-key": s.controlRotateKey,
 		"POST /_fake/faults":     s.controlFault,
 		"DELETE /_fake/faults":   s.controlDelete(s.ClearFaults),
+		"GET /_fake/switches":    s.controlGet(func() any { return s.Switches() }),
+		"POST /_fake/switch":     s.controlSwitch,
 		"GET /_fake/requests":    s.controlGet(func() any { return s.Requests() }),
 		"DELETE /_fake/requests": s.controlDelete(s.ForgetRequests),
 		"GET /_fake/counters":    s.controlGet(func() any { return s.Counters() }),
@@ -108,6 +110,7 @@ func (t *Settings) names() (map[string]*time.Duration, map[string]*bool) {
 			"silent_denial":              &t.SilentDenial,
 			"strict_auth_method":         &t.StrictAuthMethod,
 			"rotate_registration_tokens": &t.RotateRegistrationTokens,
+			"conformance":                &t.Conformance,
 		}
 }
 
@@ -224,6 +227,19 @@ func (s *Server) controlFault(w http.ResponseWriter, r *http.Request) error {
 		return badControl(err)
 	}
 	s.Fail(b.Fault)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// controlSwitch takes {"name": "invalid-iss"}: one of those that GET /_fake/switches lists.
+func (s *Server) controlSwitch(w http.ResponseWriter, r *http.Request) error {
+	var b struct{ Name string }
+	if err := controlBody(r, &b); err != nil {
+		return err
+	}
+	if err := s.Switch(b.Name); err != nil {
+		return badControl(err)
+	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -17,7 +17,7 @@ const (
 // there is: IAM's lists, less the implicit flow, JWT client authentication and request objects.
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 	at := func(path string) string { return s.cfg.Issuer + path }
-	return writeJSON(w, http.StatusOK, map[string]any{
+	metadata := map[string]any{
 		"issuer":                                         s.cfg.Issuer,
 		"authorization_endpoint":                         at("authorize"),
 		"token_endpoint":                                 at("token"),
@@ -49,5 +49,9 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 		"claims_supported": []string{"sub", "name", "preferred_username", "given_name", "family_name", "middle_name", "nickname",
 			"profile", "picture", "zoneinfo", "locale", "updated_at", "email", "email_verified", "organisation_name", "groups",
 			"wlcg.groups", "external_authn"},
-	})
+	}
+	if s.conformance() {
+		announce(metadata)
+	}
+	return writeJSON(w, http.StatusOK, metadata)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,10 +24,15 @@ type Fault struct {
 	Header map[string]string `json:"header"` // also set on a true answer
 	Body   string            `json:"body"`
 
-	Set     map[string]any `json:"set"`      // change members of a true answer in JSON; nil takes one out
-	IDToken *Forgery       `json:"id_token"` // spoil the ID token of a true answer
-	Cut     bool           `json:"cut"`      // close the connection in the middle of the body; what the request did is done
-	Endless bool           `json:"endless"`  // let the body go on, without an end
+	// Set and Append change members of a true answer in JSON, or the parameters of one that sends the browser
+	// back to the client. In Set nil takes one out, and a list makes a parameter stand several times.
+	Set     map[string]any    `json:"set"`
+	Append  map[string]string `json:"append"`   // text behind a good value makes a bad one
+	SetKeys map[string]any    `json:"set_keys"` // as Set, for each key of a JWK set
+	AddKeys []any             `json:"add_keys"` // more keys for a JWK set
+	IDToken *Forgery          `json:"id_token"` // spoil the ID token of a true answer
+	Cut     bool              `json:"cut"`      // close the connection in the middle of the body; what the request did is done
+	Endless bool              `json:"endless"`  // let the body go on, without an end
 }
 
 // endlessLimit in bytes is where an endless body ends after all, for a client that never gives up.
@@ -139,10 +145,16 @@ func (s *Server) serveFault(w http.ResponseWriter, r *http.Request, f *Fault) {
 	f.send(w, r, m)
 }
 
-// change sets members of an answer in JSON, and spoils its ID token. An answer without such is left alone.
+// change changes an answer in JSON or a redirect to the client. Any other is left alone.
 func (f *Fault) change(ctx context.Context, keys *keyring, m *memory) error {
+	if location, err := url.Parse(m.header.Get("Location")); err == nil && location.Query().Has("iss") {
+		location.RawQuery = f.changeQuery(location.Query()).Encode()
+		m.header.Set("Location", location.String())
+		return nil
+	}
 	var body map[string]any
-	if len(f.Set) == 0 && f.IDToken == nil || json.Unmarshal(m.body.Bytes(), &body) != nil {
+	touched := len(f.Set)+len(f.Append)+len(f.SetKeys)+len(f.AddKeys) > 0 || f.IDToken != nil
+	if !touched || json.Unmarshal(m.body.Bytes(), &body) != nil {
 		return nil
 	}
 	if token, ok := body["id_token"].(string); ok && f.IDToken != nil {
@@ -152,15 +164,55 @@ func (f *Fault) change(ctx context.Context, keys *keyring, m *memory) error {
 		}
 		body["id_token"] = forged
 	}
-	for k, v := range f.Set {
-		if body[k] = v; v == nil {
-			delete(body, k)
+	if set, ok := body["keys"].([]any); ok {
+		for _, key := range set {
+			if key, ok := key.(map[string]any); ok {
+				alter(key, f.SetKeys, nil)
+			}
 		}
+		body["keys"] = append(set, f.AddKeys...)
 	}
+	alter(body, f.Set, f.Append)
 	data, err := json.Marshal(body)
 	m.body.Reset()
 	m.body.Write(data)
 	return err
+}
+
+// alter sets members, takes those out that are nil, and puts text behind others.
+func alter(members, set map[string]any, behind map[string]string) {
+	for k, v := range set {
+		if members[k] = v; v == nil {
+			delete(members, k)
+		}
+	}
+	for k, text := range behind {
+		members[k] = asString(members[k]) + text
+	}
+}
+
+func asString(v any) string {
+	if v == nil {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+func (f *Fault) changeQuery(q url.Values) url.Values {
+	for k, v := range f.Set {
+		q.Del(k)
+		list, ok := v.([]any)
+		if !ok && v != nil {
+			list = []any{v}
+		}
+		for _, one := range list {
+			q.Add(k, asString(one))
+		}
+	}
+	for k, text := range f.Append {
+		q.Set(k, q.Get(k)+text)
+	}
+	return q
 }
 
 func (f *Fault) send(w http.ResponseWriter, r *http.Request, m *memory) {
@@ -188,8 +240,8 @@ func (f *Fault) check() error {
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		return fmt.Errorf("status %d: it is 200 to 599", f.Status)
 	}
-	if f.IDToken != nil && !slices.Contains([]string{"", "bad", "none"}, f.IDToken.Signature) {
-		return fmt.Errorf("signature %q: it is bad or none", f.IDToken.Signature)
+	if f.IDToken != nil && !slices.Contains(signatures, f.IDToken.Signature) {
+		return fmt.Errorf("signature %q: it is one of %s", f.IDToken.Signature, strings.Join(signatures[1:], ", "))
 	}
 	if f.Times < 0 || f.Delay < 0 {
 		return fmt.Errorf("times or delay below zero")

@@ -62,8 +62,8 @@ func (s *Server) newRefreshTokenLocked(c *client, g *grant) (*refreshToken, erro
 	if err != nil {
 		return nil, err
 	}
-	t.value = value
-	s.refresh[value] = t
+	t.value = s.oddLocked(value)
+	s.refresh[t.value] = t
 	return t, nil
 }
 

@@ -20,8 +20,9 @@ import (
 // keyring holds the signing keys. The first one is made in the background, for an RSA key takes longer than
 // a server may take to start.
 type keyring struct {
-	alg   string
-	ready chan struct{} // closed when there is a key
+	alg    string
+	ready  chan struct{} // closed when there is a key
+	decoys func() []any  // see decoys
 
 	mu   sync.Mutex // guards what follows
 	keys []signingKey
@@ -34,7 +35,7 @@ type signingKey struct {
 }
 
 func newKeyring(alg string, key crypto.Signer) (*keyring, error) {
-	k := &keyring{alg: alg, ready: make(chan struct{})}
+	k := &keyring{alg: alg, ready: make(chan struct{}), decoys: sync.OnceValue(decoys)}
 	if key == nil {
 		go func() {
 			k.rotate()
@@ -168,9 +169,9 @@ func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 // jwk is a public key (RFC 7517 section 4, RFC 7518 section 6).
 type jwk struct {
 	Kty string `json:"kty"`
-	Kid string `json:"kid"`
-	Use string `json:"use"`
-	Alg string `json:"alg"`
+	Kid string `json:"kid,omitempty"`
+	Use string `json:"use,omitempty"`
+	Alg string `json:"alg,omitempty"`
 	N   string `json:"n,omitempty"`
 	E   string `json:"e,omitempty"`
 	Crv string `json:"crv,omitempty"`
@@ -199,14 +200,21 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	set := struct {
-		Keys []jwk `json:"keys"`
+		Keys []any `json:"keys"`
 	}{}
+	odd := s.conformance()
+	if odd {
+		set.Keys = append(set.Keys, s.keys.decoys()...)
+	}
 	for _, k := range keys {
 		public, err := publicJWK(k.signer.Public())
 		if err != nil {
 			return err
 		}
 		public.Kid, public.Use, public.Alg = k.kid, "sig", s.keys.alg
+		if odd {
+			public.Alg = ""
+		}
 		set.Keys = append(set.Keys, public)
 	}
 	return writeJSON(w, http.StatusOK, set)

@@ -39,7 +39,16 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	forbidden, token := userForbidden, ""
-	c.ClientID = newUUID()
+	odd := s.conformance()
+	if odd && orDefault(c.TokenEndpointAuthMethod, authBasic) != authBasic {
+		return badMetadata("token_endpoint_auth_method: only client_secret_basic is supported")
+	}
+	s.mu.Lock()
+	c.ClientID = s.oddLocked(newUUID())
+	if odd {
+		c.ClientSecret, c.CodeChallengeMethod = s.oddLocked(newClientSecret()), "S256"
+	}
+	s.mu.Unlock()
 	if owner == nil {
 		forbidden = anonymousForbidden
 		if token, err = s.registrationToken(r, c.ClientID); err != nil {
@@ -54,6 +63,9 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	s.clients[c.ClientID] = kept
 	answer := s.registrationLocked(kept)
 	s.mu.Unlock()
+	if odd {
+		return writeJSON(w, http.StatusCreated, answer.likeConformance())
+	}
 	return writeJSON(w, http.StatusCreated, answer)
 }
 

@@ -14,7 +14,7 @@ type tokenResponse struct {
 	AccessToken     string `json:"access_token"`
 	TokenType       string `json:"token_type"`
 	RefreshToken    string `json:"refresh_token,omitempty"`
-	ExpiresIn       int64  `json:"expires_in"`
+	ExpiresIn       *int64 `json:"expires_in,omitempty"`
 	Scope           string `json:"scope,omitempty"`
 	IDToken         string `json:"id_token,omitempty"`
 	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693 section 2.2.1
@@ -229,6 +229,11 @@ func (s *Server) issue(ctx context.Context, d *issue) (*tokenResponse, error) {
 	now := s.nowLocked()
 	life := seconds(d.client.AccessTokenValiditySeconds, s.settings.AccessTokenLifetime)
 	idLife := s.settings.IDTokenLifetime
+	expiresIn := new(int64)
+	*expiresIn = int64(life / time.Second)
+	if s.settings.Conformance {
+		idLife, expiresIn = conformanceIDTokenLifetime, nil
+	}
 	s.mu.Unlock()
 
 	t := &accessToken{grant: d.grant, scope: d.scope, audience: d.audience, issued: now, expires: now.Add(life)}
@@ -238,7 +243,7 @@ func (s *Server) issue(ctx context.Context, d *issue) (*tokenResponse, error) {
 		return nil, err
 	}
 	answer := &tokenResponse{
-		AccessToken: value, TokenType: "Bearer", ExpiresIn: int64(life / time.Second),
+		AccessToken: value, TokenType: "Bearer", ExpiresIn: expiresIn,
 		Scope: strings.Join(d.scope, " "), IssuedTokenType: d.issuedTokenType,
 	}
 	if d.refresh != nil {

@@ -62,10 +62,12 @@ var words = map[string]func(s *script, args []string) error{
 	"idp":     theIDP,      // idp [OPTION…] | stop | start: fakeidp, at $ISSUER
 	"mode":    modeIs,      // mode FILE 600
 	"remote":  remote,      // makes the agent's socket a TCP port, $OIDC_REMOTE_SOCK
+	"run":     beside,      // run PROGRAM: beside the next program, after approve or visit, and with success
 	"set":     set,         // set NAME [PATTERN]: stdout, or the pattern's group, into a variable
 	"stdin":   stdin,       // stdin FILE: for the next program
 	"tty":     tty,         // tty [FILE]: the next program has all on a terminal; FILE: what its user does
 	"ttyin":   ttyIn,       // ttyin [FILE]: the next program has a terminal beside its output
+	"visit":   visit,       // visit [NAME]: the user follows the next program's URL; NAME: to an address where nobody listens
 	"watch":   watch,       // from now on all command lines are noted down
 }
 
@@ -206,8 +208,7 @@ func ttyIn(s *script, args []string) error {
 //	> TEXT       types it and Enter, where the terminal echoes
 //	* TEXT       types it and Enter, where the terminal does not echo
 //	> ^C         types only that
-//	approve …    as the word
-//	run PROGRAM  runs another program meanwhile, which must succeed
+//	approve, run, visit  as the words
 func (s *script) readAnswers(args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -231,8 +232,9 @@ func (s *script) readAnswers(args []string) error {
 			err = errors.Join(err, approve(s, strings.Fields(rest)))
 		case "run":
 			args, splitErr := split(rest, s.get)
-			err = errors.Join(err, splitErr)
-			s.will(func(ctx context.Context, _ *user.Session) error { return s.meanwhile(ctx, args) })
+			err = errors.Join(err, splitErr, beside(s, args))
+		case "visit":
+			err = errors.Join(err, visit(s, strings.Fields(rest)))
 		default:
 			err = errors.Join(err, fmt.Errorf("answers: %q", line))
 		}
@@ -240,13 +242,16 @@ func (s *script) readAnswers(args []string) error {
 	return err
 }
 
-// meanwhile runs a program beside the script's own.
-func (s *script) meanwhile(ctx context.Context, args []string) error {
-	r, err := user.Program{Args: args, Dir: s.env["HOME"], Env: s.environ()}.Run(ctx)
-	if err == nil && r.Code != 0 {
-		err = fmt.Errorf("%q meanwhile: exit %d: %s", args, r.Code, r.Stderr)
-	}
-	return err
+// beside runs a program beside the script's next one. Its environment has what visit has set.
+func beside(s *script, args []string) error {
+	s.will(func(ctx context.Context, _ *user.Session) error {
+		r, err := user.Program{Args: args, Dir: s.env["HOME"], Env: s.environ()}.Run(ctx)
+		if err == nil && r.Code != 0 {
+			err = fmt.Errorf("%q meanwhile: exit %d: %s", args, r.Code, r.Stderr)
+		}
+		return err
+	})
+	return nil
 }
 
 func (s *script) will(act func(context.Context, *user.Session) error) {
@@ -272,6 +277,25 @@ func approve(s *script, args []string) error {
 			return err
 		}
 		return user.NewBrowser("alice", "alice").Approve(ctx, m[1], m[2], yes)
+	})
+	return nil
+}
+
+var loginURL = regexp.MustCompile(`URL in a Browser of your choice:\s+(\S+)\s`)
+
+// visit is what a user does with the URL of the code flow.
+func visit(s *script, args []string) error {
+	s.will(func(ctx context.Context, u *user.Session) error {
+		m, err := u.Find(ctx, loginURL)
+		if err != nil {
+			return err
+		}
+		b := user.NewBrowser("alice", "alice")
+		if len(args) == 0 {
+			return b.Visit(ctx, m[1])
+		}
+		s.env[args[0]], err = b.VisitNobody(ctx, m[1])
+		return err
 	})
 	return nil
 }

@@ -35,24 +35,51 @@ var refusal = regexp.MustCompile(`(?i)deny|cancel|abort|reject|refuse|decline|fa
 // page wants that, and says yes, or no, to all the rest. It ends at a page
 // that asks for nothing.
 func (b *Browser) Approve(ctx context.Context, verificationURI, code string, yes bool) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, verificationURI, nil)
+	_, err := b.follow(ctx, verificationURI, code, yes)
+	return err
+}
+
+// Visit opens the URL of an authorization request (RFC 6749 section 4.1.1), logs in and says yes, and ends
+// where the provider sends it.
+func (b *Browser) Visit(ctx context.Context, uri string) error {
+	_, err := b.follow(ctx, uri, "", true)
+	return err
+}
+
+// VisitNobody is as Visit where nobody listens at the redirect URI: it returns what stands in the browser's
+// line of addresses then.
+func (b *Browser) VisitNobody(ctx context.Context, uri string) (address string, err error) {
+	end, err := b.follow(ctx, uri, "", true)
+	var nowhere *url.Error
+	switch {
+	case err == nil:
+		return "", fmt.Errorf("somebody listens at %s", end)
+	case errors.As(err, &nowhere) && ctx.Err() == nil:
+		return nowhere.URL, nil
+	}
+	return "", err
+}
+
+// follow returns the address of the page at which it ends.
+func (b *Browser) follow(ctx context.Context, uri, code string, yes bool) (*url.URL, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for range 12 {
 		page, address, err := b.load(req)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		f, ok := firstForm(page)
 		if !ok {
-			return nil
+			return address, nil
 		}
 		if req, err = b.submit(ctx, address, f, code, yes); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return errors.New("the login never comes to an end: " + req.URL.String())
+	return nil, errors.New("the login never comes to an end: " + req.URL.String())
 }
 
 func (b *Browser) load(req *http.Request) (page string, address *url.URL, err error) {

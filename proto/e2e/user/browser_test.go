@@ -75,3 +75,32 @@ func TestApproveErrors(t *testing.T) {
 		}
 	}
 }
+
+// A redirect URI where somebody, nobody, or no browser at all is at home.
+func TestVisit(t *testing.T) {
+	arrived := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/there" {
+			arrived++
+			return
+		}
+		http.Redirect(w, r, r.FormValue("to"), http.StatusSeeOther)
+	}))
+	defer server.Close()
+	b := NewBrowser("alice", "alice")
+	there := server.URL + "/there"
+	if err := b.Visit(t.Context(), server.URL+"?to="+there); err != nil || arrived != 1 {
+		t.Errorf("%v, arrived %d times", err, arrived)
+	}
+	if address, err := b.VisitNobody(t.Context(), server.URL+"?to="+there); err == nil {
+		t.Errorf("somebody is there, but: %q", address)
+	}
+	for _, to := range []string{"http://localhost:1/?code=a:b", "own.scheme:/path?code=a"} {
+		if err := b.Visit(t.Context(), server.URL+"?to="+to); err == nil {
+			t.Errorf("%s: arrived", to)
+		}
+		if address, err := b.VisitNobody(t.Context(), server.URL+"?to="+to); err != nil || address != to {
+			t.Errorf("%q, %v, want %s", address, err, to)
+		}
+	}
+}

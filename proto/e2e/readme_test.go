@@ -1,0 +1,228 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// The examples of README.md that others copy into their projects are run here.
+
+// readme is one of the README's blocks of a language, which holds a word.
+func readme(t *testing.T, language, word string) string {
+	t.Helper()
+	text, err := os.ReadFile(root + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+		if m[1] == language && strings.Contains(m[2], word) {
+			return m[2]
+		}
+	}
+	t.Fatalf("README.md has no block of %q with %q", language, word)
+	return ""
+}
+
+// Stand-ins for what a CI job has, and we have not: the project at some address, and the tests of its own.
+const ciFiles = `
+-- stubs/git --
+#!/bin/sh
+mkdir oidc-agent
+ln -s "$BIN" oidc-agent/bin
+echo '#!/bin/sh' >oidc-agent/build.sh
+chmod +x oidc-agent/build.sh
+-- your-tests --
+#!/bin/sh
+cat "$BEARER_TOKEN_FILE"
+oidc-agent -k
+`
+
+const ciScript = `
+chmod 700 stubs/git your-tests
+env OIDC_ENCRYPTION_PW=%s BIN=%s PATH=$HOME/stubs:/usr/bin:/bin
+sh -c 'sh -e job >log 2>&1 || { cat log; exit 1; }'
+cat log
+stdout ^eyJ[\w-]+\.[\w-]+\.[\w-]+$
+stdout ^Everything setup correctly!$
+`
+
+func runCI(t *testing.T, yaml, job, files string) {
+	t.Helper()
+	bin := binaries(t)
+	m := regexp.MustCompile(`OIDC_ENCRYPTION_PW: (\S+)`).FindStringSubmatch(yaml)
+	if m == nil {
+		t.Fatal("no password")
+	}
+	script := fmt.Sprintf(ciScript, m[1], bin) + ciFiles + files + "-- job --\n" + job
+	if err := run(scriptDir(t), bin, script, patience); err != nil {
+		t.Errorf("%v\n%s", err, job)
+	}
+}
+
+// Steps of GitHub Actions are programs of their own, joined by two files.
+func TestGitHubExample(t *testing.T) {
+	t.Parallel()
+	yaml := readme(t, "yaml", "runs-on")
+	job := "export GITHUB_ENV=$PWD/env GITHUB_PATH=$PWD/path\n"
+	files := ""
+	steps := regexp.MustCompile(`(?m)^ {8}run: \|\n((?: {10}.*\n)+)`).FindAllStringSubmatch(yaml, -1)
+	if len(steps) != 2 {
+		t.Fatalf("%d steps", len(steps))
+	}
+	for i, m := range steps {
+		files += fmt.Sprintf("-- step%d --\n%s", i, strings.ReplaceAll(m[1], "          ", ""))
+		job += fmt.Sprintf("sh -e step%d\nset -a\n. ./env\nPATH=$(cat path):$PATH\nset +a\n", i)
+	}
+	runCI(t, yaml, job, files)
+}
+
+func TestGitLabExample(t *testing.T) {
+	t.Parallel()
+	yaml := readme(t, "yaml", "image:")
+	_, lines, found := strings.Cut(yaml, "  script:\n")
+	if !found {
+		t.Fatal("no script")
+	}
+	runCI(t, yaml, strings.ReplaceAll(lines, "    - ", ""), "")
+}
+
+// The Go test is run where a user would have it: in a module of his own, beside ours.
+func TestGoExample(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ours, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(ours, filepath.Join(dir, "oidc-agent")); err != nil {
+		t.Fatal(err)
+	}
+	yours := filepath.Join(dir, "yours")
+	if err := os.Mkdir(yours, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"go.mod": readme(t, "", "replace oidc-agent"), "yours_test.go": readme(t, "go", "iam.Start"),
+	} {
+		if err := os.WriteFile(filepath.Join(yours, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"vet", "."}, {"test", "-count=1", "-v", "."}} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = yours
+		cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=", "GOWORK=off")
+		out, err := cmd.CombinedOutput()
+		if err != nil || args[0] == "test" && !strings.Contains(string(out), "--- PASS: TestBusyProvider") {
+			t.Errorf("go %s: %v\n%s", args[0], err, out)
+		}
+	}
+	if out, err := exec.Command("gofmt", "-l", yours).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("gofmt: %v %s", err, out)
+	}
+}
+
+var controlRow = regexp.MustCompile("(?m)^\\| `([A-Z]+) (/_fake/[\\w-]+)` \\| (?:`(.*?)` )?\\|")
+
+// The table of the control API has all requests that there are, and its examples are good ones.
+func TestControlTable(t *testing.T) {
+	t.Parallel()
+	bin := binaries(t)
+	text, err := os.ReadFile(root + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := startControlled(t, filepath.Join(bin, "fakeidp"))
+	var told []string
+	for _, m := range controlRow.FindAllStringSubmatch(string(text), -1) {
+		method, path, body := m[1], m[2], m[3]
+		told = append(told, method+" "+path)
+		if path == "/_fake/approve" || path == "/_fake/deny" {
+			send(t, http.MethodPost, issuer+"devicecode", "application/x-www-form-urlencoded",
+				url.Values{"client_id": {"me"}, "client_secret": {"mine"}}.Encode())
+		}
+		if body != "" && !json.Valid([]byte(body)) {
+			t.Errorf("%s %s: %s is no JSON", method, path, body)
+		}
+		send(t, method, strings.TrimSuffix(issuer, "/")+path, "application/json", body)
+	}
+	slices.Sort(told)
+	told = slices.Compact(told)
+	if known := controlRequests(t, filepath.Join(bin, "fakeidp")); !slices.Equal(told, known) {
+		t.Errorf("the README tells %q, fakeidp --help %q", told, known)
+	}
+}
+
+func startControlled(t *testing.T, fakeidp string) (issuer string) {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(config, []byte(`{"clients": [{"client_id": "me", "client_secret": "mine"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(fakeidp, "--control", "--config="+config)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+func send(t *testing.T, method, address, mediaType, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", mediaType)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		answer, _ := io.ReadAll(resp.Body)
+		t.Errorf("%s %s %s: %s %s", method, address, body, resp.Status, answer)
+	}
+}
+
+// controlRequests are those of the help text.
+func controlRequests(t *testing.T, fakeidp string) (known []string) {
+	t.Helper()
+	help, err := exec.Command(fakeidp, "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^  ([A-Z, ]+?) +(/_fake/[\w-]+)`).FindAllStringSubmatch(string(help), -1) {
+		for method := range strings.SplitSeq(m[1], ", ") {
+			known = append(known, method+" "+m[2])
+		}
+	}
+	for _, m := range regexp.MustCompile(`(DELETE) (/_fake/faults)|(/_fake/requests) .*(DELETE) `).FindAllStringSubmatch(string(help), -1) {
+		known = append(known, m[1]+m[4]+" "+m[2]+m[3])
+	}
+	slices.Sort(known)
+	return slices.Compact(known)
+}
