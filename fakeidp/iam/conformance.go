@@ -57,7 +57,7 @@ func decoys() []any {
 		decoyRSA("decoy5", "enc"), decoyEC("decoy6", "enc"),
 		jwk{Kty: "EC", Kid: "decoy7", Use: "sig", Crv: "secp256k1", X: b64(fromHex(x)), Y: b64(fromHex(y))}, // SEC 2 section 2.4.1: G
 		map[string]any{"kty": "AKP", "kid": "decoy8", "alg": "ML-DSA-99", "pub": b64(randomBytes(64))},
-		map[string]any{"kty": "invented", "kid": "decoy9", "n": 5},
+		map[string]any{"kty": "invented", "kid": "decoy9", "x": "5"},
 	}
 }
 

@@ -15,6 +15,8 @@ type set = map[string]any
 const (
 	atDiscovery = ".well-known/openid-configuration"
 	atUserinfo  = "userinfo"
+	elsewhere   = "https://elsewhere.example/" // a host that nobody should ask
+	pendingCode = "authorization_pending"
 )
 
 func spoil(path string, members set) []Fault { return []Fault{{Path: path, Set: members}} }
@@ -26,7 +28,7 @@ func claim(members set) []Fault { return forge(Forgery{Claims: members}) }
 func suffix(claim, text string) []Fault {
 	return forge(Forgery{Append: map[string]string{claim: text}})
 }
-func move(claim string, d time.Duration) []Fault {
+func shift(claim string, d time.Duration) []Fault {
 	return forge(Forgery{Move: map[string]int64{claim: int64(d / time.Second)}})
 }
 func signed(signature string, header set) []Fault {
@@ -55,16 +57,30 @@ func onPath(path string, times int, list []Fault) []Fault {
 // switches are the named ways to misbehave, each a list of faults: those that a relying party must
 // withstand by the conformance suite's oidcc-client-test modules, and by the RFCs.
 func (s *Server) switches() map[string][]Fault {
+	all := map[string][]Fault{}
+	for _, some := range []map[string][]Fault{s.ofDiscovery(), s.ofDevices(), s.ofCallbacks(), s.ofClaims(), s.ofSignatures(),
+		s.ofKeys(), s.ofRegistration(), s.ofTokens()} {
+		maps.Copy(all, some)
+	}
+	for _, expires := range []string{`"3600"`, "3600.0", "0", "-1", "1e15", "null", `"soon"`} {
+		all["tok-expiry-"+strings.Trim(expires, `"`)] = spoil("token", set{"expires_in": json.RawMessage(expires)})
+	}
+	for _, name := range []string{"iss", "sub", "aud", "iat", "exp"} {
+		all["missing-"+name] = claim(set{name: nil})
+	}
+	return all
+}
+
+// ofDiscovery are those of the metadata.
+func (s *Server) ofDiscovery() map[string][]Fault {
 	slashless := strings.TrimSuffix(s.cfg.Issuer, "/")
-	elsewhere := "https://elsewhere.example/"
-	d := s.keys.decoys()
-	slow, pending := oauthError(400, "slow_down"), oauthError(400, "authorization_pending")
-	all := map[string][]Fault{
+	return map[string][]Fault{
 		"discovery-issuer-mismatch": behind(atDiscovery, "issuer", "INVALID"),
 		"issuer-host":               spoil(atDiscovery, set{"issuer": elsewhere}),
 		"jwks-uri-new":              spoil(atDiscovery, set{"jwks_uri": s.cfg.Issuer + "jwk-moved"}),
 		"disc-slash":                slices.Concat(spoil(atDiscovery, set{"issuer": slashless}), spoil("authorize", set{"iss": slashless}), claim(set{"iss": slashless})),
 		"disc-form":                 spoil(atDiscovery, set{"token_endpoint": "http://elsewhere.example/token"}),
+		"disc-form-loopback":        spoil(atDiscovery, set{"token_endpoint": "http://127.0.0.1:1/token"}),
 		"disc-other-host":           spoil(atDiscovery, set{"revocation_endpoint": elsewhere + "revoke"}),
 		"disc-defaults":             spoil(atDiscovery, set{"grant_types_supported": nil, "token_endpoint_auth_methods_supported": nil, "code_challenge_methods_supported": nil}),
 		"disc-junk":                 spoil(atDiscovery, set{"unknown": set{"a": []any{1, nil}}, "scopes_supported": nil, "mtls_endpoint_aliases": set{"token_endpoint": elsewhere}}),
@@ -79,7 +95,13 @@ func (s *Server) switches() map[string][]Fault {
 		"pkce-plain":                spoil(atDiscovery, set{"code_challenge_methods_supported": []any{"plain"}}),
 		"pkce-unannounced":          spoil(atDiscovery, set{"code_challenge_methods_supported": nil}),
 		"mix-up":                    spoil(atDiscovery, set{"authorization_endpoint": elsewhere + "authorize"}),
+	}
+}
 
+// ofDevices are those of the device grant (RFC 8628).
+func (s *Server) ofDevices() map[string][]Fault {
+	slow, pending := oauthError(400, "slow_down"), oauthError(400, pendingCode)
+	return map[string][]Fault{
 		"dev-missing-device_code":      spoil("devicecode", set{"device_code": nil}),
 		"dev-missing-user_code":        spoil("devicecode", set{"user_code": nil}),
 		"dev-missing-verification_uri": spoil("devicecode", set{"verification_uri": nil}),
@@ -104,7 +126,13 @@ func (s *Server) switches() map[string][]Fault {
 		"dev-display-file":             spoil("devicecode", set{"verification_uri_complete": "file:///etc/passwd"}),
 		"dev-display-escape":           spoil("devicecode", set{"user_code": "AB\x1b[31mC-\u202e1"}),
 		"dev-display-error":            answers("token", Fault{Status: 400, Body: `{"error":"access_denied","error_description":"no\u001b]0;x\u0007\nway"}`}),
+	}
+}
 
+// ofCallbacks are those of what the browser brings back.
+func (s *Server) ofCallbacks() map[string][]Fault {
+	slashless := strings.TrimSuffix(s.cfg.Issuer, "/")
+	return map[string][]Fault{
 		"callback-error":       spoil("authorize", set{"code": nil, "error": "login_required", "error_description": "max_age=0 <script>"}),
 		"callback-iss":         behind("authorize", "iss", "1"),
 		"callback-iss-slash":   spoil("authorize", set{"iss": slashless}),
@@ -121,7 +149,12 @@ func (s *Server) switches() map[string][]Fault {
 		"callback-iss-twice":   spoil("authorize", set{"iss": []any{s.cfg.Issuer, s.cfg.Issuer}}),
 		"callback-both":        spoil("authorize", set{"error": "access_denied"}),
 		"callback-neither":     spoil("authorize", set{"code": nil}),
+	}
+}
 
+// ofClaims are those of what an ID token says.
+func (s *Server) ofClaims() map[string][]Fault {
+	return map[string][]Fault{
 		"invalid-iss":    suffix("iss", "1"),
 		"invalid-sub":    suffix("sub", "1"),
 		"invalid-aud":    suffix("aud", "1"),
@@ -132,14 +165,19 @@ func (s *Server) switches() map[string][]Fault {
 		"missing-athash": claim(set{"at_hash": nil}),
 		"secondary-aud":  claim(set{"aud": []any{"client", "stranger"}}),
 		"expired-exp":    forge(Forgery{Claims: set{"exp": nil}, Move: map[string]int64{"exp": -360}}),
-		"iat-week-past":  move("iat", -7*24*time.Hour),
-		"iat-ahead":      move("iat", 2*time.Minute),
-		"nbf-ahead":      move("nbf", 2*time.Minute),
-		"auth_time":      move("auth_time", -time.Hour),
+		"iat-week-past":  shift("iat", -7*24*time.Hour),
+		"iat-ahead":      shift("iat", 2*time.Minute),
+		"nbf-ahead":      shift("nbf", 2*time.Minute),
+		"auth_time":      shift("auth_time", -time.Hour),
 		"exp-scientific": claim(set{"exp": json.RawMessage("41e8")}),
 		"exp-fraction":   claim(set{"exp": json.RawMessage("4100000000.5")}),
 		"exp-text":       claim(set{"exp": "4100000000"}),
+	}
+}
 
+// ofSignatures are those of how an ID token is signed and written.
+func (s *Server) ofSignatures() map[string][]Fault {
+	return map[string][]Fault{
 		"sig-none":             signed("none", set{"alg": "none", "kid": nil}),
 		"sig-None":             signed("none", set{"alg": "None"}),
 		"sig-nOnE":             signed("none", set{"alg": "nOnE"}),
@@ -162,28 +200,46 @@ func (s *Server) switches() map[string][]Fault {
 		"jwt-5-parts":          forge(Forgery{Tail: ".e30.e30"}),
 		"jwt-2-parts":          spoil("token", set{"id_token": "e30.e30"}),
 		"jwt-unsigned":         spoil("token", set{"id_token": "eyJhbGciOiJub25lIn0.eyJqdGkiOiJ4In0."}),
+	}
+}
 
+// ofKeys are those of the key set.
+func (s *Server) ofKeys() map[string][]Fault {
+	d := s.keys.decoys()
+	return map[string][]Fault{
 		"keys-odd":    {{Path: "jwk", AddKeys: d[6:]}},
 		"keys-enc":    {{Path: "jwk", SetKeys: set{"use": "enc"}}},
 		"keys-alg":    {{Path: "jwk", SetKeys: set{"alg": "ES384"}}},
 		"keys-away":   always("jwk", page(503)),
 		"kid-absent":  append(forge(Forgery{Header: set{"kid": nil}}), Fault{Path: "jwk", AddKeys: keysOnly(d[2:6]), SetKeys: set{"kid": nil, "alg": nil}}),
 		"kids-absent": append(forge(Forgery{Header: set{"kid": nil}}), Fault{Path: "jwk", AddKeys: keysOnly(d[:2]), SetKeys: set{"kid": nil, "alg": nil}}),
+	}
+}
 
-		"reg-alg-none":          spoil(registrationPath[1:], set{"id_token_signed_response_alg": "none", "grant_types": []any{grantAuthorizationCode}}),
-		"reg-replaced":          spoil(registrationPath[1:], set{"scope": "openid", "grant_types": []any{grantAuthorizationCode}, "redirect_uris": []any{"http://localhost:1"}, "token_endpoint_auth_method": authPost, "client_name": "x"}),
-		"reg-expiry":            spoil(registrationPath[1:], set{"client_secret_expires_at": 4100000000}),
-		"reg-expiry-past":       spoil(registrationPath[1:], set{"client_secret_expires_at": 1}),
-		"reg-expiry-absent":     spoil(registrationPath[1:], set{"client_secret_expires_at": nil}),
-		"reg-error-uri":         always(registrationPath[1:], oauthError(400, "invalid_redirect_uri")),
-		"reg-error-metadata":    always(registrationPath[1:], oauthError(400, "invalid_client_metadata")),
-		"reg-error-401":         always(registrationPath[1:], Fault{Status: 401}),
-		"reg-error-403":         always(registrationPath[1:], typed(403, "text/plain", "not you")),
-		"reg-error-text":        always(registrationPath[1:], typed(200, "text/plain", "fine")),
-		"reg-error-no-id":       spoil(registrationPath[1:], set{"client_id": nil}),
-		"reg-public":            spoil(registrationPath[1:], set{"client_secret": nil, "token_endpoint_auth_method": nil}),
-		"reg-manage-new-token":  spoil(registrationPath[1:], set{"registration_access_token": "another"}),
-		"reg-without-manage":    spoil(registrationPath[1:], set{"registration_access_token": nil, "registration_client_uri": nil}),
+// ofRegistration are those of the registration (RFC 7591).
+func (s *Server) ofRegistration() map[string][]Fault {
+	path := registrationPath[1:]
+	return map[string][]Fault{
+		"reg-alg-none":         spoil(path, set{"id_token_signed_response_alg": "none", "grant_types": []any{grantAuthorizationCode}}),
+		"reg-replaced":         spoil(path, set{"scope": "openid", "grant_types": []any{grantAuthorizationCode}, "redirect_uris": []any{"http://localhost:1"}, "token_endpoint_auth_method": authPost, "client_name": "x"}),
+		"reg-expiry":           spoil(path, set{"client_secret_expires_at": 4100000000}),
+		"reg-expiry-past":      spoil(path, set{"client_secret_expires_at": 1}),
+		"reg-expiry-absent":    spoil(path, set{"client_secret_expires_at": nil}),
+		"reg-error-uri":        always(path, oauthError(400, "invalid_redirect_uri")),
+		"reg-error-metadata":   always(path, oauthError(400, "invalid_client_metadata")),
+		"reg-error-401":        always(path, Fault{Status: 401}),
+		"reg-error-403":        always(path, typed(403, "text/plain", "not you")),
+		"reg-error-text":       always(path, typed(200, "text/plain", "fine")),
+		"reg-error-no-id":      spoil(path, set{"client_id": nil}),
+		"reg-public":           spoil(path, set{"client_secret": nil, "token_endpoint_auth_method": nil}),
+		"reg-manage-new-token": spoil(path, set{"registration_access_token": "another"}),
+		"reg-without-manage":   spoil(path, set{"registration_access_token": nil, "registration_client_uri": nil}),
+	}
+}
+
+// ofTokens are those of the token endpoint, of revocation and of userinfo.
+func (s *Server) ofTokens() map[string][]Fault {
+	return map[string][]Fault{
 		"tok-type-bearer":       spoil("token", set{"token_type": "bEARER"}),
 		"tok-type-DPoP":         spoil("token", set{"token_type": "DPoP"}),
 		"tok-type-mac":          spoil("token", set{"token_type": "mac"}),
@@ -215,16 +271,7 @@ func (s *Server) switches() map[string][]Fault {
 		"ui-401":                answers(atUserinfo, headed(401, "WWW-Authenticate", `Bearer error="invalid_token"`)),
 		"userinfo-invalid-sub":  behind(atUserinfo, "sub", "invalid"),
 	}
-	for _, expires := range []string{`"3600"`, "3600.0", "0", "-1", "1e15", "null", `"soon"`} {
-		all["tok-expiry-"+strings.Trim(expires, `"`)] = spoil("token", set{"expires_in": json.RawMessage(expires)})
-	}
-	for _, name := range []string{"iss", "sub", "aud", "iat", "exp"} {
-		all["missing-"+name] = claim(set{name: nil})
-	}
-	return all
 }
-
-const pendingCode = "authorization_pending"
 
 // keysOnly takes the kids off.
 func keysOnly(keys []any) (bare []any) {

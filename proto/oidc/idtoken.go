@@ -20,6 +20,10 @@ type IDTokenCheck struct {
 	ClientID string
 	// Nonce of the authorization request. Empty: none was sent, and what the token says does not matter.
 	Nonce string
+	// NonceOptional is for a refresh: its token may leave the nonce out (Core section 12.2).
+	NonceOptional bool
+	// AuthTime of the login's own token. Zero: any.
+	AuthTime time.Time
 	// AccessToken that came with it: at_hash, where the token has one, must be of this.
 	AccessToken secret.Secret
 	// Subject of the login before. Empty: any.
@@ -109,8 +113,10 @@ func (id *IDToken) checkParties(md *Metadata, want IDTokenCheck) error {
 		return fmt.Errorf("\"aud\" is %s, not our client", shown(fmt.Sprint(id.Audience)))
 	case id.AuthorizedParty != "" && id.AuthorizedParty != want.ClientID: // step 5
 		return fmt.Errorf("\"azp\" is %s, not our client", shown(id.AuthorizedParty))
-	case want.Nonce != "" && id.Nonce != want.Nonce: // step 11
+	case want.Nonce != "" && id.Nonce != want.Nonce && (id.Nonce != "" || !want.NonceOptional): // step 11
 		return errors.New("\"nonce\" is not the one of this login")
+	case !want.AuthTime.IsZero() && !id.AuthTime.IsZero() && !id.AuthTime.Equal(want.AuthTime): // Core section 12.2
+		return errors.New("\"auth_time\" is not that of the login")
 	case want.Subject != "" && id.Subject != want.Subject: // Core section 12.2
 		return fmt.Errorf("\"sub\" is %s, not %s as before", shown(id.Subject), shown(want.Subject))
 	}
