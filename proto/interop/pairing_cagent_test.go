@@ -20,6 +20,7 @@ func TestCAgent(t *testing.T) {
 		"id token":              testIDTokenOnC,
 		"reauthenticate":        testReauthenticateOnC,
 		"delete":                testDeleteOnC,
+		"C alone":               testCAlone,
 		"rotation, new account": testRotationOnC(),
 		"rotation, --pw-file":   testRotationOnC("--pw-file="),
 		"rotation, --pw-cmd":    testRotationOnC("--pw-cmd=cat "),
@@ -134,6 +135,27 @@ func testReauthenticateOnC(t *testing.T) {
 	}
 	checkCFile(t, p, "demo")
 	p.checkJob("oidc-token", "demo")
+}
+
+// testCAlone has no program of ours but fakeidp, which must do for C what an IAM
+// does.
+func testCAlone(t *testing.T) {
+	p := newPair(t)
+	p.startCAgent()
+	p.generate(cGen, "demo")
+	p.checkJob(cToken, "demo")
+	p.run(cAdd, "-r", "demo")
+	p.run(cAdd, "--pw-file="+p.pw, "demo")
+	p.checkJob(cToken, "demo")
+	before := p.printed(cGen, "demo")["refresh_token"].(string)
+	p.run(cGen, "--reauthenticate", "-w", "device", "--pw-file="+p.pw, "--prompt=none", "--no-url-call", "demo")
+	after := p.printed(cGen, "demo")["refresh_token"].(string)
+	if after == before {
+		t.Error("the refresh token is the old one")
+	}
+	p.checkJob(cToken, "demo")
+	p.run(cGen, "-d", "demo", "--confirm-yes", "--pw-file="+p.pw)
+	checkRevoked(t, p, after)
 }
 
 func testDeleteOnC(t *testing.T) {
