@@ -123,13 +123,13 @@ func TestManualClient(t *testing.T) {
 		t.Run(flow, func(t *testing.T) {
 			t.Parallel()
 			p, h := newPageWorld(t), newHome(t)
-			redirectURI := "http://localhost:" + freePort(t)
+			redirectURIs := freeRedirectURIs(t)
 			c := startChromium(t, false)
 			c.open(p.idp.Issuer()+"dashboard", "Sign in")
 			c.signIn("Your clients")
 			c.use("New client", "How it authenticates")
 			c.fill("Name", "by hand")
-			c.fill("Redirect URIs, one per line", redirectURI)
+			c.fill("Redirect URIs, one per line", strings.Join(redirectURIs, "\n"))
 			c.tick("storage.read:/")
 			c.use("Create the client", "not shown again")
 			id, secret := c.below("Client ID"), c.below("it is not shown again.")
@@ -137,7 +137,7 @@ func TestManualClient(t *testing.T) {
 			h.startAgent()
 			pattern := map[string]*regexp.Regexp{"code": toVisit, "device": deviceCode}[flow]
 			gen, m := h.start(pattern, "oidc-gen", "--manual", "-w", flow, "--no-url-call", "--prompt=none", "--pw-env",
-				"--issuer="+p.idp.Issuer(), "--client-id="+id, "--client-secret="+secret, "--redirect-uri="+redirectURI,
+				"--issuer="+p.idp.Issuer(), "--client-id="+id, "--client-secret="+secret, "--redirect-uri="+strings.Join(redirectURIs, " "),
 				"--scope=openid offline_access storage.read:/", "demo")
 			if flow == "code" {
 				c.open(m[1], "Approve access?")
@@ -157,18 +157,19 @@ func TestManualClient(t *testing.T) {
 	}
 }
 
-// freePort is a port that was free a moment ago: a redirect URI is registered
-// before anybody listens there.
-func freePort(t *testing.T) string {
+// freeRedirectURIs are three on ports that were free a moment ago: a redirect URI is registered before anybody
+// listens there, and the kernel may give its port to an outgoing connection meanwhile. The agent takes the first
+// that is still free.
+func freeRedirectURIs(t *testing.T) []string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var uris []string
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		uris = append(uris, fmt.Sprintf("http://localhost:%d", l.Addr().(*net.TCPAddr).Port))
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	return uris
 }
