@@ -63,77 +63,97 @@ func relay(ctx context.Context, r *request) error {
 	return err
 }
 
-// opened is an account file that was opened with its password.
-type opened struct {
-	path   string
+// file is an account's encrypted file, and what is in it once it is open.
+type file struct {
+	name, path string
+	data       []byte
+	format     crypt.Format
+
 	config *account.Account
 	key    crypt.FileKey
 }
 
-// open reads the account's file and asks for its password until it fits.
-func open(ctx context.Context, r *request) (*opened, error) {
-	dir, err := account.FindDir()
-	if err != nil {
+// read finds and reads the account's file.
+func read(dir account.Dir, name string) (*file, error) {
+	f := &file{name: name}
+	var err error
+	if f.path, err = dir.File(name); err != nil {
 		return nil, err
 	}
-	path, err := dir.File(r.account)
-	if err != nil {
-		return nil, err
-	}
-	data, err := account.ReadFile(path)
+	f.data, err = account.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ipc.ErrNoAccount
 	}
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{path: path}
-	text, err := o.decrypt(ctx, r, data)
+	if f.format, err = crypt.Detect(f.data); err != nil {
+		return nil, f.wrap(err)
+	}
+	return f, nil
+}
+
+func (f *file) wrap(err error) error { return fmt.Errorf("%s: %w", f.path, err) }
+
+// open reads the account's file and asks for its password until it fits.
+func open(ctx context.Context, r *request) (*file, error) {
+	dir, err := account.FindDir()
 	if err != nil {
 		return nil, err
 	}
-	if o.config, err = account.Parse(text.Reveal()); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return o, nil
-}
-
-func (o *opened) decrypt(ctx context.Context, r *request, data []byte) (text secret.Secret, err error) {
-	format, err := crypt.Detect(data)
+	f, err := read(dir, r.account)
 	if err != nil {
-		return secret.Secret{}, fmt.Errorf("%s: %w", o.path, err)
+		return nil, err
 	}
-	if format == crypt.FormatGPG {
-		id, err := crypt.GPGKeyID(data)
-		if err != nil {
-			return secret.Secret{}, fmt.Errorf("%s: %w", o.path, err)
-		}
-		o.key = crypt.GPGKey(id)
-		return crypt.DecryptGPG(ctx, data)
+	if f.format == crypt.FormatGPG {
+		return f, f.openGPG(ctx)
 	}
 	question := fmt.Sprintf("Enter decryption password for account config '%s': ", r.account)
-	err = prompt.Decrypt(ctx, r.password, question, crypt.ErrWrongPassword, func(password secret.Secret) error {
-		opened, key, err := crypt.Open(data, password)
-		text, o.key = opened, key
-		return err
-	})
+	err = prompt.Decrypt(ctx, r.password, question, crypt.ErrWrongPassword, f.decrypt)
 	if err != nil && !errors.Is(err, crypt.ErrWrongPassword) {
-		err = fmt.Errorf("%s: %w", o.path, err)
+		err = f.wrap(err)
 	}
-	return text, err
+	return f, err
+}
+
+// decrypt opens the file with its password. The error is crypt.ErrWrongPassword if that is another one.
+func (f *file) decrypt(password secret.Secret) error {
+	text, key, err := crypt.Open(f.data, password)
+	if err != nil {
+		return err
+	}
+	f.key = key
+	f.config, err = account.Parse(text.Reveal())
+	return err
+}
+
+func (f *file) openGPG(ctx context.Context) error {
+	id, err := crypt.GPGKeyID(f.data)
+	if err != nil {
+		return f.wrap(err)
+	}
+	text, err := crypt.DecryptGPG(ctx, f.data)
+	if err != nil {
+		return f.wrap(err)
+	}
+	f.key = crypt.GPGKey(id)
+	if f.config, err = account.Parse(text.Reveal()); err != nil {
+		return f.wrap(err)
+	}
+	return nil
 }
 
 // print shows the account as the C tool does, decrypted: the keys that an account has, and no others that may
 // stand in the file.
 func print(ctx context.Context, r *request) error {
-	o, err := open(ctx, r)
+	f, err := open(ctx, r)
 	if err != nil {
 		return err
 	}
-	for _, key := range o.config.Extra().Keys() {
-		o.config.Extra().Delete(key)
+	for _, key := range f.config.Extra().Keys() {
+		f.config.Extra().Delete(key)
 	}
-	_, err = fmt.Printf("%s\n", o.config.Object().Layout())
+	_, err = fmt.Printf("%s\n", f.config.Object().Layout())
 	return err
 }
 
@@ -147,30 +167,40 @@ func load(ctx context.Context, r *request) error {
 		_, err := fmt.Printf("Account '%s' already loaded\n", r.account)
 		return err
 	}
-	o, err := open(ctx, r)
+	f, err := open(ctx, r)
 	if err != nil {
 		return err
 	}
-	question := ipc.Request(ipc.RequestAdd).SetObject(ipc.KeyConfig, o.config.Object())
+	info, err := f.send(ctx, r)
+	if err != nil {
+		return err
+	}
+	return done(info)
+}
+
+// send gives the opened account and the file's key to the agent.
+func (f *file) send(ctx context.Context, r *request) (info string, err error) {
+	question := ipc.Request(ipc.RequestAdd).SetObject(ipc.KeyConfig, f.config.Object())
 	if r.lifetimeGiven {
 		question.SetInt(ipc.KeyLifetime, r.lifetime)
 	}
-	question.SetObject(ipc.KeyPwEntry, passwordEntry(r)).
+	question.SetObject(ipc.KeyPwEntry, f.passwordEntry(r)).
 		SetInt(ipc.KeyConfirm, ipc.Flag(r.confirm)).
 		SetInt(ipc.KeyAlwaysAllowIDToken, ipc.Flag(r.alwaysAllowIDToken)).
 		SetInt(ipc.KeyAlwaysAllowID, ipc.Flag(r.alwaysAllowIDToken)).
-		SetInt(ipc.KeyPlainAdd, ipc.Flag(r.skipCheck))
-	question.SetObject(ipc.KeyFileKey, cjson.New().SetText(ipc.KeyFile, o.path).SetSecret(ipc.KeyKey, o.key.Marshal()))
-	if answer, err = ask(ctx, r, question); err != nil {
-		return err
+		SetInt(ipc.KeyPlainAdd, ipc.Flag(r.skipCheck)).
+		SetObject(ipc.KeyFileKey, cjson.New().SetText(ipc.KeyFile, f.path).SetSecret(ipc.KeyKey, f.key.Marshal()))
+	answer, err := ask(ctx, r, question)
+	if err != nil {
+		return "", err
 	}
-	return done(answer.Text(ipc.KeyInfo))
+	return answer.Text(ipc.KeyInfo), nil
 }
 
 // passwordEntry tells a C agent where it can get the password again when it has to write the file. Our agent
 // keeps the key instead and does not look here.
-func passwordEntry(r *request) *cjson.Object {
-	entry := r.password.Entry(r.account)
+func (f *file) passwordEntry(r *request) *cjson.Object {
+	entry := r.password.Entry(f.name)
 	if r.store && r.storeFor > 0 {
 		entry.SetInt("expires_after", r.storeFor).SetInt("expires_at", time.Now().Unix()+r.storeFor)
 	}

@@ -47,6 +47,7 @@ var actions = [...]action{
 	{"remove-all", false, removeAll},
 	{"remove", true, remove},
 	{"relay", false, relay},
+	{"all", false, loadAll},
 	{"load", true, load},
 }
 

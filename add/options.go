@@ -57,6 +57,7 @@ func options(r *request) *cli.Program {
 		Options: []cli.Option{
 			{Long: "remove", Short: 'r', Set: choose("remove"), Help: "Take the account out of the agent instead of loading it"},
 			{Long: "remove-all", Short: 'R', Set: choose("remove-all"), Help: "Take all accounts out of the agent"},
+			{Long: "all", Set: choose("all"), Help: "Load all accounts that exist, with one password; those under another one are named"},
 			{Long: "list", Short: 'l', Set: choose("list"), Help: "List the accounts that exist"},
 			{Long: "loaded", Short: 'a', Set: choose("loaded"), Help: "List the accounts that the agent has loaded"},
 			{Long: "print", Short: 'p', Set: choose("print"), Help: "Print the account decrypted, with its secrets"},
