@@ -9,14 +9,15 @@ import (
 	"golang.org/x/term"
 
 	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
 )
 
 // list prints the accounts that exist as files.
-func list(context.Context, *request) error {
+func list(_ context.Context, r *request) error {
 	dir, err := account.FindDir()
 	if errors.Is(err, account.ErrNoDir) {
-		return printNames(nil, "usable")
+		return r.printNames(nil, "usable")
 	}
 	if err != nil {
 		return err
@@ -25,7 +26,7 @@ func list(context.Context, *request) error {
 	if err != nil {
 		return err
 	}
-	return printNames(names, "usable")
+	return r.printNames(names, "usable")
 }
 
 // loaded prints the accounts that the agent holds.
@@ -34,11 +35,15 @@ func loaded(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	return printNames(answer.Texts(ipc.KeyInfo), "currently loaded")
+	return r.printNames(answer.Texts(ipc.KeyInfo), "currently loaded")
 }
 
 // printNames prints a name a line. The heading is for people, so it appears on a terminal only.
-func printNames(names []string, what string) error {
+func (r *request) printNames(names []string, what string) error {
+	if r.json {
+		_, err := fmt.Printf("%s\n", cjson.New().SetTexts("names", names).Raw("names"))
+		return err
+	}
 	if term.IsTerminal(int(os.Stdout.Fd())) {
 		if len(names) == 0 {
 			fmt.Printf("No account configurations are %s.\n", what)

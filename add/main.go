@@ -1,3 +1,6 @@
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // oidc-add loads accounts into the agent and takes them out again, lists them, and locks the agent. It opens
 // an account's file with the user's password and gives the agent the account together with the file's key,
 // so that the agent can write a new refresh token back without asking anybody.

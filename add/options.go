@@ -22,6 +22,7 @@ type request struct {
 	force              bool
 	remote             bool
 	verbose            bool
+	json               bool
 
 	password prompt.Source
 	store    bool  // the agent keeps the password
@@ -60,6 +61,7 @@ func options(r *request) *cli.Program {
 			{Long: "all", Set: choose("all"), Help: "Load all accounts that exist, with one password; those under another one are named"},
 			{Long: "list", Short: 'l', Set: choose("list"), Help: "List the accounts that exist"},
 			{Long: "loaded", Short: 'a', Set: choose("loaded"), Help: "List the accounts that the agent has loaded"},
+			{Long: "json", Set: cli.Flag(&r.json), Help: "With -l or -a: print the names as a JSON array"},
 			{Long: "print", Short: 'p', Set: choose("print"), Help: "Print the account decrypted, with its secrets"},
 			{Long: "lifetime", Short: 't', Arg: "TIME", Set: r.setLifetime, Help: "Let the agent forget the account after TIME seconds"},
 			{Long: "lock", Short: 'x', Set: choose("lock"), Help: "Lock the agent with a password"},
@@ -112,6 +114,7 @@ func parse(args []string) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
+	cli.Forget()
 	if r.action.name == "" {
 		r.action = actions[len(actions)-1]
 	}

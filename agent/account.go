@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"oidc-agent/crypt"
@@ -17,7 +17,8 @@ import (
 // loaded is an account that the agent holds. Its secrets are sealed while nobody uses them.
 type loaded struct {
 	// turn is held by the grant whose refresh token may be replaced by the provider: one at a time.
-	turn chan struct{}
+	turn   chan struct{}
+	atLock atomic.Bool // that grant waits for the lock of the account's file
 
 	mu            sync.Mutex
 	config        *account.Account // without its secrets
@@ -28,14 +29,17 @@ type loaded struct {
 	confirm       bool
 	idTokenFree   bool // --always-allow-idtoken
 	file          fileState
-	rotates       bool // the provider has replaced a refresh token, and may do so again
-	constantToken bool // it has not so far: the last refresh answered with the same one, or with none
+	subject       string // whom the id_tokens are about; empty: not seen yet
+	rotates       bool   // the provider has replaced a refresh token, and may do so again
+	constantToken bool   // it has not so far: the last refresh answered with the same one, or with none
 	tokens        map[tokenKey]token
 	lockedTokens  map[tokenKey]lockedToken // while the agent is locked
 	flights       map[tokenKey]*flight
 	launched      uint64 // flights so far
+	saving        saving
 	expiry        *time.Timer
-	expiresAt     time.Time // zero: never
+	ends          time.Duration // since boot; 0: never
+	gone          bool          // not loaded any more
 }
 
 // fileState is what the agent knows of an account's file: where it is, the key that opens it (the password
@@ -62,17 +66,6 @@ const maxSpent = 1000
 func (f *fileState) spend(d ...digest) {
 	f.spent = append(f.spent, d...)
 	f.spent = f.spent[max(0, len(f.spent)-maxSpent):]
-}
-
-// tokenKey tells access tokens of one account apart: scope as a set, audience as a set.
-type tokenKey struct{ scope, audience string }
-
-// wordSet puts space-separated words into one order and drops repetitions: scope is a set (RFC 6749
-// section 3.3).
-func wordSet(words string) string {
-	list := strings.Fields(words)
-	slices.Sort(list)
-	return strings.Join(slices.Compact(list), " ")
 }
 
 // newLoaded seals the secrets of config, which must not be used for them afterwards.
@@ -108,8 +101,8 @@ func (a *agent) inherit(l, old *loaded) {
 	l.file.spent = slices.Clone(old.file.spent)
 	l.file.spend(old.file.seen, old.current)
 	left := int64(0)
-	if !old.expiresAt.IsZero() {
-		left = max(1, int64(old.expiresAt.Sub(a.now())/time.Second))
+	if old.ends > 0 {
+		left = max(1, int64((old.ends-a.boot())/time.Second))
 	}
 	old.mu.Unlock()
 	a.setLifetime(l, left)
@@ -157,13 +150,19 @@ func (a *agent) withSecrets(l *loaded) (*account.Account, error) {
 	return c, nil
 }
 
-// stop ends the timer of an account that goes.
+// stop ends what belongs to an account that goes.
 func (l *loaded) stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.gone = true
+	l.saving.stop()
 	if l.expiry != nil {
 		l.expiry.Stop()
 	}
+	for _, t := range l.tokens {
+		t.wipe()
+	}
+	clear(l.tokens)
 }
 
 // setLifetime makes the agent forget the account after so many seconds; 0 is for ever.
@@ -172,7 +171,7 @@ func (a *agent) setLifetime(l *loaded, seconds int64) {
 	defer l.mu.Unlock()
 	if l.expiry != nil {
 		l.expiry.Stop()
-		l.expiry, l.expiresAt = nil, time.Time{}
+		l.expiry, l.ends = nil, 0
 	}
 	if seconds <= 0 {
 		return
@@ -180,15 +179,19 @@ func (a *agent) setLifetime(l *loaded, seconds int64) {
 	// A century is for ever, and does not overflow a Duration.
 	seconds = min(seconds, 100*365*24*3600)
 	d := time.Duration(seconds) * time.Second
-	l.expiresAt = a.now().Add(d)
-	l.expiry = time.AfterFunc(d, func() {
-		if !a.accounts.remove(l) {
-			return
-		}
+	l.ends = a.boot() + d
+	a.accounts.endsAt(l.ends)
+	l.expiry = time.AfterFunc(d, a.endLifetimes)
+}
+
+// endLifetimes removes the accounts whose time is over. Timers stand still while the machine sleeps, so each request
+// looks as well.
+func (a *agent) endLifetimes() {
+	for _, l := range a.accounts.takeEnded(a.boot()) {
 		a.log.notice("account %q: its lifetime is over, removed", l.name())
 		if a.lock.enter() == nil {
-			defer a.lock.leave()
 			a.flushLast(context.Background(), l)
+			a.lock.leave()
 		}
-	})
+	}
 }

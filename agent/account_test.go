@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -175,7 +176,10 @@ func TestAddChecks(t *testing.T) {
 	want(t, askText(w.agent, `{"request":"add","pw_entry":{"account":"demo","type":8}}`), "Bad Request: no account in 'config'")
 	c = w.account("nowhere")
 	c.IssuerURL = "http://127.0.0.1:1/"
-	want(t, ask(w.agent, addRequest(c, "")), "could not connect to 127.0.0.1:1: connection refused")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	reply = must(cjson.Parse(w.agent.answer(ctx, addRequest(c, "").Compact())))
+	want(t, reply, "could not connect to 127.0.0.1:1: connection refused")
 	c = w.account("otherissuer")
 	c.ConfigEndpoint = w.idp.Issuer() + ".well-known/openid-configuration"
 	c.IssuerURL = "https://other.example/"

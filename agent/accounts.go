@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"oidc-agent/proto/account"
 )
@@ -13,6 +15,8 @@ import (
 type accounts struct {
 	mu       sync.RWMutex
 	list     []*loaded
+	byName   map[string]*loaded
+	soonest  atomic.Int64             // when the first of them ends, since boot; 0: none does
 	reserved map[string]chan struct{} // names that are being loaded; closed when that has ended
 }
 
@@ -54,12 +58,7 @@ func (s *accounts) all() []*loaded {
 func (s *accounts) find(name string) *loaded {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, l := range s.list {
-		if l.name() == name {
-			return l
-		}
-	}
-	return nil
+	return s.byName[name]
 }
 
 // ofIssuer returns the accounts of an issuer, which may be spelt with or without its final slash.
@@ -89,41 +88,48 @@ func (s *accounts) names() []string {
 func (s *accounts) putNew(l *loaded) (there *loaded) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, have := range s.list {
-		if have.name() == l.name() {
-			return have
-		}
+	if there = s.byName[l.name()]; there == nil {
+		s.putLocked(l)
 	}
-	s.list = append(s.list, l)
-	return nil
+	return there
 }
 
 // put adds an account, or replaces the one of the same name.
 func (s *accounts) put(l *loaded) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, old := range s.list {
-		if old.name() == l.name() {
-			old.stop()
-			s.list[i] = l
-			return
-		}
+	s.putLocked(l)
+}
+
+func (s *accounts) putLocked(l *loaded) {
+	if s.byName == nil {
+		s.byName = make(map[string]*loaded)
 	}
-	s.list = append(s.list, l)
+	if old := s.byName[l.name()]; old != nil {
+		old.stop()
+		s.list[slices.Index(s.list, old)] = l
+	} else {
+		s.list = append(s.list, l)
+	}
+	s.byName[l.name()] = l
 }
 
 // remove takes an account out if it is still the loaded one of its name.
 func (s *accounts) remove(l *loaded) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, have := range s.list {
-		if have == l {
-			l.stop()
-			s.list = slices.Delete(s.list, i, i+1)
-			return true
-		}
+	return s.removeLocked(l)
+}
+
+func (s *accounts) removeLocked(l *loaded) bool {
+	i := slices.Index(s.list, l)
+	if i < 0 {
+		return false
 	}
-	return false
+	l.stop()
+	s.list = slices.Delete(s.list, i, i+1)
+	delete(s.byName, l.name())
+	return true
 }
 
 func (s *accounts) removeAll() (removed []*loaded) {
@@ -132,6 +138,40 @@ func (s *accounts) removeAll() (removed []*loaded) {
 	for _, l := range s.list {
 		l.stop()
 	}
-	removed, s.list = s.list, nil
+	removed, s.list, s.byName = s.list, nil, nil
 	return removed
+}
+
+// endsAt notes when some account ends.
+func (s *accounts) endsAt(end time.Duration) {
+	for {
+		soonest := s.soonest.Load()
+		if soonest != 0 && soonest <= int64(end) || s.soonest.CompareAndSwap(soonest, int64(end)) {
+			return
+		}
+	}
+}
+
+// takeEnded removes the accounts that have ended and returns them.
+func (s *accounts) takeEnded(now time.Duration) (ended []*loaded) {
+	if soonest := s.soonest.Load(); soonest == 0 || int64(now) < soonest {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.soonest.Store(0)
+	for _, l := range slices.Clone(s.list) {
+		l.mu.Lock()
+		end := l.ends
+		l.mu.Unlock()
+		switch {
+		case end == 0:
+		case end <= now:
+			s.removeLocked(l)
+			ended = append(ended, l)
+		default:
+			s.endsAt(end)
+		}
+	}
+	return ended
 }

@@ -19,13 +19,14 @@ type agent struct {
 	parameters account.Parameters
 	log        *logger
 	sealer     *crypt.Sealer
-	now        func() time.Time
-	providers  providers
-	accounts   accounts
-	logins     logins
-	notes      notes
-	lock       *lock
-	autoloads  autoloads
+	clock
+	providers providers
+	accounts  accounts
+	logins    logins
+	notes     notes
+	lock      *lock
+	autoloads autoloads
+	idle      *time.Timer // scrubs
 }
 
 func newAgent(s settings, socketPath string, log *logger) (*agent, error) {
@@ -41,10 +42,12 @@ func newAgent(s settings, socketPath string, log *logger) (*agent, error) {
 	if err != nil {
 		log.warning("custom_parameters.config: %v", err)
 	}
-	return &agent{
+	a := &agent{
 		settings: s, socketPath: socketPath, parameters: parameters,
-		log: log, sealer: sealer, now: time.Now, lock: newLock(),
-	}, nil
+		log: log, sealer: sealer, clock: systemClock(), lock: newLock(),
+	}
+	a.idle = time.AfterFunc(idleTimeout, a.scrub)
+	return a, nil
 }
 
 // notes are the small texts that oidc-gen leaves with the agent between its steps (the requests file_write,

@@ -20,8 +20,13 @@ const askpassName = "askpass"
 var answers string
 
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == askpassName {
+	switch filepath.Base(os.Args[0]) {
+	case askpassName:
 		askpass(os.Args[1])
+	case loadName:
+		load(os.Args[1:])
+	case programName:
+		main()
 	}
 	os.Exit(runTests(m))
 }

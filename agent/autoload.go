@@ -28,8 +28,9 @@ type autoload struct {
 	err    error
 }
 
-// named finds a loaded account, or loads it from its file.
-func (a *agent) named(ctx context.Context, name string) (*loaded, error) {
+// named finds a loaded account, or loads it from its file; unless the client wants to do that itself, which has the
+// user's terminal.
+func (a *agent) named(ctx context.Context, name string, noAutoload bool) (*loaded, error) {
 	if l := a.accounts.find(name); l != nil {
 		return l, nil
 	}
@@ -50,6 +51,9 @@ func (a *agent) named(ctx context.Context, name string) (*loaded, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ipc.ErrNotLoaded, err)
+	}
+	if noAutoload {
+		return nil, ofAccount{ipc.ErrNotLoaded, name}
 	}
 	return a.shareAutoload(ctx, name, path)
 }

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"oidc-agent/proto/ipc"
@@ -20,8 +22,12 @@ type callback struct {
 	listeners []net.Listener
 	path      string
 	server    http.Server
+	open      atomic.Int32 // connections
 	once      sync.Once
 }
+
+// maxBrowserConnections is more than a browser opens; what other users of the machine open beyond is closed.
+const maxBrowserConnections = 32
 
 // openCallback takes the first redirect URI whose port is free; where there is none, or none may be used, one
 // with a custom scheme.
@@ -59,20 +65,25 @@ func firstOf(a, b string) string {
 	return b
 }
 
+// isLoopbackName tells the names of what listenLoopback listens on.
 func isLoopbackName(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
 
-// listenLoopback listens on both loopback addresses: a browser may take localhost for either. One is enough.
+// listenLoopback listens on both loopback addresses: a browser may take localhost for either. A machine without
+// IPv6 is fine, but nobody else may listen on one of them: his server would get the code.
 func listenLoopback(port string) []net.Listener {
 	var listeners []net.Listener
 	for _, address := range [...]string{"127.0.0.1", "::1"} {
 		l, err := net.Listen("tcp", net.JoinHostPort(address, port))
-		if err == nil {
+		switch {
+		case err == nil:
 			listeners = append(listeners, l)
-		} else if address == "127.0.0.1" {
-			return nil // somebody else's server would get the code
+		case address == "127.0.0.1" || errors.Is(err, syscall.EADDRINUSE):
+			for _, l := range listeners {
+				l.Close()
+			}
+			return nil
 		}
 	}
 	return listeners
@@ -84,14 +95,29 @@ func (c *callback) serve(a *agent, l *login) {
 		return
 	}
 	c.server = http.Server{
-		ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout:      answerTimeout,
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handle(a, l, w, r) }),
+		ReadTimeout:    5 * time.Second,
+		WriteTimeout:   answerTimeout,
+		MaxHeaderBytes: 16 << 10,
+		ConnState:      c.count,
+		Handler:        http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handle(a, l, w, r) }),
 	}
+	c.server.SetKeepAlivesEnabled(false)
 	for _, listener := range c.listeners {
 		go c.server.Serve(listener)
 	}
 	time.AfterFunc(codeLifetime, c.stop)
+}
+
+// count keeps the number of connections, and of the agent's descriptors, within bounds.
+func (c *callback) count(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		if c.open.Add(1) > maxBrowserConnections {
+			conn.Close()
+		}
+	case http.StateClosed:
+		c.open.Add(-1)
+	}
 }
 
 // stop ends the server; an answer that is being written is written.
@@ -113,11 +139,14 @@ func (c *callback) stop() {
 
 // handle takes the code. A wrong state is refused, and the right one still waited for.
 func (c *callback) handle(a *agent, l *login, w http.ResponseWriter, r *http.Request) {
-	if path := firstOf(r.URL.Path, "/"); path != c.path && path != c.path+"/" || r.Method != http.MethodGet {
-		http.NotFound(w, r)
+	switch host := (&url.URL{Host: r.Host}).Hostname(); {
+	case !isLoopbackName(host): // a page of another site, whose name leads here (DNS rebinding)
+		page(w, http.StatusMisdirectedRequest, "Wrong host", "There is nothing here.")
 		return
-	}
-	if l.done() {
+	case firstOf(r.URL.Path, "/") != c.path || r.Method != http.MethodGet:
+		page(w, http.StatusNotFound, "Not found", "There is nothing here.")
+		return
+	case l.done():
 		page(w, http.StatusGone, "This login has ended", "Close this window and go back to the terminal.")
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -31,10 +30,11 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 		return nil, err
 	}
 	verifier, challenge := oidc.NewPKCE()
+	nonce := randomName(24)
 	state := newState(redirectURI, a.socketPath, o.onlyAT)
 	parameters := a.loginParameters(config)
 	uri, err := oidc.AuthorizationURL(p.metadata, oidc.AuthorizationRequest{
-		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state,
+		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce,
 		CodeChallenge: challenge, Audience: parameters.Audience, LegacyAudience: parameters.LegacyAudience,
 		Parameters: a.credentials(config).Parameters(oidc.ForAuthorization),
 	})
@@ -44,7 +44,7 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 	}
 	l := &login{
 		account: a.newLoaded(config), id: state, options: o, expires: a.now().Add(codeLifetime),
-		redirectURI: redirectURI, verifier: a.sealer.Seal(verifier), server: server,
+		redirectURI: redirectURI, verifier: a.sealer.Seal(verifier), nonce: nonce, server: server,
 	}
 	a.logins.put(l, a.now())
 	server.serve(a, l)
@@ -69,7 +69,7 @@ func newState(redirectURI, socketPath string, onlyAT bool) string {
 func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, error) {
 	came, err := url.Parse(r.Text(ipc.KeyRedirectURI))
 	if err != nil {
-		return nil, fmt.Errorf("redirect URI: %w", err)
+		return nil, errMalformedURI // the error of url.Parse repeats the code
 	}
 	query := came.Query()
 	state := query.Get("state")
@@ -92,6 +92,9 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 // redeem exchanges the code that the browser brought and keeps the answer for oidc-gen. What cannot be the
 // provider's answer to this flow leaves the flow waiting.
 func (a *agent) redeem(ctx context.Context, l *login, query string) error {
+	if a.now().After(l.expires) {
+		return errLoginExpired
+	}
 	config, err := a.withSecrets(l.account)
 	if err != nil {
 		return err
@@ -126,7 +129,7 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	var answer *cjson.Object
 	if err == nil {
 		finished = true
-		answer, err = a.finishLogin(p, config, response, l.options)
+		answer, err = a.finishLogin(ctx, p, config, response, l.nonce, l.options)
 	}
 	a.end(l, answer, err)
 	return err

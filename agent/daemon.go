@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,11 +33,19 @@ const (
 // start makes the socket and brings the agent up behind it: in the foreground, in the background, or beside a
 // command.
 func start(s settings, args, command []string) error {
+	foreground := s.console && len(command) == 0
+	if foreground {
+		if err := prepare(); err != nil {
+			return err
+		}
+	}
+	umask := syscall.Umask(0o077)
 	sock, err := listen(s.socketPath, s.group)
+	syscall.Umask(umask) // a command that is started has it
 	if err != nil {
 		return err
 	}
-	if s.console && len(command) == 0 {
+	if foreground {
 		s.logStderr = true
 		return serveUntilSignal(s, sock, func() error {
 			announce(s, sock.path, os.Getpid())
@@ -78,15 +86,10 @@ func shellQuote(path string) string {
 
 // spawn starts the daemon and waits until it says that it is ready, or why not.
 func spawn(s settings, args []string, sock *socket, beside bool) (pid int, err error) {
-	program, err := os.Executable()
+	program, err := cli.Executable()
 	if err != nil {
 		return 0, fmt.Errorf("find my own program file: %w", err)
 	}
-	listener, err := sock.listener.File()
-	if err != nil {
-		return 0, fmt.Errorf("hand over the socket: %w", err)
-	}
-	defer listener.Close()
 	ready, tell, err := os.Pipe()
 	if err != nil {
 		return 0, err
@@ -96,9 +99,16 @@ func spawn(s settings, args []string, sock *socket, beside bool) (pid int, err e
 	if beside {
 		watched = os.Getpid()
 	}
+	nothing, nobody, err := nowhere()
+	if err != nil {
+		return 0, err
+	}
+	defer nothing.Close()
+	defer nobody.Close()
 	daemon := exec.Command(program, args...)
-	daemon.Env = append(os.Environ(), fmt.Sprintf("%s=%s\n%s\n%d", daemonVariable, sock.path, sock.folder, watched))
-	daemon.ExtraFiles = []*os.File{listener, tell}
+	daemon.Stdin, daemon.Stdout, daemon.Stderr = nothing, nobody, nobody
+	daemon.Env = append(environment(), fmt.Sprintf("%s=%s\n%s\n%d", daemonVariable, sock.path, sock.folder, watched))
+	daemon.ExtraFiles = []*os.File{sock.listener, tell}
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	daemon.Dir = "/"
 	if s.logStderr {
@@ -115,6 +125,27 @@ func spawn(s settings, args []string, sock *socket, beside bool) (pid int, err e
 		return 0, fmt.Errorf("the agent did not start: %s", strings.TrimSpace(string(said)))
 	}
 	return daemon.Process.Pid, nil
+}
+
+// nowhere is what a daemon has instead of a terminal to read from and to write to: /dev/null, or where there is none,
+// pipes without another end.
+func nowhere() (in, out *os.File, err error) {
+	in, err = os.Open(os.DevNull)
+	if err == nil {
+		out, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		return in, out, err
+	}
+	in, writer, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	writer.Close()
+	reader, out, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	reader.Close()
+	return in, out, nil
 }
 
 // become replaces the launcher by the user's command, with the agent behind it.
@@ -137,6 +168,7 @@ func runDaemon(s settings) error {
 	tell := os.NewFile(readyFD, "ready")
 	sock, watched, err := takeOver(os.Getenv(daemonVariable))
 	os.Unsetenv(daemonVariable)
+	prepared()
 	if err == nil {
 		err = serveUntilSignal(s, sock, func() error {
 			if s.pidFile != "" {
@@ -166,17 +198,11 @@ func takeOver(text string) (sock *socket, watched int, err error) {
 	if watched, err = strconv.Atoi(fields[2]); err != nil {
 		return nil, 0, err
 	}
-	file := os.NewFile(listenerFD, "listener")
-	defer file.Close()
-	listener, err := net.FileListener(file)
-	if err != nil {
+	unix.CloseOnExec(listenerFD)
+	if err := unix.SetNonblock(listenerFD, true); err != nil {
 		return nil, 0, fmt.Errorf("take over the socket: %w", err)
 	}
-	unixListener, ok := listener.(*net.UnixListener)
-	if !ok {
-		return nil, 0, errors.New("take over the socket: it is no Unix socket")
-	}
-	return &socket{listener: unixListener, path: fields[0], folder: fields[1]}, watched, nil
+	return &socket{listener: os.NewFile(listenerFD, "listener"), path: fields[0], folder: fields[1]}, watched, nil
 }
 
 // endWith ends the agent when the command beside which it was started has ended: the daemon is its child, and
@@ -200,6 +226,7 @@ func serveUntilSignal(s settings, sock *socket, ready func() error) error {
 	ends := make(chan os.Signal, 1)
 	signal.Notify(ends, syscall.SIGTERM, syscall.SIGINT)
 	harden()
+	debug.SetMemoryLimit(memoryLimit)
 	a, err := newAgent(s, sock.path, newLogger(s.logStderr, s.debug))
 	if err != nil {
 		return err
@@ -228,9 +255,6 @@ func serveUntilSignal(s settings, sock *socket, ready func() error) error {
 	}
 }
 
-// harden keeps other processes of the user, and core files, away from the agent's memory.
-func harden() {
-	// An old kernel or a strict sandbox may refuse; the agent is then as open as any process of its user.
-	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
-}
+// memoryLimit is where the collector, who otherwise lets the heap double, begins to work harder, in bytes. What clients
+// can make the agent hold at a time is below it.
+const memoryLimit = 40 << 20

@@ -32,6 +32,8 @@ var (
 	errNoFlow           = &ipc.Failure{Text: "No flow was successful."}
 	errWrongState       = &ipc.Failure{Text: "wrong state"}
 	errStateMalformed   = &ipc.Failure{Text: "state malformed"}
+	errLoginExpired     = &ipc.Failure{Text: "this login was started too long ago"}
+	errMalformedURI     = &ipc.Failure{Text: "redirected uri is malformed"}
 	errNoState          = &ipc.Failure{Text: "redirected uri did not contain state parameter"}
 	errNoCode           = &ipc.Failure{Text: "redirected uri did not contain code parameter"}
 )

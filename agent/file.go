@@ -33,8 +33,14 @@ func (a *agent) setFile(ctx context.Context, l *loaded, path string, key secret.
 }
 
 // flush writes a refresh token that is newer than the one in the account's file. locked says that the caller
-// holds the file's lock.
+// holds the file's lock. What fails is tried again later.
 func (a *agent) flush(ctx context.Context, l *loaded, locked bool) error {
+	err := a.tryFlush(ctx, l, locked)
+	a.noteSaved(l, err)
+	return err
+}
+
+func (a *agent) tryFlush(ctx context.Context, l *loaded, locked bool) error {
 	l.mu.Lock()
 	unsaved, hasKey := l.file.unsaved, l.file.hasKey
 	l.mu.Unlock()
@@ -123,6 +129,7 @@ func (a *agent) writeToken(path string, key crypt.FileKey, content *cjson.Object
 		return err
 	}
 	defer refreshToken.Wipe()
+	clear(content.Raw("refresh_token"))
 	text := secret.New(content.SetSecret("refresh_token", refreshToken).Compact())
 	defer text.Wipe()
 	encrypted, err := key.Encrypt(text.Reveal())

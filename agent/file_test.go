@@ -81,7 +81,7 @@ func TestFileDeleted(t *testing.T) {
 	if _, err := os.Stat(path); err == nil {
 		t.Error("the file is there again")
 	}
-	if !strings.Contains(w.log.String(), "the new refresh token is in memory only") {
+	if !strings.Contains(w.log.String(), "memory only") {
 		t.Errorf("the log does not tell: %s", w.log)
 	}
 }
@@ -148,7 +148,7 @@ func TestUnwritable(t *testing.T) {
 	if !strings.HasPrefix(info, "The provider gave a new refresh token, and it is not saved: ") || !strings.Contains(info, "file name too long") {
 		t.Errorf("info %q", info)
 	}
-	if !strings.Contains(w.log.String(), "is in memory only") {
+	if !strings.Contains(w.log.String(), "memory only") {
 		t.Errorf("the log does not tell: %s", w.log)
 	}
 	for range 3 {

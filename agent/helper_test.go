@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"oidc-agent/crypt"
 	"oidc-agent/fakeidp/iam"
@@ -58,7 +59,7 @@ func (b *buffer) String() string {
 
 // world is a provider with a client, and an agent.
 type world struct {
-	*testing.T
+	testing.TB
 	idp   *iam.Server
 	agent *agent
 	log   *buffer
@@ -67,7 +68,7 @@ type world struct {
 
 // newWorld starts a provider on loopback, whose client has the redirect URIs, and an agent. At the end the agent's log
 // must not hold a secret.
-func newWorld(t *testing.T, settings iam.Settings, redirectURIs ...string) *world {
+func newWorld(t testing.TB, settings iam.Settings, redirectURIs ...string) *world {
 	t.Helper()
 	client := theClient()
 	client.RedirectURIs = redirectURIs
@@ -76,29 +77,44 @@ func newWorld(t *testing.T, settings iam.Settings, redirectURIs ...string) *worl
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { idp.Close() })
-	w := &world{T: t, idp: idp, log: new(buffer), dir: t.TempDir()}
+	w := &world{TB: t, idp: idp, log: new(buffer), dir: t.TempDir()}
 	w.agent = w.newAgent()
 	t.Cleanup(w.checkLog)
+	t.Cleanup(func() { w.agent.accounts.removeAll() }) // with their timers
 	return w
 }
 
 // bubbleWorld is a world without sockets, for synctest: the agent's requests are calls of the provider. Such
 // tests are not parallel, for the lock of issuer.config must not be waited for across bubbles.
-func bubbleWorld(t *testing.T, settings iam.Settings) *world {
+func bubbleWorld(t testing.TB, settings iam.Settings) *world {
 	t.Helper()
 	idp, err := iam.New(iam.Config{Alg: iam.ES256, Issuer: "http://127.0.0.1:1/", Settings: settings, Clients: []iam.Client{theClient()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, idp: idp, log: new(buffer), dir: t.TempDir()}
+	w := &world{TB: t, idp: idp, log: new(buffer), dir: t.TempDir()}
 	w.agent = w.newAgent()
 	client, err := oidc.NewClient(oidc.Options{Transport: direct{idp}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.agent.providers.clients = map[string]*oidc.Client{"": client}
+	setClient(w.agent, "", client)
+	w.agent.boot = bubbleBoot(time.Now())
 	t.Cleanup(w.checkLog)
 	return w
+}
+
+// bubbleBoot is the clock that counts from the start, as time goes in a bubble.
+func bubbleBoot(start time.Time) func() time.Duration {
+	return func() time.Duration { return time.Hour + time.Since(start) }
+}
+
+// setClient makes an agent reach providers in its own way.
+func setClient(a *agent, certPath string, client *oidc.Client) {
+	if a.providers.clients == nil {
+		a.providers.clients = make(map[string]*knownClient)
+	}
+	a.providers.clients[certPath] = &knownClient{client, account.Stamp(certPath), a.moment()}
 }
 
 func theClient() iam.Client {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -94,9 +93,8 @@ func (k *lock) isLocked() bool {
 
 // lockedToken is a token whose secrets are sealed.
 type lockedToken struct {
-	access, id crypt.Sealed
-	issuer     string
-	expiresAt  int64
+	token
+	answer, id crypt.Sealed
 }
 
 // lockAgent shuts the door, waits for the grants that are at work, whose new refresh tokens would be lost
@@ -123,8 +121,7 @@ func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error)
 		a.reopen()
 		return nil, err
 	}
-	a.providers.closeIdle()
-	debug.FreeOSMemory() // collected memory goes back with what was in it
+	a.scrub()
 	a.log.notice("locked")
 	return ipc.Success("Agent locked"), nil
 }
@@ -152,12 +149,13 @@ func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, erro
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting after wrong passwords: %w", context.Cause(ctx))
 	}
-	if err := a.sealer.Unlock(password); err != nil {
+	err = a.sealer.Unlock(password)
+	a.scrub() // what scrypt has used
+	if err != nil {
 		a.lock.failures++
 		a.log.notice("somebody tried to unlock with a wrong password")
 		return nil, ipc.ErrPassword
 	}
-	debug.FreeOSMemory() // what scrypt has used
 	a.lock.failures = 0
 	a.reopen()
 	a.log.notice("unlocked")
@@ -170,6 +168,7 @@ func (a *agent) reopen() {
 		l.openTokens(a.sealer)
 	}
 	a.lock.open()
+	a.resaveAll()
 }
 
 // finish is for the end of the process: it keeps newcomers out, waits for the grants at work, whose new refresh
@@ -207,7 +206,7 @@ func (l *loaded) sealTokens(s *crypt.Sealer) {
 	defer l.mu.Unlock()
 	l.lockedTokens = make(map[tokenKey]lockedToken, len(l.tokens))
 	for key, t := range l.tokens {
-		l.lockedTokens[key] = lockedToken{s.Seal(t.access), s.Seal(t.id), t.issuer, t.expiresAt}
+		l.lockedTokens[key] = lockedToken{t, s.Seal(t.answer), s.Seal(t.id)}
 	}
 	clear(l.tokens)
 }
@@ -217,7 +216,7 @@ func (l *loaded) openTokens(s *crypt.Sealer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key, sealed := range l.lockedTokens {
-		access, err := s.Open(sealed.access)
+		answer, err := s.Open(sealed.answer)
 		if err != nil {
 			continue
 		}
@@ -225,7 +224,9 @@ func (l *loaded) openTokens(s *crypt.Sealer) {
 		if err != nil {
 			continue
 		}
-		l.tokens[key] = token{access: access, id: id, issuer: sealed.issuer, expiresAt: sealed.expiresAt}
+		t := sealed.token
+		t.answer, t.id = answer, id
+		l.tokens[key] = t
 	}
 	l.lockedTokens = nil
 }

@@ -28,6 +28,7 @@ type login struct {
 	// of the code flow
 	redirectURI string
 	verifier    crypt.Sealed
+	nonce       string       // the id_token of this login has it (Core section 3.1.2.1)
 	server      *callback    // nil where nobody listens
 	redeeming   bool         // the browser has come back; a code is good once
 	result      crypt.Sealed // the answer for oidc-gen, once the code is exchanged
@@ -183,7 +184,7 @@ func (a *agent) pollDevice(ctx context.Context, device string) (*cjson.Object, e
 	response, err := p.PollDevice(ctx, p.metadata, a.credentials(config), secret.FromString(device), a.loginParameters(config))
 	if err == nil {
 		a.logins.remove(device)
-		return a.finishLogin(p, config, response, l.options)
+		return a.finishLogin(ctx, p, config, response, "", l.options)
 	}
 	config.Wipe()
 	var refused *oidc.Error
@@ -196,18 +197,31 @@ func (a *agent) pollDevice(ctx context.Context, device string) (*cjson.Object, e
 	return nil, err
 }
 
+// loginByRefreshToken takes the refresh token that the user has. An answer that is faulty otherwise may hold the only
+// one that is good now: the account is made with that, and without a first access token.
 func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
 	if config.RefreshToken.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
 	response, err := p.Refresh(ctx, p.metadata, a.credentials(config), config.RefreshToken, a.loginParameters(config))
-	if err != nil {
+	if response == nil {
 		return nil, err
 	}
-	if response.RefreshToken.IsEmpty() {
+	next := response.RefreshToken.Clone()
+	defer next.Wipe()
+	if err == nil {
+		_, err = p.verifyIDToken(ctx, config, response, oidc.IDTokenCheck{})
+	}
+	switch {
+	case err != nil && (o.onlyAT || next.IsEmpty()):
+		return nil, err
+	case err != nil:
+		a.log.warning("account %q: only the new refresh token is taken: %v", config.Name, err)
+		response = &oidc.TokenResponse{RefreshToken: next}
+	case next.IsEmpty():
 		response.RefreshToken = config.RefreshToken.Clone()
 	}
-	return a.finishLogin(p, config, response, o)
+	return a.finishLogin(ctx, p, config, response, "", o)
 }
 
 func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
@@ -217,13 +231,18 @@ func (a *agent) loginByPassword(ctx context.Context, p *provider, config *accoun
 	if err != nil {
 		return nil, err
 	}
-	return a.finishLogin(p, config, response, o)
+	return a.finishLogin(ctx, p, config, response, "", o)
 }
 
 // finishLogin loads the account that a flow has completed and answers with it, so that oidc-gen can save it;
-// or with the access token alone, where nothing more was asked for.
-func (a *agent) finishLogin(p *provider, config *account.Account, response *oidc.TokenResponse, o loginOptions) (*cjson.Object, error) {
-	first := tokenFrom(p.metadata.Issuer, response)
+// or with the access token alone, where nothing more was asked for. nonce is that of the flow, where it sent one.
+func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Account, response *oidc.TokenResponse, nonce string, o loginOptions) (*cjson.Object, error) {
+	subject, err := p.verifyIDToken(ctx, config, response, oidc.IDTokenCheck{Nonce: nonce})
+	if err != nil {
+		config.Wipe()
+		return nil, err
+	}
+	first := tokenFrom(p, response)
 	if o.onlyAT {
 		defer response.Wipe()
 		config.Wipe()
@@ -241,10 +260,15 @@ func (a *agent) finishLogin(p *provider, config *account.Account, response *oidc
 	}
 	config.Password.Wipe()
 	config.Username, config.Password = "", secret.Secret{}
-	answer := ipc.Success("").SetObject("config", config.Object())
+	object := config.Object()
+	defer object.Wipe()
+	answer := ipc.Success("").SetObject("config", object)
 	l := a.newLoaded(config)
+	l.subject = subject
 	l.file.entry = o.entry
-	l.tokens[tokenKey{}] = first
+	if !first.answer.IsEmpty() {
+		l.tokens[tokenKey{}] = first
+	}
 	a.inherit(l, a.accounts.find(l.name()))
 	a.accounts.put(l)
 	if o.fromC {

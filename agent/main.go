@@ -1,3 +1,6 @@
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // oidc-agent is the daemon that holds a user's OpenID Connect accounts: the only program that speaks to
 // providers. oidc-gen and oidc-add bring accounts to it, oidc-token and everything that speaks the same
 // protocol gets access tokens from it, all over one Unix socket.

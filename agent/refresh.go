@@ -4,46 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/oidc"
-	"oidc-agent/proto/secret"
 )
-
-// token is an access token as the agent keeps and hands it out.
-type token struct {
-	access    secret.Secret
-	id        secret.Secret // the id_token that came with it, if any
-	issuer    string
-	expiresAt int64  // seconds since 1970; 0 when the provider did not tell
-	flight    uint64 // number of the flight that brought it; 0 for that of a login
-}
-
-// validFor reports whether the token lives longer than so many seconds. A token without an expiry is taken
-// as it is: only the provider knows.
-func (t token) validFor(now time.Time, seconds int64) bool {
-	return t.expiresAt == 0 || t.expiresAt-now.Unix() > seconds
-}
-
-// tokenRequest is what a caller wants of an account.
-type tokenRequest struct {
-	scope    string // "" is all that was granted
-	audience string
-	minValid int64 // seconds
-	force    bool  // a token of the cache will not do
-}
-
-func (r tokenRequest) key() tokenKey { return tokenKey{wordSet(r.scope), wordSet(r.audience)} }
 
 // flight is one refresh grant that all who wait for the same token share.
 type flight struct {
-	number uint64 // of the account's flights
-	done   chan struct{}
-	token  token
-	err    error
+	number  uint64 // of the account's flights
+	done    chan struct{}
+	err     error
+	last    error     // what the tries so far have met with
+	callers int       // who have waited for it
+	until   time.Time // when the last of them gives up
 }
 
 const (
@@ -57,78 +32,148 @@ const (
 )
 
 // accessToken answers from the cache, or takes part in a grant. Who insists on a new token (force) is served
-// by a grant that began after he came, and shares it with all who came meanwhile.
+// by a grant that began after he came, and shares it with all who came meanwhile. The caller wipes the token.
 func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (token, error) {
 	key := r.key()
 	l.mu.Lock()
-	came := l.launched
+	defer l.mu.Unlock()
+	since := l.launched // what a later flight brings will do in any case
 	for {
+		now := a.moment()
 		t, ok := l.tokens[key]
-		if ok && (t.flight > came || !r.force && t.validFor(a.now(), r.minValid)) {
-			l.mu.Unlock()
-			return t, nil
+		switch {
+		case ok && t.serves(now, r):
+			a.renewAheadLocked(l, key, t, r, now)
+			return l.copyLocked(t, r), nil
+		case ok && t.flight > since && !t.exceeds(now, 0):
+			return token{}, fmt.Errorf("the access token of %s had expired when it arrived", t.issuer)
+		case ok && t.flight > since:
+			return l.copyLocked(t, r), nil
+		case l.gone:
+			return token{}, fmt.Errorf("account %q was removed meanwhile", l.name())
 		}
-		f := l.flights[key]
-		if f == nil {
-			l.launched++
-			f = &flight{number: l.launched, done: make(chan struct{})}
-			l.flights[key] = f
-			go a.fly(l, key, r, f)
+		f := a.flightLocked(l, key, r)
+		if err := f.wait(ctx, l); err != nil {
+			return token{}, err
 		}
-		l.mu.Unlock()
-		select {
-		case <-f.done:
-			if f.number > came || !r.force {
-				return f.token, f.err
+		if f.number > since || !r.force {
+			if f.err != nil {
+				return token{}, f.err
 			}
-		case <-ctx.Done():
-			return token{}, fmt.Errorf("waiting for %s: %w", l.config.IssuerURL, context.Cause(ctx))
+			since = min(since, f.number-1)
 		}
-		l.mu.Lock()
 	}
+}
+
+// flightLocked returns the flight for a token, and begins it where there is none. l.mu is held.
+func (a *agent) flightLocked(l *loaded, key tokenKey, r tokenRequest) *flight {
+	f := l.flights[key]
+	if f == nil {
+		l.launched++
+		f = &flight{number: l.launched, done: make(chan struct{})}
+		l.flights[key] = f
+		go a.fly(l, key, r, f)
+	}
+	return f
+}
+
+// renewAheadLocked gets the next token while the one that was just asked for is still good, so that nobody has to
+// wait for it later. It never happens unasked, nor twice at once. l.mu is held.
+func (a *agent) renewAheadLocked(l *loaded, key tokenKey, t token, r tokenRequest, now moment) {
+	if t.renewAt > 0 && now.boot >= t.renewAt && !l.gone {
+		a.flightLocked(l, key, r)
+	}
+}
+
+// wait waits for the flight's end, with l.mu released.
+func (f *flight) wait(ctx context.Context, l *loaded) error {
+	f.callers++
+	if end, ok := ctx.Deadline(); !ok {
+		f.until = time.Now().Add(grantTimeout)
+	} else if end.After(f.until) {
+		f.until = end
+	}
+	l.mu.Unlock()
+	var given error
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		given = context.Cause(ctx)
+	}
+	l.mu.Lock()
+	switch {
+	case given == nil:
+		return nil
+	case l.atLock.Load():
+		return fmt.Errorf("waiting for the lock of %s, which somebody else holds: %w", l.file.path, given)
+	case f.last != nil:
+		return f.last // says more than that time is over
+	}
+	return fmt.Errorf("waiting for %s: %w", l.config.IssuerURL, given)
+}
+
+// failed notes what a try met with, and reports whether somebody will still wait when the next one is due.
+func (f *flight) failed(l *loaded, err error, next time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.last = err
+	return next.Before(f.until)
 }
 
 // fly runs a grant and hands its result to all who wait.
 func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), grantTimeout)
 	defer cancel()
+	var t token
 	if f.err = a.lock.enter(); f.err == nil {
 		defer a.lock.leave() // behind all else: a token that comes later than the lock would lie there in clear
-		f.token, f.err = a.grant(ctx, l, r)
-		f.token.flight = f.number
+		t, f.err = a.grant(ctx, l, r, f)
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := a.moment()
 	if f.err == nil {
-		// Scripts may ask for a new audience in each job: what has expired makes room.
-		maps.DeleteFunc(l.tokens, func(_ tokenKey, t token) bool { return !t.validFor(a.now(), 0) })
-		l.tokens[key] = f.token
+		t.flight = f.number
+		if f.callers > 1 {
+			t.shared = now.boot
+		}
+		l.keepLocked(key, t, now)
+	} else if old, ok := l.tokens[key]; ok {
+		// The next try to renew it ahead: when half of what is left is over.
+		old.renewAt = now.boot + max((old.ends-now.boot)/2, 10*time.Second)
+		l.tokens[key] = old
 	}
 	delete(l.flights, key)
-	l.mu.Unlock()
 	close(f.done)
 }
 
 // grant gets a new access token from the provider. While it is not known that the refresh token stays the
 // same, grants of an account go one after the other, and hold the lock of its file, so that no refresh token
 // is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
-func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest) (token, error) {
-	if l.hasConstantToken() && !a.adopt(l, false) {
-		t, used, err := a.refresh(ctx, l, r, false)
-		if !expired(err) || !a.renewed(l, used) {
-			return t, err
+func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight) (token, error) {
+	for {
+		if l.hasConstantToken() && !a.adopt(l, false) {
+			t, used, err := a.persist(ctx, l, r, f, false)
+			if !expired(err) || !a.renewed(l, used) {
+				return t, err
+			}
 		}
+		release, locked, err := a.exclusive(ctx, l)
+		if err != nil {
+			return token{}, err
+		}
+		if l.hasConstantToken() {
+			release() // the grant that went before has shown it
+			continue
+		}
+		defer release()
+		a.adopt(l, false)
+		t, used, err := a.persist(ctx, l, r, f, locked)
+		if expired(err) && a.renewed(l, used) {
+			t, _, err = a.persist(ctx, l, r, f, locked)
+		}
+		return t, err
 	}
-	release, locked, err := a.exclusive(ctx, l)
-	if err != nil {
-		return token{}, err
-	}
-	defer release()
-	a.adopt(l, false)
-	t, used, err := a.refresh(ctx, l, r, locked)
-	if expired(err) && a.renewed(l, used) {
-		t, _, err = a.refresh(ctx, l, r, locked)
-	}
-	return t, err
 }
 
 func expired(err error) bool {
@@ -153,7 +198,9 @@ func (a *agent) exclusive(ctx context.Context, l *loaded) (release func(), locke
 	case <-ctx.Done():
 		return nil, false, fmt.Errorf("waiting for another refresh of %q: %w", l.name(), context.Cause(ctx))
 	}
+	l.atLock.Store(true)
 	unlock, err := a.lockFile(ctx, l)
+	l.atLock.Store(false)
 	if err != nil {
 		<-l.turn
 		return nil, false, err
@@ -178,20 +225,21 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, locked b
 		return t, used, errNoRefreshToken
 	}
 	used = digestOf(config.RefreshToken)
-	exchange, cancel := context.WithTimeout(ctx, exchangeTimeout)
-	defer cancel()
-	p, err := a.provider(exchange, config, false)
+	p, err := a.provider(ctx, config, false)
 	if err != nil {
 		return t, used, err
 	}
-	response, err := p.Refresh(exchange, p.metadata, a.credentials(config), config.RefreshToken, a.tokenParameters(config, r))
+	response, err := p.Refresh(ctx, p.metadata, a.credentials(config), config.RefreshToken, a.tokenParameters(config, r))
 	if response != nil { // even an answer that is no good may hold the only refresh token that is
 		a.rotate(ctx, l, used, response.RefreshToken, locked)
 	}
+	if err == nil {
+		err = p.verifyRefreshed(ctx, l, config, response)
+	}
 	if err != nil {
 		return t, used, err
 	}
-	return tokenFrom(p.metadata.Issuer, response), used, nil
+	return tokenFrom(p, response), used, nil
 }
 
 // tokenParameters are the scope and the audience of a refresh. Without a scope the provider gives all that
@@ -206,12 +254,4 @@ func (a *agent) tokenParameters(config *account.Account, r tokenRequest) oidc.To
 		Audience:       strings.Fields(audience),
 		LegacyAudience: a.issuerSettings(config.IssuerURL).LegacyAudMode,
 	}
-}
-
-func tokenFrom(issuer string, r *oidc.TokenResponse) token {
-	t := token{access: r.AccessToken, id: r.IDToken, issuer: issuer}
-	if r.ExpiresIn > 0 {
-		t.expiresAt = r.Received.Unix() + r.ExpiresIn
-	}
-	return t
 }

@@ -148,7 +148,7 @@ func (a *agent) reauthenticate(ctx context.Context, r request) (*cjson.Object, e
 	if name == "" {
 		return nil, errAccountMissing
 	}
-	l, err := a.named(ctx, name)
+	l, err := a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 func (a *agent) deleteClient(ctx context.Context, r request) (*cjson.Object, error) {
 	token := r.Secret("registration_access_token")
 	defer token.Wipe()
-	client, err := a.providers.client(firstOf(r.Text(ipc.KeyCertPath), a.settings.certPath))
+	client, err := a.client(firstOf(r.Text(ipc.KeyCertPath), a.settings.certPath))
 	if err == nil {
 		err = client.DeleteRegistration(ctx, r.Text("registration_client_uri"), token)
 	}

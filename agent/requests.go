@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
@@ -27,7 +28,8 @@ func (r request) account() string {
 	return ""
 }
 
-// handlers is what the agent understands: the requests of the C agent, and `saved`, which is ours.
+// handlers is what the agent understands: the requests of the C agent, and `saved` and `verify_token`, which are ours. The answer to
+// access_token is kept ready.
 var handlers = [...]struct {
 	name       string
 	whenLocked bool
@@ -40,8 +42,9 @@ var handlers = [...]struct {
 	{ipc.RequestStatusJSON, false, (*agent).statusJSON},
 	{ipc.RequestAccountInfo, true, (*agent).accountInfo},
 	{ipc.RequestLoadedAccounts, false, (*agent).loadedAccounts},
-	{ipc.RequestAccessToken, false, (*agent).handleAccessToken},
+	{ipc.RequestAccessToken, false, nil},
 	{ipc.RequestIDToken, false, (*agent).handleIDToken},
+	{ipc.RequestVerifyToken, false, (*agent).verifyToken},
 	{ipc.RequestMytoken, false, (*agent).mytoken},
 	{ipc.RequestMytokenSupporting, false, (*agent).mytoken},
 	{ipc.RequestAdd, false, (*agent).add},
@@ -71,27 +74,31 @@ func (a *agent) answer(ctx context.Context, message []byte) []byte {
 		return failure(fmt.Errorf("%w: %w", errNotJSON, err), "").Compact()
 	}
 	r := request{object}
-	name := r.Text("request")
+	name := r.Text(ipc.KeyRequest)
 	answer, err := a.dispatch(ctx, name, r)
-	if err != nil {
-		a.log.debugf("request %q failed: %v", name, err)
-		name := r.account()
-		if of := (ofAccount{}); errors.As(err, &of) {
-			name = of.name
-		}
-		if r.Text(ipc.KeyRequest) == ipc.RequestRegister {
-			name = "" // the hints are about accounts that exist
-		}
-		answer = failure(err, name)
+	if err == nil {
+		return answer
 	}
-	defer answer.Wipe()
-	return answer.Compact()
+	a.log.debugf("request %q failed: %v", name, err)
+	account := r.account()
+	if of := (ofAccount{}); errors.As(err, &of) {
+		account = of.name
+	}
+	if name == ipc.RequestRegister {
+		account = "" // the hints are about accounts that exist
+	}
+	told := failure(err, account)
+	if r.Has(ipc.KeyNoAutoload) && errors.Is(err, ipc.ErrNotLoaded) { // which account to load, and whether that is wanted
+		told.SetText(ipc.KeyAccount, account).SetInt(ipc.KeyNoAutoload, ipc.Flag(a.settings.noAutoload))
+	}
+	return told.Compact()
 }
 
-func (a *agent) dispatch(ctx context.Context, name string, r request) (*cjson.Object, error) {
+func (a *agent) dispatch(ctx context.Context, name string, r request) ([]byte, error) {
 	if name == "" {
 		return nil, errNoRequestType
 	}
+	a.endLifetimes()
 	for _, h := range handlers {
 		if h.name != name {
 			continue
@@ -102,7 +109,15 @@ func (a *agent) dispatch(ctx context.Context, name string, r request) (*cjson.Ob
 			}
 			defer a.lock.leave()
 		}
-		return h.handle(a, ctx, r)
+		if h.name == ipc.RequestAccessToken {
+			return a.handleAccessToken(ctx, r)
+		}
+		answer, err := h.handle(a, ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		defer answer.Wipe()
+		return answer.Compact(), nil
 	}
 	return nil, errUnknownRequest
 }
@@ -117,7 +132,7 @@ func (a *agent) loadedAccounts(context.Context, request) (*cjson.Object, error) 
 // comes before the one that was loaded last. What is not loaded is loaded now, unless --no-autoload.
 func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
 	if name := r.Text(ipc.KeyAccount); name != "" {
-		return a.named(ctx, name)
+		return a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
 	}
 	issuer := r.Text(ipc.KeyIssuer)
 	if issuer == "" {
@@ -134,12 +149,25 @@ func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
 	case len(found) > 0:
 		return found[len(found)-1], nil
 	case settings.Default() != "":
-		return a.named(ctx, settings.Default())
+		return a.named(ctx, settings.Default(), r.Bool(ipc.KeyNoAutoload))
 	}
 	return nil, ipc.ErrNotLoaded
 }
 
-func (a *agent) handleAccessToken(ctx context.Context, r request) (*cjson.Object, error) {
+// patience ends a request's context when its client does not wait any longer.
+func patience(ctx context.Context, r request) (context.Context, context.CancelFunc) {
+	seconds, _ := r.Int(ipc.KeyTimeout)
+	if seconds <= 0 || seconds >= int64(answerTimeout/time.Second) {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, time.Duration(seconds)*time.Second,
+		fmt.Errorf("no answer within %d s, which is how long the client waits", seconds))
+}
+
+// handleAccessToken answers with bytes that the caller may change.
+func (a *agent) handleAccessToken(ctx context.Context, r request) ([]byte, error) {
+	ctx, cancel := patience(ctx, r)
+	defer cancel()
 	q := ipc.ParseAccessTokenRequest(r.Object)
 	l, err := a.choose(ctx, r)
 	if err != nil {
@@ -156,16 +184,14 @@ func (a *agent) handleAccessToken(ctx context.Context, r request) (*cjson.Object
 	if err != nil {
 		return nil, ofAccount{err, l.name()}
 	}
-	return tokenAnswer(t), nil
-}
-
-func tokenAnswer(t token) *cjson.Object {
-	return ipc.AccessToken{Token: t.access, Issuer: t.issuer, ExpiresAt: t.expiresAt}.Encode()
+	return t.answer.Reveal(), nil
 }
 
 // handleIDToken gives out an id-token. It says who the user is, so he is asked unless he has said otherwise. It
 // is a new one always: an id-token often ends before the access token that it came with.
 func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, error) {
+	ctx, cancel := patience(ctx, r)
+	defer cancel()
 	l, err := a.choose(ctx, r)
 	if err != nil {
 		return nil, err
@@ -175,10 +201,11 @@ func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, er
 			return nil, err
 		}
 	}
-	t, err := a.accessToken(ctx, l, tokenRequest{scope: r.Text(ipc.KeyScope), force: true})
+	t, err := a.accessToken(ctx, l, tokenRequest{scope: r.Text(ipc.KeyScope), force: true, id: true})
 	if err != nil {
 		return nil, ofAccount{err, l.name()}
 	}
+	defer t.wipe()
 	if t.id.IsEmpty() {
 		return nil, fmt.Errorf("%s sent no id_token: the account needs the scope openid", t.issuer)
 	}
@@ -214,7 +241,9 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, err
 	}
 	if !r.Bool(ipc.KeyPlainAdd) {
-		_, err = a.accessToken(ctx, l, tokenRequest{})
+		var t token
+		t, err = a.accessToken(ctx, l, tokenRequest{})
+		t.wipe()
 	}
 	if err != nil && !l.hasUnsaved() { // one with a new refresh token stays: memory alone has that
 		return nil, err
@@ -285,9 +314,7 @@ func (a *agent) takeKey(ctx context.Context, l *loaded, r request) error {
 	l.mu.Lock()
 	l.file.entry = entry
 	l.mu.Unlock()
-	if err := a.flush(ctx, l, false); err != nil {
-		a.log.warning("account %q: the new refresh token is in memory only: %v", l.name(), err)
-	}
+	_ = a.flush(ctx, l, false) // told and tried again
 	return nil
 }
 

@@ -68,7 +68,7 @@ func (p *replay) act(deed string) {
 	case "browse":
 		p.values["$BACK"] = p.browseApproved(p.values["$URI"])
 	case "browse through the web server":
-		if status, page := get(p.T, p.browseApproved(p.values["$URI"])); status != http.StatusOK {
+		if status, page := get(p.TB, p.browseApproved(p.values["$URI"])); status != http.StatusOK {
 			p.Errorf("the browser got %d %s", status, page)
 		}
 	default:
@@ -141,7 +141,7 @@ func (p *replay) play(name, request, expected string) {
 
 func TestBadMessages(t *testing.T) {
 	t.Parallel()
-	a := (&world{T: t, log: new(buffer)}).newAgent()
+	a := (&world{TB: t, log: new(buffer)}).newAgent()
 	for _, message := range []string{``, `hello`, `[1]`, `{"request":"check"`, `{"request":"check"}}`} {
 		want(t, askText(a, message), "Bad Request: could not parse json: ...")
 	}
@@ -164,7 +164,7 @@ func TestBadMessages(t *testing.T) {
 // A message holds secrets: its bytes are wiped.
 func TestMessageWiped(t *testing.T) {
 	t.Parallel()
-	a := (&world{T: t, log: new(buffer)}).newAgent()
+	a := (&world{TB: t, log: new(buffer)}).newAgent()
 	message := []byte(`{"request":"unlock","password":"geheim"}`)
 	a.answer(t.Context(), message)
 	if strings.Trim(string(message), "\x00") != "" {
@@ -175,7 +175,7 @@ func TestMessageWiped(t *testing.T) {
 // A second write under a name does not replace the first, as in the C agent.
 func TestNotes(t *testing.T) {
 	t.Parallel()
-	a := (&world{T: t, log: new(buffer)}).newAgent()
+	a := (&world{TB: t, log: new(buffer)}).newAgent()
 	for _, c := range []struct{ request, answer string }{
 		{`{"request":"file_read","filename":"x"}`, `{"status":"failure","error":"File not found"}`},
 		{`{"request":"file_write","filename":"x","data":"Zmlyc3Q"}`, `{"status":"success"}`},

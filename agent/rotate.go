@@ -19,7 +19,7 @@ const saveTimeout = 10 * time.Second
 
 // rotate takes the refresh token that came when one was used. A new one is on disk when rotate returns, so no
 // access token is handed out whose refresh token could still be lost (RFC 6749 section 6). A write that fails
-// is told and tried again at the next refresh, and the token in memory stays good.
+// is told and tried again, and the token in memory stays good.
 func (a *agent) rotate(ctx context.Context, l *loaded, used digest, next secret.Secret, locked bool) {
 	defer next.Wipe()
 	same := next.IsEmpty() || digestOf(next) == used
@@ -35,9 +35,7 @@ func (a *agent) rotate(ctx context.Context, l *loaded, used digest, next secret.
 	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	if err := a.flush(ctx, l, locked); err != nil { // oidc-gen may still be asking for the password, and says `saved` then
-		a.log.warning("account %q: the new refresh token is in memory only: %v", l.name(), err)
-	}
+	_ = a.flush(ctx, l, locked) // told and tried again; oidc-gen may still be asking for the password, and says `saved` then
 }
 
 // hasConstantToken reports whether the provider has left the refresh token as it is.
@@ -83,5 +81,6 @@ func (a *agent) adopt(l *loaded, dead bool) bool {
 	l.refreshToken, l.current = a.sealer.Seal(found), inFile
 	l.file.seen, l.file.unsaved = inFile, false
 	l.constantToken = false
+	l.subject = "" // a new login may be another user's
 	return true
 }

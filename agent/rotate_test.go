@@ -247,3 +247,31 @@ func TestNewLoginElsewhere(t *testing.T) {
 		t.Errorf("%d grants", w.grants())
 	}
 }
+
+// The same at a login with a refresh token that the user has: the account is made with the new one.
+func TestLoginByRefreshTokenWithBadAnswer(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]iam.Fault{
+		"notoken":    {Set: map[string]any{"access_token": nil}},
+		"badidtoken": {IDToken: &iam.Forgery{Signature: "bad"}},
+	} {
+		w := newWorld(t, iam.Settings{Rotate: true})
+		c := w.account(name)
+		given := string(c.RefreshToken.Reveal())
+		fault.Path, fault.Times = "token", 1
+		w.idp.Fail(fault)
+		reply := w.must(w.agent, w.gen(name, "refresh", nil).SetObject("config", c.Object()))
+		got := reply.Object("config").Text("refresh_token")
+		if got == given || got != w.tokenInMemory(w.agent, name) {
+			t.Errorf("%s: refresh token %q", name, got)
+		}
+		w.must(w.agent, tokenFor(name))
+		// Where only an access token is wanted there is nothing to keep.
+		c.RefreshToken = secret.FromString(w.refreshToken())
+		w.idp.Fail(fault)
+		r := w.gen(name+"2", "refresh", func(r *cjson.Object) { r.SetInt("only_at", 1) }).SetObject("config", c.Object())
+		if reply := ask(w.agent, r); reply.Text("status") != "failure" {
+			t.Errorf("%s: answered %s", name, reply.Compact())
+		}
+	}
+}

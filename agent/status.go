@@ -55,16 +55,11 @@ func (a *agent) statusJSON(context.Context, request) (*cjson.Object, error) {
 
 // accountInfo answers with the known issuers, and which of their accounts are loaded.
 func (a *agent) accountInfo(context.Context, request) (*cjson.Object, error) {
-	dir, err := account.FindDir()
-	if err != nil && !errors.Is(err, account.ErrNoDir) {
+	if _, err := account.FindDir(); err != nil && !errors.Is(err, account.ErrNoDir) {
 		return nil, err
 	}
-	issuers, err := account.LoadIssuers(dir)
-	if err != nil { // the rest counts all the same
-		a.log.warning("issuer.config: %v", err)
-	}
 	info := cjson.New()
-	for _, known := range issuers {
+	for _, known := range a.issuers() {
 		if len(known.Accounts) == 0 && known.PubClient == nil {
 			continue
 		}

@@ -25,6 +25,7 @@ func benchmarkDerive(b *testing.B, f kdf) {
 
 func BenchmarkEncrypt(b *testing.B) {
 	k := cheapKey(b, "secret")
+	b.ReportAllocs()
 	for b.Loop() {
 		mustEncrypt(b, k, benchText)
 	}
@@ -33,6 +34,7 @@ func BenchmarkEncrypt(b *testing.B) {
 func BenchmarkDecrypt(b *testing.B) {
 	k := cheapKey(b, "secret")
 	file := []byte(mustEncrypt(b, k, benchText))
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := k.Decrypt(file); err != nil {
 			b.Fatal(err)
@@ -42,6 +44,7 @@ func BenchmarkDecrypt(b *testing.B) {
 
 func BenchmarkSeal(b *testing.B) {
 	s := mustSealer(b)
+	b.ReportAllocs()
 	for b.Loop() {
 		s.Seal(secret.FromString(benchText))
 	}
@@ -50,6 +53,7 @@ func BenchmarkSeal(b *testing.B) {
 func BenchmarkUnseal(b *testing.B) {
 	s := mustSealer(b)
 	sealed := s.Seal(secret.FromString(benchText))
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.Open(sealed); err != nil {
 			b.Fatal(err)

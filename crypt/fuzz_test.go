@@ -32,8 +32,19 @@ func seedFiles(f *testing.F) {
 // the same: byte for byte in our format, whose bytes have one meaning only, and as the same envelope in the C tools'.
 func FuzzOpen(f *testing.F) {
 	seedFiles(f)
+	f.Add([]byte(mustEncrypt(f, mustExampleKey(f), examplePlaintext)))
+	f.Add([]byte(strings.Replace(mustEncrypt(f, cheapKey(f, "secret"), "{}"), "N=2 r=1", "N=1048576 r=16", 1)))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		checkParse(t, file)
+		for _, k := range []*Key{cheapKey(t, "secret"), mustExampleKey(t)} {
+			text, err := k.Decrypt(file)
+			if got := string(text.Reveal()); err == nil && got != "{}" && got != examplePlaintext {
+				t.Fatalf("%v opens a file that it has not written: %q", k, got)
+			}
+			if err != nil && !strings.Contains("damaged, too costly, unknown, other key, wrong password", class(err)) {
+				t.Fatalf("%v: %v", k, err)
+			}
+		}
 		if body, ok := strings.CutPrefix(string(file), magic); ok { // else no change gets past the checksum
 			checkParse(t, []byte(resum(magic+body)))
 		}
@@ -47,6 +58,11 @@ func checkParse(t *testing.T, file []byte) {
 			t.Fatalf("parse: %v", err)
 		}
 		return
+	}
+	for _, f := range e.kdfs {
+		if n, r, p := f.costs[0], f.costs[1], f.costs[2]; f.name == "scrypt" && (128*n*r > 1<<30 || n*r*p > 1<<24) || f.name != "scrypt" && f != cKDF && f != olderCKDF {
+			t.Fatalf("a file makes us spend %v", f)
+		}
 	}
 	c := codecs[e.format]
 	if _, err := c.open(e, make([]byte, c.keyLength)); err == nil {

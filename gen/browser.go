@@ -25,6 +25,9 @@ const (
 	browserTime    = 10 * time.Minute
 )
 
+// errFinishedElsewhere ends the program as the C oidc-gen ends: all is done.
+var errFinishedElsewhere = errors.New("another oidc-gen has finished this login")
+
 // awaitBrowser sends the user to the provider (RFC 6749 section 4.1) and asks the agent until he has come
 // back there.
 func awaitBrowser(ctx context.Context, r *request, uri, state string) (*cjson.Object, error) {
@@ -42,7 +45,11 @@ func awaitBrowser(ctx context.Context, r *request, uri, state string) (*cjson.Ob
 		case err != nil:
 			return nil, err
 		case answer.Text(ipc.KeyStatus) == ipc.StatusFoundButReceived:
-			return nil, errors.New("another oidc-gen has finished this login already")
+			if r.onlyAT {
+				return nil, errors.New("another oidc-gen has finished this login and has the token")
+			}
+			fmt.Fprintln(os.Stderr, "Another oidc-gen has finished this login, and saves the account.")
+			return nil, errFinishedElsewhere
 		case answer.Text(ipc.KeyStatus) == ipc.StatusSuccess:
 			if !r.onlyAT {
 				fmt.Println(loadedText)
@@ -78,14 +85,14 @@ func codeExchange(ctx context.Context, r *request) error {
 	if err != nil {
 		return fmt.Errorf("--codeExchange: %w", err)
 	}
-	state := came.Query().Get("state")
-	if state == "" {
+	state, refusal := came.Query().Get("state"), came.Query().Get("error")
+	if state == "" && refusal == "" {
 		return errors.New("Uri does not contain a state")
 	}
 	question := ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.codeURI).SetInt(ipc.KeyFromGen, ipc.Flag(true))
 	useAgentOf(state)
 	answer, err := ask(ctx, question)
-	if refusal := came.Query().Get("error"); err != nil && refusal != "" {
+	if err != nil && refusal != "" {
 		// RFC 6749 section 4.1.2.1: the provider has refused, whoever asked.
 		if description := came.Query().Get("error_description"); description != "" {
 			refusal += ": " + description

@@ -110,7 +110,10 @@ func pollDevice(ctx context.Context, r *request, device *cjson.Object) (*cjson.O
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(time.Duration(seconds) * time.Second):
+		case <-time.After(min(time.Duration(seconds)*time.Second, time.Until(expires))):
+		}
+		if !time.Now().Before(expires) {
+			return nil, cli.WithHint(errCodeExpired, "Start again: the code lives for "+(time.Duration(lives)*time.Second).String()+".")
 		}
 		answer, err := ask(ctx, ipc.Request(ipc.RequestDevice).SetObject(ipc.KeyOIDCDevice, device).SetInt(ipc.KeyOnlyAT, ipc.Flag(r.onlyAT)))
 		switch {
@@ -119,9 +122,6 @@ func pollDevice(ctx context.Context, r *request, device *cjson.Object) (*cjson.O
 		case errors.Is(err, ipc.ErrPending):
 		default:
 			return answer, err
-		}
-		if time.Now().After(expires) {
-			return nil, cli.WithHint(errCodeExpired, "Start again: the code lives for "+(time.Duration(lives)*time.Second).String()+".")
 		}
 	}
 }

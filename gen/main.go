@@ -1,3 +1,6 @@
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // oidc-gen makes accounts: it asks for what it needs, has the agent register a client and log the user in,
 // and encrypts the finished account into a file. It also prints, renames, updates and deletes those files.
 // It never speaks to a provider itself.
@@ -36,7 +39,7 @@ func run(args []string) error {
 		do = fetchState
 	}
 	err = do(context.Background(), r)
-	if errors.Is(err, prompt.ErrQuit) {
+	if errors.Is(err, prompt.ErrQuit) || errors.Is(err, errFinishedElsewhere) {
 		return nil
 	}
 	return err

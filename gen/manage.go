@@ -99,8 +99,18 @@ func update(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := writeUpdated(path, o.text, lock); err != nil {
+	err = locked(path, func() error {
+		text, err := o.newest(path)
+		if err != nil {
+			return err
+		}
+		return writeUpdated(path, text, lock)
+	})
+	if err != nil {
 		return err
+	}
+	if dir, err := account.FindDir(); err == nil && filepath.Dir(path) == dir.Path() {
+		_ = r.tellSaved(ctx, r.name, path, lock) // an agent that has not loaded it need not know
 	}
 	_, err = fmt.Println("Updated config file format")
 	return err
@@ -151,11 +161,23 @@ func rename(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	o.config.Name = r.file
-	if err := writeAccount(newPath, o.config, lock); err != nil {
-		return err
-	}
-	return dir.Remove(old)
+	// An agent that knew the account by its old name could save no new refresh token any more.
+	_, _ = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, old))
+	return locked(path, func() error {
+		text, err := o.newest(path)
+		if err != nil {
+			return err
+		}
+		config, err := account.Parse(text.Reveal())
+		if err != nil {
+			return err
+		}
+		config.Name = r.file
+		if err := writeAccount(newPath, config, lock); err != nil {
+			return err
+		}
+		return dir.Remove(old)
+	})
 }
 
 // reauthenticate logs the user in again for an account that exists and writes the new refresh token into its
@@ -179,7 +201,7 @@ func reauthenticate(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := writeAccount(path, finished, o.lock); err != nil {
+	if err := locked(path, func() error { return writeAccount(path, finished, o.lock) }); err != nil {
 		return err
 	}
 	if err := r.tellSaved(ctx, finished.Name, path, o.lock); err != nil {

@@ -64,11 +64,7 @@ func options(r *request) *cli.Program {
 		}
 	}
 	sensitive := func(s *secret.Secret) func(string) error {
-		return func(value string) error {
-			*s = secret.FromString(value)
-			cli.Hide(value)
-			return nil
-		}
+		return func(value string) error { *s = secret.FromString(value); return nil }
 	}
 	g := &r.given
 	return &cli.Program{
@@ -102,20 +98,23 @@ func options(r *request) *cli.Program {
 			{Long: "scope", Arg: "SCOPE", Group: generating, Set: cli.Join(&g.AuthScope), Help: "The scopes of the account, separated by blanks; may be given several times; 'max' is all that the provider lists"},
 			{Long: "scope-all", Aliases: []string{"scope-max"}, Group: generating, Set: func(string) error { g.AuthScope = "max"; return nil }, Help: "The same as --scope=max"},
 			{Long: "client-id", Arg: "CLIENT_ID", Group: generating, Set: func(v string) error { g.ClientID, r.manual = v, true; return nil }, Help: "The id of a client that was registered by hand; implies -m"},
-			{Long: "client-secret", Arg: "CLIENT_SECRET", Group: generating, Set: sensitive(&g.ClientSecret), Help: "Its secret"},
+			{Long: "client-secret", Arg: "CLIENT_SECRET", Secret: true, Group: generating, Set: sensitive(&g.ClientSecret), Help: "Its secret"},
+			{Long: "client-secret-env", Arg: "OIDC_CLIENT_SECRET", Optional: true, Default: "OIDC_CLIENT_SECRET", Whole: true, Group: generating, Set: fromEnv(&g.ClientSecret), Help: "The same, from an environment variable, by default OIDC_CLIENT_SECRET"},
 			{Long: "redirect-uri", Aliases: []string{"redirect-url"}, Arg: "URI", Group: generating, Set: r.addRedirectURIs, Help: "Redirect URIs, separated by blanks; may be given several times. http://localhost:PORT[/PATH] or edu.kit.data.oidc-agent:/PATH"},
 			{Long: "port", Arg: "PORT", Group: generating, Set: func(v string) error { return r.addRedirectURIs("http://localhost:" + v) }, Help: "Short for --redirect-uri=http://localhost:PORT"},
 			{Long: "oauth2", Aliases: []string{"oauth"}, Group: generating, Set: cli.Flag(&g.OAuth2), Help: "The provider knows OAuth 2 only, no OpenID Connect"},
 			{Long: "mytoken-url", Aliases: []string{"mytoken-issuer"}, Arg: "URI", Optional: true, Group: generating, Set: mytoken, Help: "A mytoken server (not supported yet)"},
 			{Long: "mytoken", Aliases: []string{"mytoken-profile"}, Arg: "PROFILE", Group: generating, Set: mytoken, Help: "A mytoken profile (not supported yet)"},
 
-			{Long: "access-token", Aliases: []string{"at"}, Arg: "ACCESS_TOKEN", Group: generatingAdvanced, Set: sensitive(&r.authorize), Help: "Present this token when the client is registered"},
+			{Long: "access-token", Aliases: []string{"at"}, Arg: "ACCESS_TOKEN", Secret: true, Group: generatingAdvanced, Set: sensitive(&r.authorize), Help: "Present this token when the client is registered"},
+			{Long: "access-token-env", Aliases: []string{"at-env"}, Arg: "OIDC_ACCESS_TOKEN", Optional: true, Default: "OIDC_ACCESS_TOKEN", Whole: true, Group: generatingAdvanced, Set: fromEnv(&r.authorize), Help: "The same, from an environment variable, by default OIDC_ACCESS_TOKEN"},
 			{Long: "audience", Aliases: []string{"aud"}, Arg: "AUDIENCE", Group: generatingAdvanced, Set: cli.Text(&g.Audience), Help: "The audience of the account's tokens; several are separated by blanks"},
 			{Long: "op-username", Arg: "USERNAME", Group: generatingAdvanced, Set: cli.Text(&g.Username), Help: "The user's name, for --flow=password"},
-			{Long: "op-password", Arg: "PASSWORD", Group: generatingAdvanced, Set: sensitive(&g.Password), Help: "The user's password, for --flow=password"},
+			{Long: "op-password", Arg: "PASSWORD", Secret: true, Group: generatingAdvanced, Set: sensitive(&g.Password), Help: "The user's password, for --flow=password"},
+			{Long: "op-password-env", Arg: "OIDC_OP_PASSWORD", Optional: true, Default: "OIDC_OP_PASSWORD", Whole: true, Group: generatingAdvanced, Set: fromEnv(&g.Password), Help: "The same, from an environment variable, by default OIDC_OP_PASSWORD"},
 			{Long: "client-name-identifier", Aliases: []string{"cnid"}, Arg: "IDENTIFIER", Group: generatingAdvanced, Set: cli.Text(&r.cnid), Help: "Put this into the client's name instead of the host's name"},
 			{Long: "cert-path", Aliases: []string{"cp", "cert-file"}, Arg: "FILE", Group: generatingAdvanced, Set: cli.Text(&g.CertPath), Help: "Trust the CAs in this bundle for TLS"},
-			{Long: "refresh-token", Aliases: []string{"rt"}, Arg: "REFRESH_TOKEN", Group: generatingAdvanced, Set: r.refreshTokenFromOption, Help: "Take this refresh token instead of a login; implies --flow=refresh"},
+			{Long: "refresh-token", Aliases: []string{"rt"}, Arg: "REFRESH_TOKEN", Secret: true, Group: generatingAdvanced, Set: r.refreshTokenFromOption, Help: "Take this refresh token instead of a login; implies --flow=refresh"},
 			{Long: "refresh-token-env", Aliases: []string{"rt-env"}, Arg: "OIDC_REFRESH_TOKEN", Optional: true, Default: "OIDC_REFRESH_TOKEN", Group: generatingAdvanced, Set: r.refreshTokenFromEnv, Help: "The same, from an environment variable, by default OIDC_REFRESH_TOKEN"},
 			{Long: "device-authorization-endpoint", Aliases: []string{"dae"}, Arg: "URI", Group: generatingAdvanced, Set: func(v string) error {
 				g.DeviceAuthorizationEndpoint, g.DeviceAuthorizationEndpointByUser = v, true
@@ -183,21 +182,31 @@ func (r *request) useRefreshToken(token secret.Secret) {
 
 func (r *request) refreshTokenFromOption(token string) error {
 	r.useRefreshToken(secret.FromString(token))
-	cli.Hide(token)
 	return nil
 }
 
 func (r *request) refreshTokenFromEnv(variable string) error {
-	token, set := os.LookupEnv(variable)
-	if !set {
-		return &cli.ExitError{Code: cli.CodeError, Err: fmt.Errorf("%s not set!", variable)}
+	var token secret.Secret
+	err := fromEnv(&token)(variable)
+	r.useRefreshToken(token)
+	return err
+}
+
+// fromEnv takes a secret out of the environment, where no program that we run needs it.
+func fromEnv(s *secret.Secret) func(variable string) error {
+	return func(variable string) error {
+		value, set := os.LookupEnv(variable)
+		if !set {
+			return &cli.ExitError{Code: cli.CodeError, Err: fmt.Errorf("%s not set!", variable)}
+		}
+		*s = secret.FromString(value)
+		return os.Unsetenv(variable)
 	}
-	r.useRefreshToken(secret.FromString(token))
-	return nil
 }
 
 func parse(args []string) (*request, error) {
 	r := new(request)
+	args = options(r).Conceal(args)
 	if err := r.readConfig(); err != nil {
 		return nil, err
 	}
@@ -205,6 +214,7 @@ func parse(args []string) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
+	cli.Forget()
 	if len(operands) > 0 {
 		r.name = operands[0]
 	}

@@ -13,8 +13,12 @@ func (q *qrCode) width() int { return q.size + 2*qrQuiet }
 
 // draw writes the symbol with its quiet zone, two rows of modules in a line. Black and white are those of the
 // 256-colour palette: the first eight colours are what the user's theme makes of them, and a light theme swaps them.
-func (q *qrCode) draw(w io.Writer) error {
-	const blackOnWhite, reset = "\x1b[38;5;16;48;5;231m", "\x1b[0m"
+// Without colours what is light is drawn, for most terminals are dark.
+func (q *qrCode) draw(w io.Writer, colours bool) error {
+	blackOnWhite, reset, glyphs := "\x1b[38;5;16;48;5;231m", "\x1b[0m", [...]string{" ", "▄", "▀", "█"}
+	if !colours {
+		blackOnWhite, reset, glyphs = "", "", [...]string{"█", "▀", "▄", " "}
+	}
 	isDark := func(row, column int) int {
 		if min(row, column) < 0 || max(row, column) >= q.size {
 			return 0
@@ -25,7 +29,7 @@ func (q *qrCode) draw(w io.Writer) error {
 	for row := -qrQuiet; row < q.size+qrQuiet; row += 2 {
 		b.WriteString(blackOnWhite)
 		for column := -qrQuiet; column < q.size+qrQuiet; column++ {
-			b.WriteString([...]string{" ", "▄", "▀", "█"}[2*isDark(row, column)+isDark(row+1, column)])
+			b.WriteString(glyphs[2*isDark(row, column)+isDark(row+1, column)])
 		}
 		b.WriteString(reset + "\n")
 	}
@@ -46,7 +50,7 @@ func showQR(w *os.File, url string) bool {
 	}
 	var b strings.Builder
 	b.WriteString("Alternatively you can use the following QR code to visit the above listed URL.\n\n")
-	q.draw(&b)
+	q.draw(&b, os.Getenv("NO_COLOR") == "") // https://no-color.org
 	b.WriteString("\n")
 	_, err = io.WriteString(w, b.String())
 	return err == nil

@@ -56,6 +56,27 @@ func TestShowQR(t *testing.T) {
 	}
 }
 
+// Without colours light is drawn: turned round, it is the same code.
+func TestShowQRWithoutColours(t *testing.T) {
+	t.Setenv("LC_ALL", "C.UTF-8")
+	t.Setenv("TERM", "xterm")
+	t.Setenv("NO_COLOR", "1")
+	var code strings.Builder
+	turned := strings.NewReplacer(" ", "█", "▀", "▄", "▄", "▀", "█", " ")
+	for line := range strings.Lines(onTerminal(t, 100, func(f *os.File) { showQR(f, qrURL(40)) })) {
+		if strings.Contains(line, "█") {
+			code.WriteString("\x1b[38;5;16;48;5;231m" + turned.Replace(strings.TrimSuffix(line, "\n")) + "\x1b[0m\n")
+		}
+	}
+	pixels, err := seen(code.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readDrawn(pixels); err != nil || got != qrURL(40) {
+		t.Errorf("read is %q, %v", got, err)
+	}
+}
+
 func TestShowQROnNoTerminal(t *testing.T) {
 	t.Setenv("LC_ALL", "C.UTF-8")
 	f, err := os.Create(t.TempDir() + "/output")

@@ -26,7 +26,7 @@ func TestQRIsReadAsDrawn(t *testing.T) {
 			t.Fatal(err)
 		}
 		var drawn strings.Builder
-		if err := q.draw(&drawn); err != nil {
+		if err := q.draw(&drawn, true); err != nil {
 			t.Fatal(err)
 		}
 		pixels, err := seen(drawn.String())

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
@@ -17,6 +19,7 @@ import (
 
 // opened is an encrypted file that was opened.
 type opened struct {
+	data     []byte        // as it was read
 	text     secret.Secret // decrypted
 	password secret.Secret // the one that fitted; empty for a gpg file
 	lock     crypt.FileKey
@@ -29,7 +32,7 @@ func openFile(ctx context.Context, r *request, path string) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := new(opened)
+	o := &opened{data: data}
 	format, err := crypt.Detect(data)
 	switch {
 	case errors.Is(err, crypt.ErrFormat) && isJSON(data):
@@ -114,7 +117,7 @@ func (t *target) write(ctx context.Context, r *request, finished *account.Accoun
 	if err != nil {
 		return err
 	}
-	if err := writeAccount(t.path, finished, lock); err != nil {
+	if err := locked(t.path, func() error { return writeAccount(t.path, finished, lock) }); err != nil {
 		return err
 	}
 	return r.tellSaved(ctx, finished.Name, t.path, lock)
@@ -165,6 +168,35 @@ func fileFormat(r *request, old *opened) crypt.Format {
 		return crypt.FormatC
 	}
 	return crypt.FormatScrypt
+}
+
+// lockTimeout is how long oidc-gen waits for an agent that is at work on the same file.
+const lockTimeout = 5 * time.Second
+
+// locked runs write under the file's lock. Where the lock cannot be had it runs all the same: it is not worth the
+// login that is to be written.
+func locked(path string, write func() error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	if held, err := account.Lock(ctx, path); err == nil {
+		defer held.Unlock()
+	}
+	return write()
+}
+
+// newest is the text of the file as it is now: an agent may have written a new refresh token while the user was
+// typing the password. The caller holds the file's lock.
+func (o *opened) newest(path string) (secret.Secret, error) {
+	data, err := account.ReadFile(path)
+	switch {
+	case err != nil:
+		return secret.Secret{}, err
+	case bytes.Equal(data, o.data):
+		return o.text, nil
+	case o.lock == nil:
+		return secret.Secret{}, fmt.Errorf("%s: somebody else has changed it meanwhile", path)
+	}
+	return o.lock.Decrypt(data)
 }
 
 // writeAccount encrypts an account into its file. Where C can read it the scopes stand under both names, so that

@@ -42,7 +42,10 @@ func configFiles() []string {
 	if user == "" {
 		home := os.Getenv("HOME")
 		for _, dir := range [...]string{os.Getenv("OIDC_CONFIG_DIR"), home + "/.config/oidc-agent", home + "/.oidc-agent"} {
-			if info, err := os.Stat(dir); dir != "" && err == nil && info.IsDir() {
+			if dir == "" {
+				continue // a system call for nothing, at every start
+			}
+			if info, err := os.Stat(dir); err == nil && info.IsDir() {
 				user = filepath.Join(dir, "config")
 				break
 			}

@@ -1,47 +1,89 @@
 // oidc-token prints an access token that the agent holds or fetches. It stands in front of every command of
-// a job script, so its start is the product: no HTTP, no TLS, nothing built before main.
+// a job script, so its start is the product: no HTTP, no TLS, nothing built before main. Under the name
+// oidc-tokensh it keeps a token in a file while a command runs.
+//
+// Start reading at run in this file; what happens where the agent has no answer yet is in call.go and load.go.
 package main
 
 import (
-	"context"
 	"os"
+	"path/filepath"
 	"strings"
-	"time"
 
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/secret"
 )
 
 // version is set when the program is linked.
 var version = "unknown"
 
-// timeout bounds the whole call. It is a little longer than the agent itself waits for a provider, so that
-// the agent's own words arrive.
-const timeout = 40 * time.Second
+func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, start(os.Args))) }
 
-func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, run(os.Args[1:]))) }
+func start(args []string) error {
+	switch {
+	case len(args) == 0:
+		return run(nil)
+	case filepath.Base(args[0]) == "oidc-tokensh":
+		return runShell(args)
+	}
+	return run(args[1:])
+}
 
 func run(args []string) error {
 	r, err := parse(args)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	t, err := fetch(ctx, r)
+	if r.decode {
+		return decode(r)
+	}
+	t, err := fetch(r)
 	if err != nil {
 		return err
+	}
+	if r.outfile.wanted {
+		return r.writeFile(t.Token)
 	}
 	_, err = os.Stdout.Write(render(r, t))
 	return err
 }
 
-// fetch asks the agent.
-func fetch(ctx context.Context, r *request) (ipc.AccessToken, error) {
-	if r.idToken {
-		return fetchIDToken(ctx, r)
+func (r *request) writeFile(token secret.Secret) error {
+	path := r.outfile.variable
+	if path == "" {
+		path = cli.BearerFile()
+		if os.Getenv(cli.EnvBearerToken) != "" {
+			warn(cli.EnvBearerToken + " is set: programs take that instead of the file")
+		}
 	}
+	return cli.WriteBearerFile(path, token)
+}
+
+// warn tells what the user should know though all went well.
+func warn(text string) { os.Stderr.WriteString(cli.Printable("oidc-token: warning: " + text + "\n")) }
+
+// fetch asks the agent.
+func fetch(r *request) (ipc.AccessToken, error) {
+	question := r.accessTokenRequest()
+	if r.idToken {
+		question = r.idTokenRequest()
+	}
+	answer, err := obtain(r, question)
+	if err != nil {
+		return ipc.AccessToken{}, err
+	}
+	if text := answer.Text(ipc.KeyWarning); text != "" {
+		warn(text)
+	}
+	if r.idToken {
+		return ipc.AccessToken{Token: answer.Secret(ipc.KeyIDToken), Issuer: answer.Text(ipc.KeyIssuer)}, nil
+	}
+	return ipc.ParseAccessToken(answer)
+}
+
+func (r *request) accessTokenRequest() *cjson.Object {
 	question := ipc.AccessTokenRequest{
 		MinValidPeriod: r.minValid, Scope: r.scope, Audience: r.audience, ApplicationHint: r.hint,
 	}
@@ -53,31 +95,15 @@ func fetch(ctx context.Context, r *request) (ipc.AccessToken, error) {
 	} else {
 		question.Account = r.name
 	}
-	answer, err := call(ctx, question.Encode())
-	if err != nil {
-		return ipc.AccessToken{}, err
-	}
-	return ipc.ParseAccessToken(answer)
+	return question.Encode()
 }
 
-func fetchIDToken(ctx context.Context, r *request) (ipc.AccessToken, error) {
+func (r *request) idTokenRequest() *cjson.Object {
 	key := ipc.KeyAccount
 	if isIssuer(r.name) {
 		key = ipc.KeyIssuer
 	}
-	question := ipc.Request(ipc.RequestIDToken).SetText(key, r.name).SetText(ipc.KeyApplicationHint, "oidc-token")
-	answer, err := call(ctx, question)
-	if err == nil {
-		err = ipc.Check(answer)
-	}
-	if err != nil {
-		return ipc.AccessToken{}, err
-	}
-	return idToken(answer), nil
-}
-
-func idToken(answer *cjson.Object) ipc.AccessToken {
-	return ipc.AccessToken{Token: answer.Secret(ipc.KeyIDToken), Issuer: answer.Text(ipc.KeyIssuer)}
+	return ipc.Request(ipc.RequestIDToken).SetText(key, r.name).SetText(ipc.KeyApplicationHint, "oidc-token")
 }
 
 // isIssuer: an account's name has no scheme. Plain http is for a provider on the loopback.

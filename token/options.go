@@ -15,6 +15,14 @@ type request struct {
 	audience string
 	hint     string // name of the calling application
 	idToken  bool
+	timeout  int64 // seconds; 0: as long as the agent does
+
+	remote     bool // the agent that OIDC_REMOTE_SOCK names has answered
+	noAutoload bool
+	password   []string // the option that leads oidc-add to the password
+
+	decode  bool
+	outfile output // the variable is the file's name
 
 	token, issuer, expiry output
 	env, all              bool
@@ -68,6 +76,12 @@ func options(r *request) *cli.Program {
 				Help: "Put 'Bearer ' in front of the token"},
 			{Long: "auth-header", Aliases: []string{"auth"}, Set: cli.Flag(&r.header),
 				Help: "Print the token as a whole HTTP header, for curl -H"},
+			{Long: "outfile", Arg: "FILE", Optional: true, Set: r.outfile.set,
+				Help: "Write the token to FILE instead of printing it, by default to where grid software looks for it: $BEARER_TOKEN_FILE, else bt_uUID in $XDG_RUNTIME_DIR or /tmp"},
+			{Long: "decode", Set: cli.Flag(&r.decode),
+				Help: "Print the token's header and claims as JSON, and say whether its signature is valid; a bad one is an error. With - as the account: of the token on standard input"},
+			{Long: "timeout", Arg: "SECONDS", Set: cli.Seconds(&r.timeout),
+				Help: "Wait for the agent and its provider no longer than SECONDS"},
 
 			{Long: "scope", Short: 's', Arg: "SCOPE", Group: advanced, Set: cli.Join(&r.scope),
 				Help: "Ask for a token with these scopes only, separated by blanks; may be given several times"},
@@ -77,6 +91,14 @@ func options(r *request) *cli.Program {
 				Help: "The name of the program or script that wants the token, shown where the user is asked for consent"},
 			{Long: "id-token", Group: advanced, Set: cli.Flag(&r.idToken),
 				Help: "Print an id-token instead: for development only, it is no credential for a service"},
+			{Long: "no-autoload", Group: advanced, Set: cli.Flag(&r.noAutoload),
+				Help: "Do not load the account if the agent has not loaded it"},
+			{Long: "pw-cmd", Arg: "CMD", Group: advanced, Set: r.passwordFrom("--pw-cmd="),
+				Help: "If the account must be loaded: its password is the first line that the shell command CMD prints"},
+			{Long: "pw-env", Arg: "OIDC_ENCRYPTION_PW", Optional: true, Default: "OIDC_ENCRYPTION_PW", Group: advanced, Set: r.passwordFrom("--pw-env="),
+				Help: "If the account must be loaded: its password is the value of an environment variable, by default OIDC_ENCRYPTION_PW"},
+			{Long: "pw-file", Arg: "FILE", Group: advanced, Set: r.passwordFrom("--pw-file="),
+				Help: "If the account must be loaded: its password is the first line of FILE"},
 			{Long: "mytoken", Short: 'm', Aliases: []string{"MT"}, Arg: "PROFILE", Optional: true, Group: advanced,
 				Set: func(string) error { return errMytoken }, Help: "Print a mytoken instead (not supported yet)"},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
@@ -86,19 +108,39 @@ func options(r *request) *cli.Program {
 
 var errMytoken = &cli.ExitError{Code: cli.CodeError, Err: errors.New("mytoken is not supported yet: ask for an access token, without -m")}
 
+// passwordFrom hands an option on to oidc-add, which knows what it means.
+func (r *request) passwordFrom(option string) func(string) error {
+	return func(value string) error { r.password = append(r.password, option+value); return nil }
+}
+
 const unset = -1
 
-func parse(args []string) (*request, error) {
-	r := &request{hint: "oidc-token", minValid: unset}
-	operands, err := options(r).Parse(args)
-	if err != nil {
+func parse(args []string) (r *request, err error) {
+	r = &request{hint: "oidc-token", minValid: unset}
+	if len(args) == 1 && args[0] != "" && args[0][0] != '-' {
+		r.name = args[0] // what scripts do thousands of times an hour: the table of options costs 3 % of the whole call
+	} else if err = r.readOptions(args); err != nil {
 		return nil, err
 	}
 	if r.minValid == unset {
-		if r.minValid, err = defaultMinValid(); err != nil {
-			return nil, err
-		}
+		r.minValid, err = defaultMinValid()
+	}
+	return r, err
+}
+
+func (r *request) readOptions(args []string) error {
+	program := options(r)
+	operands, err := program.Parse(args)
+	if err != nil {
+		return err
 	}
 	r.name = operands[0]
-	return r, nil
+	printed := r.env || r.all || r.bearer || r.header || r.token.wanted || r.issuer.wanted || r.expiry.wanted
+	switch {
+	case r.decode && (r.outfile.wanted || printed):
+		return program.Refuse("--decode prints the token's claims, and goes with no other way to print it")
+	case r.outfile.wanted && printed:
+		return program.Refuse("--outfile writes the token and nothing else, so it goes with no option that says what to print")
+	}
+	return nil
 }

@@ -85,6 +85,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.mux.ServeHTTP(w, r)
 		return
 	}
+	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat)) // a moved clock shows there as well
 	entry := s.record(w, r)
 	answer := &answer{ResponseWriter: w, status: http.StatusOK}
 	defer func() { s.recordStatus(entry, answer.status) }()

@@ -18,15 +18,14 @@ type Dir struct{ path string }
 var ErrNoDir = errors.New("no configuration directory")
 
 // FindDir returns the first that exists of $OIDC_CONFIG_DIR, ~/.config/oidc-agent and ~/.oidc-agent, else
-// [ErrNoDir]. It is an error if $HOME is needed and not set.
+// [ErrNoDir]. It is an error if neither $OIDC_CONFIG_DIR nor $HOME is set.
 func FindDir() (Dir, error) { return findDir(os.Getenv) }
 
 // OpenDir returns what FindDir finds; if that is nothing, it makes the first candidate whose parent
 // exists, for the user alone.
 func OpenDir() (Dir, error) { return openDir(os.Getenv) }
 
-// candidates returns the places where the directory may be, in their order. With $HOME unset it returns
-// what can be told without, and an error.
+// candidates returns the places where the directory may be, in their order.
 func candidates(getenv func(string) string) ([]string, error) {
 	var paths []string
 	if own := getenv("OIDC_CONFIG_DIR"); own != "" {
@@ -37,8 +36,11 @@ func candidates(getenv func(string) string) ([]string, error) {
 		paths = append(paths, path)
 	}
 	home := getenv("HOME")
+	if home == "" && len(paths) > 0 {
+		return paths, nil
+	}
 	if home == "" {
-		return paths, errors.New("looking for the configuration directory: HOME is not set")
+		return nil, errors.New("looking for the configuration directory: HOME is not set, nor is OIDC_CONFIG_DIR")
 	}
 	absolute, err := filepath.Abs(home)
 	if err != nil {

@@ -46,7 +46,7 @@ func TestFindDir(t *testing.T) {
 		{"dot", map[string]string{"HOME": old}, dot, ""},
 		{"none", map[string]string{"HOME": empty}, "", "no configuration directory"},
 		{"no HOME", nil, "", "HOME is not set"},
-		{"no HOME, own is missing", map[string]string{"OIDC_CONFIG_DIR": own + "/no"}, "", "HOME is not set"},
+		{"no HOME, own is missing", map[string]string{"OIDC_CONFIG_DIR": own + "/no"}, "", "looked for " + own + "/no"},
 	}
 	for _, test := range tests {
 		d, err := findDir(environment(test.env))
@@ -75,6 +75,7 @@ func TestOpenDir(t *testing.T) {
 		{"below .config", map[string]string{"HOME": withConfig}, config + "/oidc-agent"},
 		{"beside", map[string]string{"HOME": without}, without + "/.oidc-agent"},
 		{"own", map[string]string{"OIDC_CONFIG_DIR": own, "HOME": t.TempDir()}, own},
+		{"own without HOME", map[string]string{"OIDC_CONFIG_DIR": own + "2"}, own + "2"},
 		{"again", map[string]string{"OIDC_CONFIG_DIR": own, "HOME": without}, own},
 	}
 	for i, test := range tests {

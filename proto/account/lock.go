@@ -22,12 +22,14 @@ type FileLock struct {
 
 // Lock waits until nobody else has the lock of path, or until ctx ends. What is locked is not the file
 // itself, which WriteFile replaces, but a dot-file beside it, ".NAME.lock", which is made if need be and
-// stays. The lock is a record lock (fcntl), which NFS passes on to other machines.
+// stays. The lock is a record lock (fcntl), which NFS passes on to other machines. Temporary files of writers who
+// were killed are removed.
 func Lock(ctx context.Context, path string) (*FileLock, error) {
-	lockPath, err := lockPath(path)
+	real, err := realPath(path)
 	if err != nil {
 		return nil, fmt.Errorf("locking %q: %w", path, err)
 	}
+	lockPath := filepath.Join(filepath.Dir(real), "."+filepath.Base(real)+".lock")
 	if err := inProcess.acquire(ctx, lockPath); err != nil {
 		return nil, fmt.Errorf("waiting for the lock of %q: %w", path, err)
 	}
@@ -36,6 +38,7 @@ func Lock(ctx context.Context, path string) (*FileLock, error) {
 		inProcess.release(lockPath)
 		return nil, fmt.Errorf("waiting for the lock of %q: %w", path, err)
 	}
+	removeTemps(real)
 	return &FileLock{file, lockPath}, nil
 }
 
@@ -49,9 +52,9 @@ func (l *FileLock) Unlock() {
 	inProcess.release(l.path)
 }
 
-// lockPath returns the lock file of the file that path names in the end, so that all who reach a file
-// through links take the same lock.
-func lockPath(path string) (string, error) {
+// realPath returns the file that path names in the end, so that all who reach it through links take the same
+// lock.
+func realPath(path string) (string, error) {
 	path, err := resolve(path)
 	if err != nil {
 		return "", err
@@ -61,10 +64,7 @@ func lockPath(path string) (string, error) {
 		return "", err
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, "."+filepath.Base(path)+".lock"), nil
+	return filepath.Join(dir, filepath.Base(path)), err
 }
 
 // openLocked opens the lock file and waits for the record lock on it.
@@ -84,7 +84,7 @@ func openLocked(ctx context.Context, path string) (*os.File, error) {
 
 const (
 	firstPoll = 2 * time.Millisecond
-	lastPoll  = 100 * time.Millisecond
+	lastPoll  = 20 * time.Millisecond
 )
 
 // lockRecord asks again and again: F_SETLKW would wait without an end.

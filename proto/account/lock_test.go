@@ -282,3 +282,16 @@ func TestLockErrors(t *testing.T) {
 		}
 	}
 }
+
+// Who has the lock clears up behind writers that were killed, and takes nothing else away.
+func TestLockRemovesTemps(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"demo", ".demo.new-123", ".demo.new-456", ".demo.new-x.lock", ".demo.new-", ".demo2.new-1", "[d]emo", ".[d]emo.new-1"} {
+		touch(t, filepath.Join(dir, name))
+	}
+	mustLock(t, filepath.Join(dir, "demo")).Unlock()
+	if got := entries(t, dir); got != ".[d]emo.new-1 .demo.lock .demo.new-x.lock .demo2.new-1 [d]emo demo" {
+		t.Errorf("left: %s", got)
+	}
+}

@@ -9,13 +9,15 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
+const pubClientsFile = "pubclients.config"
+
 // readPubClients reads the pubclients.config of one directory, in which 4.x keeps public clients, one a line.
 // The objects are those that a 5.x issuer.config would have.
 func readPubClients(dir string) ([]*cjson.Object, error) {
 	if dir == "" {
 		return nil, nil
 	}
-	data, err := ReadFile(filepath.Join(dir, "pubclients.config"))
+	data, err := ReadFile(filepath.Join(dir, pubClientsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -39,6 +41,9 @@ func pubClientLine(line string) *cjson.Object {
 		return nil
 	}
 	id, secret, _ := strings.Cut(line[:at], ":")
+	if id == "" {
+		return nil
+	}
 	issuer, scope, _ := strings.Cut(line[at+1:], "@")
 	client := cjson.New().SetText("client_id", id)
 	if secret != "" {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -76,7 +77,7 @@ func WriteFile(path string, data []byte) error {
 // writeTemp writes data to a new file beside path. Its name starts with a dot, so no listing takes it
 // for an account.
 func writeTemp(path string, data []byte) (name string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix(path)+"*")
 	if err != nil {
 		return "", err
 	}
@@ -97,6 +98,21 @@ func writeTemp(path string, data []byte) (name string, err error) {
 	}
 	return f.Name(), f.Close() // NFS reports a full disk here
 }
+
+// removeTemps removes what writers who were killed have left beside path. The caller holds the lock of path: whoever
+// writes an account's file does so under it, so nobody is at work on them.
+func removeTemps(path string) {
+	entries, _ := os.ReadDir(filepath.Dir(path)) // what is left does no harm
+	for _, e := range entries {
+		number, ok := strings.CutPrefix(e.Name(), tempPrefix(path))
+		if ok && strings.Trim(number, "0123456789") == "" {
+			os.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+}
+
+// tempPrefix is what the names of temporary files begin with; a number follows.
+func tempPrefix(path string) string { return "." + filepath.Base(path) + ".new-" }
 
 // resolve follows the links that path names, as far as they go: the last may point to nothing yet.
 func resolve(path string) (string, error) {

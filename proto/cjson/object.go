@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"strconv"
+	"strings"
 
 	"oidc-agent/proto/secret"
 )
@@ -57,7 +58,7 @@ func (o *Object) Text(key string) string { return scalarText(o.Raw(key)) }
 
 func scalarText(raw []byte) string {
 	if len(raw) == 0 || raw[0] != '"' {
-		return present(string(raw))
+		return present(strings.ToValidUTF8(string(raw), "\uFFFD"))
 	}
 	return present(decodeText(raw))
 }
@@ -90,6 +91,8 @@ func (o *Object) Secret(key string) secret.Secret {
 // absent, no number, or beyond an int64.
 func (o *Object) Int(key string) (int64, bool) {
 	switch text := o.Text(key); text {
+	case "":
+		return 0, false
 	case "true":
 		return 1, true
 	case "false":

@@ -2,13 +2,35 @@ package cli
 
 import (
 	"os"
+	"slices"
+	"strings"
 	"unsafe"
 )
 
-// Hide overwrites a value of the command line where the system shows it to everybody, in the process list. The
-// value must have been copied before: it reads as asterisks afterwards. A value that is not part of os.Args is
-// left alone.
-func Hide(value string) {
+// Conceal overwrites the values of secret options where the system shows them to everybody, in the process list, and
+// returns a copy of the arguments for Parse. It comes before all else that a program does.
+func (p *Program) Conceal(args []string) []string {
+	own := make([]string, len(args))
+	for i, arg := range args {
+		own[i] = strings.Clone(arg)
+	}
+	finder := *p
+	finder.Options = slices.Clone(p.Options)
+	for i := range finder.Options {
+		secret := finder.Options[i].Secret
+		finder.Options[i].Set = func(value string) error {
+			if secret {
+				hide(value)
+			}
+			return nil
+		}
+	}
+	_, _ = finder.Parse(args) // what is wrong there comes up again
+	return own
+}
+
+// hide overwrites a value of the command line with asterisks. One that is not part of os.Args is left alone.
+func hide(value string) {
 	if value == "" {
 		return
 	}
@@ -24,5 +46,26 @@ func Hide(value string) {
 			shown[i] = '*'
 		}
 		return
+	}
+}
+
+// secretVariables are those that our options read where no other is named.
+var secretVariables = [...]string{
+	"OIDC_ENCRYPTION_PW", "OIDC_REFRESH_TOKEN", "OIDC_CLIENT_SECRET", "OIDC_ACCESS_TOKEN", "OIDC_OP_PASSWORD",
+}
+
+// Environ is the environment without the variables that hold secrets for our programs.
+func Environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains(secretVariables[:], name)
+	})
+}
+
+// Forget takes these variables out of the environment: no program that is started from now on gets them. Options have
+// read theirs by then.
+func Forget() {
+	for _, name := range secretVariables {
+		os.Unsetenv(name)
 	}
 }

@@ -23,6 +23,8 @@ type Option struct {
 	Group    int      // index into Program.Groups
 	Help     string
 	Hidden   bool // parsed, but in no help text
+	Secret   bool // the argument is for nobody's eyes: see Conceal
+	Whole    bool // the name may not be cut: it begins as one that the C programs have
 
 	// Set stores the value, "" for an option without argument. It may be called several times. An error says
 	// what is expected ("a number of seconds is expected"): Parse adds the option and the value, unless it is an
@@ -136,7 +138,7 @@ func (s *scanner) find(given string) (string, *Option, error) {
 			switch {
 			case name == given:
 				return name, &s.table[i], nil
-			case !strings.HasPrefix(name, given):
+			case !strings.HasPrefix(name, given) || s.table[i].Whole:
 			case option == nil:
 				found, option = name, &s.table[i]
 			case option != &s.table[i]:

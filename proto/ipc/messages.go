@@ -20,6 +20,7 @@ const (
 	RequestAccessToken = "access_token"
 	RequestIDToken     = "id_token"
 	RequestMytoken     = "mytoken"
+	RequestVerifyToken = "verify_token" // ours: is the signature of a JWT one of its issuer's?
 
 	// loaded accounts
 	RequestAdd       = "add"
@@ -55,6 +56,9 @@ const (
 	KeyScope              = "scope"
 	KeyAudience           = "audience"
 	KeyApplicationHint    = "application_hint" // name of the calling program
+	KeyTimeout            = "timeout"          // ours: seconds that the client waits at most; 0 or less: as long as the agent does
+	KeyNoAutoload         = "no_autoload"      // ours: do not ask for the password of an account that is not loaded
+	KeyToken              = "token"            // ours: what verify_token is about
 	KeyConfig             = "config"           // account configuration
 	KeyPwEntry            = "pw_entry"         // where the password comes from
 	KeyLifetime           = "lifetime"         // seconds; 0: for ever
@@ -87,6 +91,8 @@ const (
 	KeyAccessToken = "access_token"
 	KeyIDToken     = "id_token"
 	KeyExpiresAt   = "expires_at" // seconds since 1970
+	KeyWarning     = "warning"    // ours: what the user must know though he has his token
+	KeyValid       = "valid"      // ours: 1 or 0, the verdict on a token
 	KeyClient      = "client"
 	KeyMaxScopes   = "max_scopes"
 	KeyOIDCDevice  = "oidc_device"
@@ -197,6 +203,7 @@ type AccessTokenRequest struct {
 	Scope           string // separated by blanks; empty: the account's
 	Audience        string // separated by blanks; empty: the account's
 	ApplicationHint string // who asks, shown to the user when he must confirm
+	Timeout         int64  // seconds to wait at most; 0 or less: as long as the agent does
 }
 
 // Encode returns the request in the C client's order of keys.
@@ -210,14 +217,18 @@ func (r AccessTokenRequest) Encode() *cjson.Object {
 			o.SetText(m.key, m.value)
 		}
 	}
+	if r.Timeout > 0 {
+		o.SetInt(KeyTimeout, r.Timeout)
+	}
 	return o
 }
 
 // ParseAccessTokenRequest reads the request as the agent gets it. Nothing is required here.
 func ParseAccessTokenRequest(o *cjson.Object) AccessTokenRequest {
 	period, _ := o.Int(KeyMinValidPeriod)
+	timeout, _ := o.Int(KeyTimeout)
 	return AccessTokenRequest{
-		Account: o.Text(KeyAccount), Issuer: o.Text(KeyIssuer), MinValidPeriod: period,
+		Account: o.Text(KeyAccount), Issuer: o.Text(KeyIssuer), MinValidPeriod: period, Timeout: timeout,
 		Scope: o.Text(KeyScope), Audience: o.Text(KeyAudience), ApplicationHint: o.Text(KeyApplicationHint),
 	}
 }
@@ -226,12 +237,17 @@ func ParseAccessTokenRequest(o *cjson.Object) AccessTokenRequest {
 type AccessToken struct {
 	Token     secret.Secret
 	Issuer    string
-	ExpiresAt int64 // seconds since 1970, 0 if not known
+	ExpiresAt int64  // seconds since 1970, 0 if not known
+	Warning   string // what the user must know all the same; empty: nothing
 }
 
 // Encode returns the answer.
 func (t AccessToken) Encode() *cjson.Object {
-	return Success("").SetSecret(KeyAccessToken, t.Token).SetText(KeyIssuer, t.Issuer).SetInt(KeyExpiresAt, t.ExpiresAt)
+	o := Success("").SetSecret(KeyAccessToken, t.Token).SetText(KeyIssuer, t.Issuer).SetInt(KeyExpiresAt, t.ExpiresAt)
+	if t.Warning != "" {
+		o.SetText(KeyWarning, t.Warning)
+	}
+	return o
 }
 
 // ParseAccessToken reads the answer: the *Failure in it, an ErrBadAnswer if there is no token, or the token.
@@ -240,7 +256,9 @@ func ParseAccessToken(answer *cjson.Object) (AccessToken, error) {
 		return AccessToken{}, err
 	}
 	expiresAt, _ := answer.Int(KeyExpiresAt)
-	t := AccessToken{Token: answer.Secret(KeyAccessToken), Issuer: answer.Text(KeyIssuer), ExpiresAt: expiresAt}
+	t := AccessToken{
+		Token: answer.Secret(KeyAccessToken), Issuer: answer.Text(KeyIssuer), ExpiresAt: expiresAt, Warning: answer.Text(KeyWarning),
+	}
 	if t.Token.IsEmpty() {
 		return AccessToken{}, wrap("there is no access token", ErrBadAnswer)
 	}

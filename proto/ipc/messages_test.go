@@ -22,6 +22,7 @@ func TestAccessTokenRequest(t *testing.T) {
 			AccessTokenRequest{Account: "demo", MinValidPeriod: -1, Scope: "openid profile", ApplicationHint: "myapp", Audience: "https://a.example https://b.example"}},
 		{`{"request":"access_token","min_valid_period":0,"issuer":"https://issuer.example/","application_hint":"oidc-token"}`,
 			AccessTokenRequest{Issuer: "https://issuer.example/", ApplicationHint: "oidc-token"}},
+		{`{"request":"access_token","min_valid_period":0,"account":"demo","timeout":5}`, AccessTokenRequest{Account: "demo", Timeout: 5}},
 	} {
 		if got := string(c.want.Encode().Compact()); got != c.wire {
 			t.Errorf("got %s, want %s", got, c.wire)
@@ -55,6 +56,11 @@ func TestAccessToken(t *testing.T) {
 	token.Token = secret.FromString("AT")
 	if got := string(token.Encode().Compact()); got != wire {
 		t.Errorf("got %s", got)
+	}
+	token.Warning = "not saved"
+	warned := token.Encode()
+	if got, err := ParseAccessToken(warned); err != nil || got.Warning != "not saved" {
+		t.Errorf("%s: got %+v, %v", warned.Compact(), got, err)
 	}
 	for text, want := range map[string]error{
 		`{"status":"failure","error":"account not loaded"}`: ErrNotLoaded,

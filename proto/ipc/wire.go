@@ -32,8 +32,8 @@ func (e *TooLargeError) Error() string {
 // where nothing came, or io.ErrUnexpectedEOF.
 func ReadMessage(r io.Reader) ([]byte, error) { return ReadObject(r, nil, MaxMessage) }
 
-// ReadAnswer reads an answer of at most MaxAnswer bytes, in the same way.
-func ReadAnswer(r io.Reader) ([]byte, error) { return ReadObject(r, nil, MaxAnswer) }
+// ReadAnswer reads an answer of at most MaxAnswer bytes, in the same way. Most come in one read.
+func ReadAnswer(r io.Reader) ([]byte, error) { return ReadObject(r, make([]byte, 0, 4096), MaxAnswer) }
 
 // ReadObject is ReadMessage for a stream whose first bytes are already known, and with another limit.
 func ReadObject(r io.Reader, known []byte, limit int) ([]byte, error) {
@@ -52,6 +52,7 @@ func ReadObject(r io.Reader, known []byte, limit int) ([]byte, error) {
 			return nil, &TooLargeError{Limit: limit}
 		}
 		if fresh, err = readSome(r, &buf); err != nil {
+			clear(buf)
 			return nil, err
 		}
 	}
@@ -60,8 +61,8 @@ func ReadObject(r io.Reader, known []byte, limit int) ([]byte, error) {
 // readSome appends what one read brings and returns that part.
 func readSome(r io.Reader, buf *[]byte) ([]byte, error) {
 	old := len(*buf)
-	if cap(*buf)-old < 512 {
-		grown := make([]byte, old, max(4096, 2*cap(*buf)))
+	if cap(*buf)-old < 256 {
+		grown := make([]byte, old, max(512, 2*cap(*buf)))
 		copy(grown, *buf)
 		clear(*buf) // it may hold a password
 		*buf = grown

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -70,6 +72,19 @@ func (e endless) Read(p []byte) (int, error) {
 func FuzzReadMessage(f *testing.F) {
 	for _, stream := range []string{`{"request":"check"}`, `{"a":{"b":"}"}} x`, "\x00{}", "[1]", `{"a`, "", `{"\\":"\\\""}`, "{]"} {
 		f.Add([]byte(stream))
+	}
+	recorded, err := filepath.Glob("../interop/testdata/ipc/*/*.txt") // what C clients and agents say
+	if err != nil || len(recorded) == 0 {
+		f.Fatalf("no recorded messages: %v", err)
+	}
+	for _, path := range recorded {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		request, answer, _ := bytes.Cut(bytes.TrimPrefix(data, []byte("> ")), []byte("\n< "))
+		f.Add(request)
+		f.Add(answer)
 	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		whole, err := ReadMessage(bytes.NewReader(stream))

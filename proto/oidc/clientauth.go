@@ -79,5 +79,8 @@ func (cred ClientCredentials) basic() string {
 	pair = append(appendEscaped(pair, []byte(cred.ID)), ':')
 	pair = appendEscaped(pair, cred.Secret.Reveal())
 	defer clear(pair)
-	return "Basic " + base64.StdEncoding.EncodeToString(pair)
+	header := append(make([]byte, 0, len("Basic ")+base64.StdEncoding.EncodedLen(len(pair))), "Basic "...)
+	header = base64.StdEncoding.AppendEncode(header, pair)
+	defer clear(header)
+	return string(header)
 }

@@ -19,6 +19,7 @@ import (
 type ConnectionError struct {
 	Host    string // host and port as in the URL
 	Timeout bool   // it took too long
+	Unsent  bool   // there was no connection to send anything on: the provider knows nothing of the request
 	Err     error  // the cause
 	text    string
 	lasting bool
@@ -35,7 +36,7 @@ func (e *ConnectionError) Unwrap() error { return e.Err }
 func (e *ConnectionError) Temporary() bool { return !e.lasting }
 
 // connectionError makes of an error of http.Client one line. An error of checkRedirect passes unchanged.
-func connectionError(host string, took time.Duration, err error) error {
+func connectionError(host string, took time.Duration, unsent bool, err error) error {
 	var refused *HTTPError
 	if errors.As(err, &refused) {
 		return refused
@@ -44,8 +45,8 @@ func connectionError(host string, took time.Duration, err error) error {
 	if errors.As(err, &outer) {
 		err = outer.Err
 	}
-	e := &ConnectionError{Host: host, Err: err}
-	host = printable(host)
+	e := &ConnectionError{Host: host, Unsent: unsent, Err: err}
+	host = reached(printable(host), err)
 	var netErr net.Error
 	problem, lasting := connectionProblem(err)
 	switch {
@@ -61,6 +62,21 @@ func connectionError(host string, took time.Duration, err error) error {
 	return e
 }
 
+// reached names what we were talking to: the provider, perhaps behind a proxy, or the proxy itself.
+func reached(host string, err error) string {
+	var (
+		proxy *proxyError
+		dial  *net.OpError
+	)
+	switch {
+	case !errors.As(err, &proxy):
+		return host
+	case errors.As(err, &dial) && dial.Op == "proxyconnect":
+		return fmt.Sprintf("the proxy %s (for %s)", printable(proxy.host), host)
+	}
+	return fmt.Sprintf("%s (through the proxy %s)", host, printable(proxy.host))
+}
+
 func isDNS(err error) bool {
 	var dns *net.DNSError
 	return errors.As(err, &dns)
@@ -69,15 +85,15 @@ func isDNS(err error) bool {
 // connectionProblem says why there is no connection, and whether that lasts until somebody acts.
 func connectionProblem(err error) (problem string, lasting bool) {
 	var (
-		dns   *net.DNSError
-		proxy *net.OpError
-		errno syscall.Errno
+		dns     *net.DNSError
+		refusal *proxyRefusal
+		errno   syscall.Errno
 	)
-	if errors.As(err, &proxy) && proxy.Op == "proxyconnect" {
-		problem, lasting = connectionProblem(proxy.Err)
-		return "the proxy: " + problem, lasting
-	}
 	switch {
+	case errors.As(err, &refusal):
+		return refusal.Error(), refusal.lasting()
+	case errors.Is(err, errProxyURL):
+		return err.Error(), true
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "no such host", true
 	case errors.As(err, &dns) && dns.IsTimeout:
@@ -104,7 +120,8 @@ func tlsProblem(err error) string {
 	)
 	switch {
 	case errors.As(err, &unknown):
-		return "its certificate comes from an unknown authority: " + missingAuthority(err, unknown.Cert)
+		return "its certificate comes from an unknown authority: " + missingAuthority(err, unknown.Cert) +
+			"; if that is right, name a file with the authority's certificate by oidc-gen --cp, or by SSL_CERT_FILE when the agent is started"
 	case errors.As(err, &name):
 		return fmt.Sprintf("its certificate is for %s, not for %s", certificateNames(name.Certificate), printable(name.Host))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

@@ -128,12 +128,12 @@ func TestMissingAuthority(t *testing.T) {
 		&url.Error{Err: unknown}:                       `authority: "CN=Intermediate"`,
 		fmt.Errorf("%w", x509.UnknownAuthorityError{}): "authority: of no name",
 	} {
-		wantText(t, connectionError("op.example", 0, err), want)
+		wantText(t, connectionError("op.example", 0, false, err), want)
 	}
 	invalid := x509.CertificateInvalidError{Cert: chain[0], Reason: x509.NotAuthorizedToSign}
-	wantText(t, connectionError("op.example", 0, invalid), "its certificate is not valid: ")
+	wantText(t, connectionError("op.example", 0, false, invalid), "its certificate is not valid: ")
 	wrong := x509.HostnameError{Certificate: chain[0], Host: "op.example"}
-	wantText(t, connectionError("op.example", 0, wrong), "its certificate is for no host, not for op.example")
+	wantText(t, connectionError("op.example", 0, false, wrong), "its certificate is for no host, not for op.example")
 }
 
 func TestConnectionErrors(t *testing.T) {
@@ -163,7 +163,6 @@ func TestConnectionErrors(t *testing.T) {
 		{"name server down", "https://op.example", &net.DNSError{Name: "op.example", Err: "i/o timeout", IsTimeout: true}, "could not connect to op.example: the name server does not answer", true},
 		{"name server fails", "https://op.example", &net.DNSError{Name: "op.example", Err: "server misbehaving", IsTemporary: true}, "name server: server misbehaving", true},
 		{"unreachable", "https://op.example", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}, "could not connect to op.example: network is unreachable", true},
-		{"proxy refused", "https://op.example", &net.OpError{Op: "proxyconnect", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}, "could not connect to op.example: the proxy: connection refused", true},
 		{"kernel timeout", "https://op.example", &net.OpError{Op: "dial", Err: syscall.ETIMEDOUT}, "op.example did not answer within", true},
 		{"odd one", "https://op.example", errors.New("bad\x1b[2J\nthing"), "could not connect to op.example: bad[2J thing", true},
 	} {
@@ -176,6 +175,9 @@ func TestConnectionErrors(t *testing.T) {
 			wantText(t, err, c.want)
 			if _, ok := Temporary(err); ok != c.temporary {
 				t.Errorf("temporary %t, want %t", ok, c.temporary)
+			}
+			if e := new(ConnectionError); !errors.As(err, &e) || e.Unsent == strings.HasPrefix(c.want, "closed") {
+				t.Errorf("%#v: whether the request was sent is wrong", err)
 			}
 			if c.err != nil && !errors.Is(err, c.err) {
 				t.Errorf("%#v does not wrap its cause", err)

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Metadata are a provider's settings (Discovery section 3, RFC 8414 section 2). All endpoints are https, or
@@ -38,6 +38,8 @@ type Metadata struct {
 
 	// ConfigurationEndpoint is the URL that the document came from.
 	ConfigurationEndpoint string
+	// Lifetime is how long the document may be believed; 0 where its server does not say.
+	Lifetime time.Duration
 }
 
 // Discover fetches and checks a provider's metadata: from configurationEndpoint, or where that is empty
@@ -120,7 +122,7 @@ func (c *Client) fetchMetadata(ctx context.Context, issuer, place string) (*Meta
 		if o, err = r.object(); err == nil {
 			md := parseMetadata(o, issuer)
 			if o.err == nil {
-				md.ConfigurationEndpoint = place
+				md.ConfigurationEndpoint, md.Lifetime = place, lifetime(r.header)
 				return md, nil
 			}
 			err = o.err
@@ -133,14 +135,27 @@ func (c *Client) fetchMetadata(ctx context.Context, issuer, place string) (*Meta
 	return nil, fmt.Errorf("discovery at %s: %w", shown(place), err)
 }
 
+const (
+	// minLifetime is for the many servers that forbid caching everywhere without a thought.
+	minLifetime = 5 * time.Minute
+	maxLifetime = 24 * time.Hour
+)
+
+// lifetime reads max-age (RFC 9111 section 5.2.2.1), within bounds.
+func lifetime(header http.Header) time.Duration {
+	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
+		if strings.EqualFold(name, "max-age") && err == nil {
+			return min(max(time.Duration(seconds)*time.Second, minLifetime), maxLifetime)
+		}
+	}
+	return 0
+}
+
 // readLocal reads metadata that the user keeps in a file.
 func readLocal(path string) (*response, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	body, err := io.ReadAll(io.LimitReader(f, maxBody))
+	body, err := readFile(path, maxBody)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // iamDocument has the shape of an INDIGO IAM's, with members that we do not know.
@@ -220,5 +222,28 @@ func TestDiscoverByEndpoint(t *testing.T) {
 	}
 	if _, err := c.Discover(t.Context(), "", "file:///no/such/file"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// RFC 9111 section 5.2.2.1, within bounds.
+func TestMetadataLifetime(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]time.Duration{
+		"":                        0,
+		"no-store":                0,
+		"max-age=7200":            2 * time.Hour,
+		`Private, MAX-AGE="7200"`: 2 * time.Hour,
+		"no-cache, no-store, max-age=0, must-revalidate": minLifetime,
+		"max-age=31536000": maxLifetime,
+		"max-age=-1":       0,
+		"s-maxage=7200":    0,
+	} {
+		client := handled(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", header)
+			io.WriteString(w, `{"issuer":"https://op.example","token_endpoint":"https://op.example/token"}`)
+		})
+		if md, err := client.Discover(t.Context(), "https://op.example", ""); err != nil || md.Lifetime != want {
+			t.Errorf("%q: %v, %v", header, md.Lifetime, err)
+		}
 	}
 }

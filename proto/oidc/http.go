@@ -20,9 +20,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"oidc-agent/proto/secret"
@@ -40,7 +42,8 @@ const (
 
 // Options configure a [Client]. The zero value is usable.
 type Options struct {
-	// CAFile names a PEM file, or a directory of PEM files, whose certificates replace the system's roots.
+	// CAFile names a PEM file, or a directory of PEM files, whose certificates replace the system's roots and the
+	// grid's.
 	CAFile string
 	// UserAgent is sent with each request (RFC 9110 section 10.1.5).
 	UserAgent string
@@ -58,26 +61,27 @@ type Client struct {
 	http      *http.Client
 	userAgent string
 	keys      keyCache
+	open      *atomic.Int64 // connections in memory
 }
 
 // NewClient returns a client. It fails when the CA file cannot be read or holds no certificate.
 func NewClient(o Options) (*Client, error) {
-	transport := o.Transport
+	transport, open := o.Transport, new(atomic.Int64)
 	if transport == nil {
 		roots, err := loadRoots(o.CAFile)
 		if err != nil {
 			return nil, err
 		}
-		transport = newTransport(roots)
+		own := newTransport(roots)
+		own.DialContext = counted(own.DialContext, open)
+		transport = throughProxy{own}
 	}
 	return &Client{
 		http:      &http.Client{Transport: transport, CheckRedirect: checkRedirect},
 		userAgent: o.UserAgent,
+		open:      open,
 	}, nil
 }
-
-// CloseIdle closes the connections that no request uses now.
-func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
 // request is one exchange to be made.
 type request struct {
@@ -101,9 +105,11 @@ func (c *Client) do(ctx context.Context, q *request) (*response, error) {
 		defer cancel()
 	}
 	started := time.Now()
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	resp, err := c.http.Do(c.httpRequest(ctx, q, u))
 	if err != nil {
-		return nil, connectionError(u.Host, time.Since(started), err)
+		return nil, connectionError(u.Host, time.Since(started), !connected.Load(), err)
 	}
 	defer resp.Body.Close()
 	r := &response{status: resp.StatusCode, header: resp.Header, received: time.Now(), secrets: q.secrets}
@@ -113,7 +119,7 @@ func (c *Client) do(ctx context.Context, q *request) (*response, error) {
 	if r.body, err = readBody(resp.Body, resp.ContentLength); err == errTooLong {
 		return nil, r.unexpected(err.Error())
 	} else if err != nil {
-		return nil, connectionError(u.Host, time.Since(started), err)
+		return nil, connectionError(u.Host, time.Since(started), false, err)
 	}
 	return r, nil
 }

@@ -196,7 +196,10 @@ func idTokenCases() []idTokenCase {
 	sum := sha256.Sum256([]byte("access-token"))
 	return []idTokenCase{
 		{"iss with a 1", "iss", "https://op.example/1", nil, `"iss" is "https://op.example/1"`},
-		{"iss without slash", "iss", "https://op.example", nil, `"iss" is`},
+		{"iss without slash", "iss", "https://op.example", nil, ""},
+		{"iss with two slashes", "iss", "https://op.example//", nil, `"iss" is`},
+		{"iss of another host", "iss", "https://op.example.org/", nil, `"iss" is`},
+		{"iss by http", "iss", "http://op.example/", nil, `"iss" is`},
 		{"no iss", "iss", nil, nil, `"iss" is missing`},
 		{"no sub", "sub", nil, nil, `"sub" is missing`},
 		{"empty sub", "sub", "", nil, `"sub" is missing`},
@@ -216,6 +219,8 @@ func idTokenCases() []idTokenCase {
 		{"nonce that was not asked for", "nonce", "x", func(w *IDTokenCheck) { w.Nonce = "" }, ""},
 		{"no exp", "exp", nil, nil, `"exp" is missing`},
 		{"expired 6 minutes ago", "exp", now - 360, nil, "it expired at "},
+		{"expired, at a refresh", "exp", now - 360, func(w *IDTokenCheck) { w.AnyTime = true }, ""},
+		{"exp a string at a refresh", "exp", "x", func(w *IDTokenCheck) { w.AnyTime = true }, `"exp" is a string`},
 		{"expired within the leeway", "exp", now - 30, nil, ""},
 		{"exp fractional", "exp", float64(now) + 100.5, nil, ""},
 		{"exp large", "exp", 1.5e99, nil, ""},
@@ -303,6 +308,66 @@ func TestIDTokenHeaders(t *testing.T) {
 			check := goodCheck
 			check.Algorithms = c.algorithms
 			_, err := client.VerifyIDToken(t.Context(), testMetadata(), secret.FromString(c.token), check)
+			wantText(t, err, c.want)
+		})
+	}
+}
+
+// An id_token for several parties is ours where the provider names us as the one that it was made for.
+func TestSeveralAudiences(t *testing.T) {
+	t.Parallel()
+	s, requests := testSigners()["p256"], 0
+	client := serving(t, &requests, s.jwk)
+	for azp, want := range map[string]string{"": `"aud" is`, "other": `"aud" is`, "client": ""} {
+		claims := goodClaims()
+		if claims["aud"] = []string{"other", "client"}; azp != "" {
+			claims["azp"] = azp
+		}
+		token := sign(t, s, map[string]any{"alg": "ES256", "kid": "p256"}, claims)
+		_, err := client.VerifyIDToken(t.Context(), testMetadata(), secret.FromString(token), goodCheck)
+		wantText(t, err, want)
+	}
+}
+
+// TLS vouches for a token whose signature nobody can verify, and for no other; and never for its claims.
+func TestDirect(t *testing.T) {
+	t.Parallel()
+	known, stranger := testSigners()["p256"], testSigners()["p384"]
+	es256 := map[string]any{"alg": "ES256", "kid": "p256"}
+	good := sign(t, known, es256, goodClaims())
+	bad := good[:len(good)-8] + "AAAAAAAA"
+	foreign := goodClaims()
+	foreign["aud"] = "other"
+	for _, c := range []struct {
+		name, token, jwks string
+		plain             bool // by http
+		want              string
+	}{
+		{"broken keys", good, `<html>`, false, ""},
+		{"broken keys, http", good, `<html>`, true, "JSON expected"},
+		{"broken keys, wrong aud", sign(t, known, es256, foreign), `<html>`, false, `"aud" is`},
+		{"no jwks_uri", good, "", false, ""},
+		{"no jwks_uri, http", good, "", true, "no jwks_uri"},
+		{"unknown algorithm", encoded(`{"alg":"XX1"}`) + good[strings.Index(good, "."):], `{"keys":[]}`, false, ""},
+		{"unknown algorithm, http", encoded(`{"alg":"XX1"}`) + good[strings.Index(good, "."):], `{"keys":[]}`, true, "XX1"},
+		{"none", encoded(`{"alg":"none"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed by "none"`},
+		{"wrong signature", bad, "", false, ""}, // nobody can tell
+		{"wrong signature, keys", bad, "jwk", false, "its signature is not valid"},
+		{"key that is not published", sign(t, stranger, map[string]any{"alg": "ES384"}, goodClaims()), "jwk", false, "publishes no key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			requests, md, check := 0, testMetadata(), goodCheck
+			client := serving(t, &requests, known.jwk)
+			if c.jwks != "jwk" {
+				client = answering(t, 200, "application/json", c.jwks)
+			}
+			if check.Direct = true; c.plain {
+				md.TokenEndpoint = "http://127.0.0.1/token"
+			}
+			if c.jwks == "" {
+				md.JWKSURI = ""
+			}
+			_, err := client.VerifyIDToken(t.Context(), md, secret.FromString(c.token), check)
 			wantText(t, err, c.want)
 		})
 	}

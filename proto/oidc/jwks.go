@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -14,9 +15,13 @@ import (
 const (
 	// keysLifetime is how long a JWK set is believed without looking again.
 	keysLifetime = time.Hour
-	// missPause is how long after a search for an unknown key there is no other search: bad tokens must not
-	// make us flood the provider.
+	// missPause is how long after a search for an unknown key there is no other: bad tokens must not make us flood
+	// the provider.
 	missPause = time.Minute
+	// failPause is the same after a fetch that failed. A provider that is back must not be held off for long.
+	failPause = 5 * time.Second
+	// keysTimeout bounds a fetch, which whoever waits for a token waits for as well.
+	keysTimeout = 4 * time.Second
 	// maxTries bounds the keys that are tried on a token that does not name its key.
 	maxTries = 16
 )
@@ -30,8 +35,9 @@ type keyCache struct {
 
 type keySet struct {
 	keys    []verificationKey
-	fetched time.Time
+	expires time.Time // when to fetch it again
 	missed  time.Time // when it was fetched last because a key was not in it
+	failed  error     // of the last fetch; the keys are those before it
 }
 
 func (k *keyCache) load(uri string) keySet {
@@ -54,6 +60,11 @@ var (
 	errSignature = errors.New("its signature is not valid")
 )
 
+// unverifiable is why nobody can tell whether a signature is right.
+type unverifiable struct{ error }
+
+func (u unverifiable) Unwrap() error { return u.error }
+
 // verifySignature verifies with the provider's published keys, and with none that the token brings along
 // (RFC 8725 section 3.10: jku, jwk, x5u and x5c are not looked at).
 func (c *Client) verifySignature(ctx context.Context, md *Metadata, j *JWT, allowed []string) (algorithm, error) {
@@ -62,25 +73,39 @@ func (c *Client) verifySignature(ctx context.Context, md *Metadata, j *JWT, allo
 		return alg, err
 	}
 	if md.JWKSURI == "" {
-		return alg, &NoEndpointError{Name: "jwks_uri"}
+		return alg, unverifiable{&NoEndpointError{Name: "jwks_uri"}}
 	}
 	now := time.Now()
 	set := c.keys.load(md.JWKSURI)
-	if set.fetched.IsZero() || now.Sub(set.fetched) > keysLifetime {
-		if set, err = c.fetchKeys(ctx, md.JWKSURI, set.missed); err != nil {
-			return alg, err
-		}
+	if now.After(set.expires) {
+		set = c.renewKeys(ctx, md.JWKSURI, set)
 	}
 	err = set.verify(j, alg)
-	if err == errNoKey && (set.missed.IsZero() || now.Sub(set.missed) > missPause) {
+	if err == errNoKey && set.failed == nil && now.Sub(set.missed) > missPause {
 		// Core section 10.1.1: the provider may have changed its keys a moment ago.
 		set.missed = now
-		c.keys.store(md.JWKSURI, set)
-		if set, err = c.fetchKeys(ctx, md.JWKSURI, now); err == nil {
-			err = set.verify(j, alg)
-		}
+		set = c.renewKeys(ctx, md.JWKSURI, set)
+		err = set.verify(j, alg)
+	}
+	if err == errNoKey && set.failed != nil {
+		err = unverifiable{set.failed}
 	}
 	return alg, err
+}
+
+// renewKeys fetches a set anew. Where that fails the keys stay as they were, and the next attempt waits.
+func (c *Client) renewKeys(ctx context.Context, uri string, old keySet) keySet {
+	fetch, cancel := context.WithTimeout(ctx, keysTimeout)
+	defer cancel()
+	keys, err := c.fetchKeys(fetch, uri)
+	set := keySet{keys: keys, expires: time.Now().Add(keysLifetime), missed: old.missed}
+	if err != nil {
+		set = keySet{old.keys, time.Now().Add(failPause), old.missed, err}
+	}
+	if ctx.Err() == nil { // a caller who left says nothing about the provider
+		c.keys.store(uri, set)
+	}
+	return set
 }
 
 // algorithm reads the header. Algorithms are compared exactly: neither "None" nor "rs256" is one.
@@ -95,7 +120,11 @@ func (j *JWT) algorithm(allowed []string) (algorithm, error) {
 			return alg, j.header.err
 		}
 	}
-	return algorithm{}, fmt.Errorf("it is signed by %s, which is not accepted", shown(name))
+	err := fmt.Errorf("it is signed by %s, which is not accepted", shown(name))
+	if name == "" || strings.EqualFold(name, "none") || len(allowed) > 0 {
+		return algorithm{}, err
+	}
+	return algorithm{}, unverifiable{err}
 }
 
 // verify tries the keys that fit. A token that names a key of the set stands or falls by that; any other
@@ -120,26 +149,24 @@ func (set keySet) verify(j *JWT, alg algorithm) error {
 	return errNoKey
 }
 
-func (c *Client) fetchKeys(ctx context.Context, uri string, missed time.Time) (keySet, error) {
+func (c *Client) fetchKeys(ctx context.Context, uri string) (keys []verificationKey, err error) {
 	r, err := c.do(ctx, &request{method: http.MethodGet, url: uri})
 	if err != nil {
-		return keySet{}, err
+		return nil, err
 	}
 	o, err := r.object()
 	if err != nil {
-		return keySet{}, fmt.Errorf("keys at %s: %w", shown(uri), err)
+		return nil, fmt.Errorf("keys at %s: %w", shown(uri), err)
 	}
 	var raw []json.RawMessage
 	o.required("keys") // RFC 7517 section 5.1
 	if o.get("keys", "an array", &raw); o.err != nil {
-		return keySet{}, fmt.Errorf("keys at %s: %w", shown(uri), o.err)
+		return nil, fmt.Errorf("keys at %s: %w", shown(uri), o.err)
 	}
-	set := keySet{fetched: r.received, missed: missed}
 	for _, key := range raw {
 		if k, ok := parseKey(key); ok {
-			set.keys = append(set.keys, k)
+			keys = append(keys, k)
 		}
 	}
-	c.keys.store(uri, set)
-	return set, nil
+	return keys, nil
 }

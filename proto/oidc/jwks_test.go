@@ -98,8 +98,11 @@ func TestKeyRotation(t *testing.T) {
 		time.Sleep(missPause + time.Second)
 		down = true
 		verify("p256", "ES256", "HTTP status 503", 1)
-		verify("p256", "ES256", "publishes no key", 0)
+		verify("p256", "ES256", "HTTP status 503", 0)
 		verify("rsa2", "RS256", "", 0) // what was good stays good
+		time.Sleep(keysLifetime)
+		verify("rsa2", "RS256", "", 1) // also when it ought to be looked at again
+		verify("rsa2", "RS256", "", 0)
 		down = false
 		time.Sleep(keysLifetime)
 		verify("rsa2", "RS256", "", 1)

@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type TokenResponse struct {
 	RefreshToken secret.Secret // empty: a refresh token that was used stays good (RFC 6749 section 6)
 	IDToken      secret.Secret // not verified; may be empty
 	Received     time.Time     // when the answer arrived
+	Date         time.Time     // the same by the provider's clock, zero: not told (RFC 9110 section 6.6.1)
 }
 
 // Wipe overwrites all tokens.
@@ -106,6 +108,7 @@ func (c *Client) requestToken(ctx context.Context, md *Metadata, cred ClientCred
 	if err != nil {
 		return t, r.unexpected(err.Error())
 	}
+	t.Date, _ = http.ParseTime(r.header.Get("Date"))
 	return t, nil
 }
 

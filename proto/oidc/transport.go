@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -18,8 +19,9 @@ import (
 // handshake.
 func newTransport(roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
-		Proxy:       http.ProxyFromEnvironment,
-		DialContext: (&net.Dialer{Timeout: 10 * time.Second, Control: limitSilence}).DialContext,
+		Proxy:                  environmentProxy,
+		OnProxyConnectResponse: checkProxy,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, Control: limitSilence}).DialContext,
 		// RFC 9325 section 3.1.1: nothing below TLS 1.2.
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout: 10 * time.Second,
@@ -31,10 +33,32 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 	}
 }
 
-// loadRoots reads the certificates of a PEM file, or of all files in a directory. No path, no pool.
+// gridRoots is where grid sites keep their CAs, which no system knows. X509_CERT_DIR names another directory.
+const gridRoots = "/etc/grid-security/certificates"
+
+// siteRoots are the system's roots (or what SSL_CERT_FILE and SSL_CERT_DIR name) and those of the grid. Where there
+// are none of the grid's: no pool.
+func siteRoots() *x509.CertPool {
+	files, _ := filesIn(cmp.Or(os.Getenv("X509_CERT_DIR"), gridRoots)) // none: not a grid site
+	if len(files) == 0 {
+		return nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	for _, file := range files {
+		data, _ := readFile(file, maxRoots) // what cannot be read is missed at the first handshake that needs it
+		pool.AppendCertsFromPEM(data)
+	}
+	return pool
+}
+
+// loadRoots reads the certificates of a PEM file, or of all files in a directory. Without a path they are those of
+// the site.
 func loadRoots(path string) (*x509.CertPool, error) {
 	if path == "" {
-		return nil, nil
+		return siteRoots(), nil
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -48,7 +72,7 @@ func loadRoots(path string) (*x509.CertPool, error) {
 	}
 	pool, found := x509.NewCertPool(), false
 	for _, file := range files {
-		data, err := os.ReadFile(file)
+		data, err := readFile(file, maxRoots)
 		if err != nil && !info.IsDir() {
 			return nil, fmt.Errorf("CA file: %w", err)
 		}

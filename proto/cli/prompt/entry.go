@@ -29,7 +29,7 @@ func (s Source) Entry(account string) *cjson.Object {
 		kind |= entryFile
 		entry.SetText("pw_file", s.Value)
 	case Env:
-		if password, err := fromEnv(s.Value); err == nil {
+		if password, err := s.fromEnv(); err == nil {
 			kind |= entryMemory
 			entry.SetSecret("password", password)
 			password.Wipe()

@@ -37,6 +37,7 @@ const maxPassword = 64 << 10
 type Source struct {
 	Kind  Kind
 	Value string
+	held  secret.Secret // of Env
 }
 
 var errTwoSources = errors.New("only one of --pw-cmd, --pw-env, --pw-file can be given")
@@ -47,7 +48,14 @@ func (s *Source) Set(kind Kind) func(value string) error {
 		if s.Kind != Terminal && s.Kind != Askpass && s.Kind != kind {
 			return errTwoSources
 		}
+		if s.Kind == kind && s.Value == value {
+			return nil
+		}
 		*s = Source{Kind: kind, Value: value}
+		if text := os.Getenv(value); kind == Env && text != "" {
+			s.held = secret.FromString(text)
+			os.Unsetenv(value) // no program that we run needs it
+		}
 		return nil
 	}
 }
@@ -91,7 +99,7 @@ func (s Source) Read(ctx context.Context, text string) (secret.Secret, error) {
 	case Command:
 		password, err = fromCommand(ctx, s.Value)
 	case Env:
-		password, err = fromEnv(s.Value)
+		password, err = s.fromEnv()
 	case File:
 		password, err = fromFile(s.Value)
 	case Askpass:
@@ -103,8 +111,11 @@ func (s Source) Read(ctx context.Context, text string) (secret.Secret, error) {
 	return password, nil
 }
 
-func fromEnv(name string) (secret.Secret, error) {
-	value, ok := os.LookupEnv(name)
+func (s Source) fromEnv() (secret.Secret, error) {
+	if !s.held.IsEmpty() {
+		return s.held.Clone(), nil
+	}
+	value, ok := os.LookupEnv(s.Value)
 	if !ok {
 		return secret.Secret{}, errors.New("not set")
 	}

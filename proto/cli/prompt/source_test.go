@@ -34,25 +34,25 @@ func TestSourceRead(t *testing.T) {
 		source    Source
 		want, err string
 	}{
-		{Source{File, "line"}, "secret123", ""},
-		{Source{File, "two"}, "secret123", ""},
-		{Source{File, "bare"}, "secret123", ""},
-		{Source{File, "crlf"}, "secret123\r", ""},
-		{Source{File, "blank"}, "", ""},
-		{Source{File, "longest"}, long, ""},
-		{Source{File, "empty"}, "", `password file "empty": empty`},
-		{Source{File, "long"}, "", `password file "long": first line is longer than 65535 bytes`},
-		{Source{File, "nothere"}, "", `password file "nothere": no such file or directory`},
-		{Source{File, "."}, "", `password file ".": is a directory`},
-		{Source{Env, "MY_PW"}, "secret123\nmore", ""},
-		{Source{Env, "MY_EMPTY"}, "", ""},
-		{Source{Env, "MY_UNSET"}, "", `environment variable "MY_UNSET": not set`},
-		{Source{Command, "cat two"}, "secret123", ""},
-		{Source{Command, "printf secret123"}, "secret123", ""},
-		{Source{Command, "cat longest longest longest"}, long, ""},
-		{Source{Command, "cat line; exit 3"}, "", "password command: exit status 3"},
-		{Source{Command, "true"}, "", "password command: empty"},
-		{Source{Command, "cat long"}, "", "password command: first line is longer than 65535 bytes"},
+		{Source{Kind: File, Value: "line"}, "secret123", ""},
+		{Source{Kind: File, Value: "two"}, "secret123", ""},
+		{Source{Kind: File, Value: "bare"}, "secret123", ""},
+		{Source{Kind: File, Value: "crlf"}, "secret123\r", ""},
+		{Source{Kind: File, Value: "blank"}, "", ""},
+		{Source{Kind: File, Value: "longest"}, long, ""},
+		{Source{Kind: File, Value: "empty"}, "", `password file "empty": empty`},
+		{Source{Kind: File, Value: "long"}, "", `password file "long": first line is longer than 65535 bytes`},
+		{Source{Kind: File, Value: "nothere"}, "", `password file "nothere": no such file or directory`},
+		{Source{Kind: File, Value: "."}, "", `password file ".": is a directory`},
+		{Source{Kind: Env, Value: "MY_PW"}, "secret123\nmore", ""},
+		{Source{Kind: Env, Value: "MY_EMPTY"}, "", ""},
+		{Source{Kind: Env, Value: "MY_UNSET"}, "", `environment variable "MY_UNSET": not set`},
+		{Source{Kind: Command, Value: "cat two"}, "secret123", ""},
+		{Source{Kind: Command, Value: "printf secret123"}, "secret123", ""},
+		{Source{Kind: Command, Value: "cat longest longest longest"}, long, ""},
+		{Source{Kind: Command, Value: "cat line; exit 3"}, "", "password command: exit status 3"},
+		{Source{Kind: Command, Value: "true"}, "", "password command: empty"},
+		{Source{Kind: Command, Value: "cat long"}, "", "password command: first line is longer than 65535 bytes"},
 	} {
 		got, err := c.source.Read(context.Background(), "")
 		text := ""
@@ -69,11 +69,11 @@ func TestSourceCommandEnds(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := (Source{Command, "exec sleep 600"}).Read(ctx, ""); err == nil || ctx.Err() == nil {
+	if _, err := (Source{Kind: Command, Value: "exec sleep 600"}).Read(ctx, ""); err == nil || ctx.Err() == nil {
 		t.Errorf("a command that does not end: %v", err)
 	}
 	// What a command leaves running in the background is not waited for.
-	got, err := Source{Command, "sleep 600 & echo $!"}.Read(t.Context(), "")
+	got, err := Source{Kind: Command, Value: "sleep 600 & echo $!"}.Read(t.Context(), "")
 	if err != nil || got.IsEmpty() {
 		t.Errorf("a command with a child: %q, %v", got.Reveal(), err)
 	}
@@ -89,7 +89,7 @@ func TestSourceSet(t *testing.T) {
 	if s.Given() {
 		t.Error("the zero source counts as given")
 	}
-	if err := errors.Join(s.Set(File)("a"), s.Set(File)("b")); err != nil || s != (Source{File, "b"}) || !s.Given() {
+	if err := errors.Join(s.Set(File)("a"), s.Set(File)("b")); err != nil || s != (Source{Kind: File, Value: "b"}) || !s.Given() {
 		t.Errorf("got %v and %v", s, err)
 	}
 	if err := s.Set(Env)(DefaultEnv); !errors.Is(err, errTwoSources) || s.Kind != File {
@@ -101,8 +101,8 @@ func TestSourceSet(t *testing.T) {
 func TestSourceString(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[Source]string{
-		{}: "terminal", {Command, "echo hunter2"}: "password command",
-		{Env, "PW"}: `environment variable "PW"`, {File, "a b"}: `password file "a b"`,
+		{}: "terminal", {Kind: Command, Value: "echo hunter2"}: "password command",
+		{Kind: Env, Value: "PW"}: `environment variable "PW"`, {Kind: File, Value: "a b"}: `password file "a b"`,
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -118,7 +118,7 @@ func TestDecryptWipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var given, clone secret.Secret
-	err := Decrypt(t.Context(), Source{File, name}, "", errors.New("wrong"), func(p secret.Secret) error {
+	err := Decrypt(t.Context(), Source{Kind: File, Value: name}, "", errors.New("wrong"), func(p secret.Secret) error {
 		given, clone = p, p.Clone()
 		return nil
 	})

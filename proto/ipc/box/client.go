@@ -67,7 +67,7 @@ func exchange(conn io.ReadWriter, request []byte) (*cjson.Object, error) {
 	if _, err := conn.Write(public); err != nil {
 		return nil, err
 	}
-	o, err := readOpening(conn)
+	o, err := readOpening(conn, func() {}) // the context bounds it
 	switch {
 	case err == io.EOF:
 		return nil, ipc.ErrNoAnswer

@@ -158,8 +158,8 @@ func readFrame(r io.Reader, buf []byte, limit int) ([]byte, error) {
 
 // readMore appends what one read brings.
 func readMore(r io.Reader, buf []byte) ([]byte, error) {
-	if cap(buf)-len(buf) < 512 {
-		buf = append(make([]byte, 0, max(4096, 2*cap(buf))), buf...)
+	if cap(buf)-len(buf) < 256 {
+		buf = append(make([]byte, 0, max(512, 2*cap(buf))), buf...)
 	}
 	n, err := r.Read(buf[len(buf):cap(buf)])
 	switch {
@@ -178,25 +178,38 @@ type opening struct {
 	rest   []byte // what came behind the public key
 }
 
-var errNeither = errors.New("neither a JSON object nor a public key")
+var (
+	errNeither = errors.New("neither a JSON object nor a public key")
+	errBroken  = errors.New("what begins as a JSON object is none")
+)
 
 // readOpening reads until it is sure whether a JSON object begins or a public key has come. It looks at every byte,
-// so that it never waits for the rest of something that can be neither.
-func readOpening(r io.Reader) (opening, error) {
+// so that it never waits for the rest of something that can be neither. hurry is called whenever it waits for the rest
+// of a key.
+func readOpening(r io.Reader, hurry func()) (opening, error) {
 	var buf []byte
-	for {
+	for blank := false; ; blank = true {
 		more, err := readMore(r, buf)
+		if err == io.EOF && blank {
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
 			return opening{}, err
 		}
 		buf = bytes.TrimLeft(more, blanks)
 		switch text := buf[:min(len(buf), keyText)]; {
-		case len(buf) > 0 && buf[0] == '{':
+		case len(buf) == 0:
+		case buf[0] == '{':
+			if inside := bytes.TrimLeft(buf[1:], blanks); len(inside) > 0 && inside[0] != '"' && inside[0] != '}' {
+				return opening{}, errBroken
+			}
 			return opening{object: true, start: buf}, nil
-		case !isBase64(text):
+		case !isKey(text):
 			return opening{}, errNeither
 		case len(text) == keyText:
 			return opening{start: text, rest: bytes.TrimLeft(buf[keyText:], blanks)}, nil
+		default:
+			hurry()
 		}
 	}
 }
@@ -204,10 +217,11 @@ func readOpening(r io.Reader) (opening, error) {
 // blanks around messages do no harm, NUL among them: some C clients send the end of their string.
 const blanks = "\x00 \t\r\n"
 
-func isBase64(text []byte) bool {
-	for _, c := range text {
+// isKey reports whether a public key may begin so.
+func isKey(text []byte) bool {
+	for i, c := range text {
 		switch {
-		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '+', c == '/', c == '=':
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '+', c == '/', c == '=' && i == keyText-1:
 		default:
 			return false
 		}

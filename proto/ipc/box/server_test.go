@@ -1,6 +1,7 @@
 package box
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -109,6 +110,8 @@ func TestServeRefuses(t *testing.T) {
 		want  string
 		close bool // the client shuts its side down instead of waiting
 	}{
+		{"padding too early", false, "AAAA=", "Bad Request: neither a JSON object nor a public key", false},
+		{"broken object", false, "{ hello", "Bad Request: could not parse json", false},
 		{"word", false, "hello, is this http?", "Bad Request: neither a JSON object nor a public key", false},
 		{"array", false, "[1]", "Bad Request: neither a JSON object nor a public key", false},
 		{"too deep", false, strings.Repeat(`{"a":`, 100), "Bad Request: ", false},
@@ -150,17 +153,18 @@ func TestServeTimeout(t *testing.T) {
 	for _, c := range []struct {
 		key        bool
 		send, want string
+		after      time.Duration
 	}{
-		{false, "", "Bad Request: could not parse json"},
-		{false, " ", "Bad Request: could not parse json"},
-		{false, `{"request":"check"`, "Bad Request: could not parse json"},
-		{false, "AAAA", "Bad Request: could not parse json"},
-		{true, "", "internal error: ipc encrypted message malformed"},
-		{true, "19:AAAA", "internal error: ipc encrypted message malformed"},
+		{false, "", "Bad Request: could not parse json", 5 * time.Second},
+		{false, " ", "Bad Request: could not parse json", 5 * time.Second},
+		{false, `{"request":"check"`, "Bad Request: could not parse json", 5 * time.Second},
+		{false, "AAAA", "Bad Request: could not parse json", 2*time.Second + keyTimeout},
+		{true, "", "internal error: ipc encrypted message malformed", 5 * time.Second},
+		{true, "19:AAAA", "internal error: ipc encrypted message malformed", 5 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
-			client, done := serve(t, Server{RequestTimeout: 3 * time.Second})
+			client, done := serve(t, Server{RequestTimeout: 5 * time.Second})
 			if c.key {
 				openChannel(t, client, func(text string) { io.WriteString(client, text) })
 			}
@@ -172,7 +176,7 @@ func TestServeTimeout(t *testing.T) {
 			if err != nil || answer.Text(ipc.KeyError) != c.want {
 				t.Errorf("%q: got %v", c.send, err)
 			}
-			if took := time.Since(start); took != 3*time.Second {
+			if took := time.Since(start); took != c.after {
 				t.Errorf("%q: answered after %v", c.send, took)
 			}
 			if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -247,9 +251,13 @@ func TestAnswerIsOneWrite(t *testing.T) {
 		answer := []byte(strings.Repeat("x", c.size))
 		counted := &counter{Conn: conn}
 		go func() {
-			defer conn.Close()
-			if err := new(Server).write(counted, c.channel, answer); err != nil {
+			defer conn.Close() // the last, so that who reads to the end sees what the others do
+			written := bytes.Clone(answer)
+			if err := new(Server).write(counted, c.channel, written); err != nil {
 				t.Error(err)
+			}
+			if len(bytes.Trim(written, "\x00")) > 0 {
+				t.Error("the answer is not wiped")
 			}
 		}()
 		got, err := io.ReadAll(client)

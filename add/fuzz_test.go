@@ -1,0 +1,29 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"oidc-agent/proto/cli"
+)
+
+// FuzzParse: any command line is understood, answered with a text, or refused as such.
+func FuzzParse(f *testing.F) {
+	for _, line := range []string{"demo", "-c", "-p --pw-file=x demo", "-t 60 -c --pw-env demo", "--pw-cmd x --pw-file y demo", "--pw-store=1 -lax", "--lifetime=-1 x"} {
+		f.Add(line)
+	}
+	f.Setenv("OIDC_CONFIG_DIR", f.TempDir())
+	f.Fuzz(func(t *testing.T, line string) {
+		r, err := parse(strings.Fields(line))
+		var usage *cli.UsageError
+		var output *cli.Output
+		var exit *cli.ExitError
+		if err != nil && !errors.As(err, &usage) && !errors.As(err, &output) && !errors.As(err, &exit) {
+			t.Errorf("%q: %v", line, err)
+		}
+		if err == nil && (r.lifetime < 0 || r.storeFor < 0 || r.action.needsAccount && r.account == "") {
+			t.Errorf("%q: %+v", line, r)
+		}
+	})
+}

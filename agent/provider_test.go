@@ -1,0 +1,210 @@
+package main
+
+import (
+	"encoding/pem"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/account"
+	"oidc-agent/proto/oidc"
+)
+
+const discoveryPath = ".well-known/openid-configuration"
+
+func (w *world) discoveries() int { return w.idp.Counters()["GET "+discoveryPath] }
+
+// Metadata are believed as long as the provider says, then renewed while the old ones serve once more; a provider that
+// is away keeps them.
+func TestMetadataRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, iam.Settings{AccessTokenLifetime: time.Minute})
+		w.load("metadata")
+		w.idp.ForgetRequests()
+		slow := iam.Fault{Path: discoveryPath, Delay: time.Second, Header: map[string]string{"Cache-Control": "private, max-age=7200"}}
+		w.idp.Fail(slow)
+		step := func(sleep, took time.Duration, discoveries int) {
+			t.Helper()
+			time.Sleep(sleep)
+			began := time.Now()
+			w.must(w.agent, forced("metadata"))
+			w.must(w.agent, forced("metadata"))
+			synctest.Wait()
+			if got := time.Since(began); got != took || w.discoveries() != discoveries {
+				t.Errorf("%d discoveries, want %d; took %v, want %v", w.discoveries(), discoveries, got, took)
+			}
+			time.Sleep(time.Minute)
+		}
+		step(0, 0, 0)
+		step(metadataLifetime, 0, 1)
+		step(metadataLifetime, 0, 1)
+		step(metadataLifetime, 0, 2)
+		// Very old ones are not used if there is a better way.
+		step(48*time.Hour, time.Second, 3)
+		w.idp.ClearFaults()
+		w.idp.Fail(iam.Fault{Path: discoveryPath, Delay: time.Hour})
+		step(48*time.Hour, refreshMetadataTimeout, 4)
+		step(0, refreshMetadataTimeout, 5)
+	})
+}
+
+// A CA file that changes is read again; one that is no good any more leaves the agent with what it had.
+func TestCAFileChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{})
+	first, second := secureServer(t, w.idp), secureServer(t, w.idp)
+	path := filepath.Join(w.dir, "ca.pem")
+	use := func(s *httptest.Server) {
+		block := &pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reach := func(s *httptest.Server) error {
+		client, err := w.agent.client(path)
+		if err != nil {
+			return err
+		}
+		_, err = client.Discover(t.Context(), w.idp.Issuer(), s.URL+"/"+discoveryPath)
+		return err
+	}
+	use(first)
+	if err := reach(first); err != nil {
+		t.Error(err)
+	}
+	if err := reach(second); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+		t.Errorf("second: %v", err)
+	}
+	use(second)
+	if err := reach(second); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := reach(second); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := strings.Count(w.log.String(), "still with the CA file as it was"); n != 1 {
+		t.Errorf("logged %d times", n)
+	}
+}
+
+// secureServer is a TLS server in front of a handler, with a key of its own.
+func secureServer(t *testing.T, handler http.Handler) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(handler)
+	s.TLS = certified(t, "127.0.0.1", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	s.EnableHTTP2 = true
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// A connection is kept for the next request, also for HTTP/2; a suspend ends it, and so does locking the agent.
+func TestConnectionsEnd(t *testing.T) {
+	t.Parallel()
+	for _, secure := range []bool{false, true} {
+		w := newWorld(t, iam.Settings{})
+		clock := w.bend()
+		var opened atomic.Int32
+		closed := make(chan struct{}, 10)
+		s := httptest.NewUnstartedServer(w.idp)
+		s.Config.ConnState = countStates(&opened, closed)
+		client, err := oidc.NewClient(oidc.Options{})
+		if s.EnableHTTP2 = secure; secure {
+			s.StartTLS()
+			client, err = oidc.NewClient(oidc.Options{Transport: s.Client().Transport})
+		} else {
+			s.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		setClient(w.agent, "", client)
+		request := func() {
+			t.Helper()
+			if c, err := w.agent.client(""); err != nil {
+				t.Error(err)
+			} else if _, err = c.Discover(t.Context(), w.idp.Issuer(), s.URL+"/"+discoveryPath); err != nil {
+				t.Error(err)
+			}
+		}
+		request()
+		request()
+		if opened.Load() != 1 {
+			t.Errorf("%d connections for two requests", opened.Load())
+		}
+		clock.boot += time.Minute
+		request()
+		awaitClosed(t, closed)
+		if opened.Load() != 2 {
+			t.Errorf("%d connections after a suspend", opened.Load())
+		}
+		w.agent.providers.closeIdle()
+		awaitClosed(t, closed)
+	}
+}
+
+func awaitClosed(t *testing.T, closed chan struct{}) {
+	t.Helper()
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the connection stays open")
+	}
+}
+
+func countStates(opened *atomic.Int32, closed chan struct{}) func(net.Conn, http.ConnState) {
+	return func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			opened.Add(1)
+		case http.StateClosed:
+			closed <- struct{}{}
+		}
+	}
+}
+
+// issuer.config is read when it has changed, and not for each request.
+func TestIssuersReadAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{})
+	const issuer = "https://read-again.example/"
+	dir, err := account.FindDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir.Path(), "issuer.config.d", "read-again")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"one", "two"} {
+		if err := account.WriteFile(path, []byte(`[{"issuer":"`+issuer+`","default_account":"`+name+`"}]`)); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.agent.issuerSettings(issuer).DefaultAccount; got != name {
+			t.Errorf("default account %q, want %q", got, name)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.agent.issuerSettings(issuer).DefaultAccount; got != "" {
+		t.Errorf("default account %q of a file that is gone", got)
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"oidc-agent/proto/oidc"
+)
+
+const (
+	// maxTries bounds how often a provider is asked for one token; between the tries are 0.25, 0.5, 1, 2 and 4
+	// seconds at most, a random part of each.
+	maxTries   = 6
+	firstPause = 250 * time.Millisecond
+	// maxBusy is how long a Retry-After keeps us from asking again: one that was set by mistake must not shut the
+	// provider for a day.
+	maxBusy = 10 * time.Minute
+)
+
+// persist makes a refresh, and repeats it after failures that pass by themselves, as long as somebody waits for the
+// token. Nothing is open or held for others meanwhile but the account's turn.
+func (a *agent) persist(ctx context.Context, l *loaded, r tokenRequest, f *flight, locked bool) (t token, used digest, err error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		issuer := l.config.IssuerURL
+		if err = a.providers.busyError(issuer, a.boot()); err == nil {
+			t, used, err = a.refresh(ctx, l, r, locked)
+			err = a.providers.noteBusy(issuer, err, a.boot())
+		}
+		pause, again := pauseAfter(err, try, l.hasConstantToken())
+		end, _ := ctx.Deadline()
+		if next := time.Now().Add(pause); !again || !next.Before(end) || !f.failed(l, err, next) {
+			return t, used, err
+		}
+		a.log.debugf("account %q: again in %v: %v", l.name(), pause, err)
+		if waitErr := a.pause(ctx, pause); waitErr != nil {
+			return t, used, waitErr
+		}
+	}
+}
+
+// pauseAfter decides whether a refresh may be repeated, and after which time.
+//
+// A refresh token that the provider replaces must not be presented again beside a request that is still at work:
+// the provider takes the second for a thief's and revokes both (RFC 9700 section 4.14.2). So where no answer came
+// (the connection broke after the request had been written, or time ran out) only a token that is known to stay the
+// same is presented again; else the next request does that, when all is quiet. It is safe where no connection was
+// made, and where an answer says that the request is over and done with: 429 (RFC 6585 section 4), 503 and
+// temporarily_unavailable promise that it was not processed. So does a gateway's 502 or 504 in most cases: it did
+// not reach the provider. If the provider did process the request and only its answer was lost, the token that we
+// hold is spent already and whoever presents it next learns so: waiting would save nothing, while a provider that
+// forgives a repetition does so only for some seconds.
+func pauseAfter(err error, try int, constant bool) (pause time.Duration, again bool) {
+	spread := rand.N(firstPause << (try - 1))
+	var busy *busyError
+	if errors.As(err, &busy) {
+		return busy.left + spread, try < maxTries
+	}
+	var broken *oidc.ConnectionError
+	if errors.As(err, &broken) && !broken.Unsent && !constant {
+		return 0, false
+	}
+	_, passes := oidc.Temporary(err)
+	return spread, passes && try < maxTries
+}
+
+// pause waits. The agent's lock does not wait for those who only wait themselves.
+func (a *agent) pause(ctx context.Context, d time.Duration) error {
+	ctx, cancel := a.lock.untilShut(ctx)
+	defer cancel()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// busyError is the answer of a provider that has said when it wants to be asked again (RFC 9110 section 10.2.3).
+type busyError struct {
+	error
+	left time.Duration
+}
+
+func (b *busyError) Error() string {
+	return fmt.Sprintf("%v (it asks to try again in %v)", b.error, b.left.Round(time.Second))
+}
+
+func (b *busyError) Unwrap() error { return b.error }
+
+// busy is what is remembered of such an answer. Times are since boot.
+type busy struct {
+	err   error
+	until time.Duration // as the provider said
+	asks  time.Duration // when it is asked again in any case
+}
+
+// busyError returns the answer of an issuer that does not want to be asked yet.
+func (p *providers) busyError(issuer string, now time.Duration) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b, ok := p.busy[issuer]
+	if !ok || now >= b.asks {
+		return nil
+	}
+	return &busyError{b.err, b.until - now}
+}
+
+// noteBusy remembers an answer that says when to ask again, and forgets it after any other.
+func (p *providers) noteBusy(issuer string, err error, now time.Duration) error {
+	after, _ := oidc.Temporary(err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if after <= 0 {
+		delete(p.busy, issuer)
+		return err
+	}
+	if p.busy == nil {
+		p.busy = make(map[string]busy)
+	}
+	p.busy[issuer] = busy{err, now + after, now + min(after, maxBusy)}
+	return &busyError{err, after}
+}

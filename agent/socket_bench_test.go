@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"oidc-agent/fakeidp/iam"
+)
+
+// loadName is the name under which the test binary is a crowd of clients, in a process of its own so that it does not
+// share the server's scheduler.
+const loadName = "load"
+
+// load asks the server behind a socket so many times from so many clients, and prints the figures of that. Its
+// arguments are path, clients, requests in all, and the request.
+func load(args []string) {
+	clients, _ := strconv.Atoi(args[1])
+	requests, _ := strconv.Atoi(args[2])
+	runtime.GOMAXPROCS(clients) // they wait in system calls, and the kernel shall choose who goes on
+	var next, failures atomic.Int64
+	took := make([]time.Duration, requests)
+	var all sync.WaitGroup
+	begin := time.Now()
+	for range clients {
+		all.Go(func() {
+			answer := make([]byte, 1<<16)
+			for i := next.Add(1) - 1; i < int64(requests); i = next.Add(1) - 1 {
+				start := time.Now()
+				if err := askOnce(args[0], args[3], answer); err != nil {
+					failures.Add(1)
+				}
+				took[i] = time.Since(start)
+			}
+		})
+	}
+	all.Wait()
+	total := time.Since(begin)
+	slices.Sort(took)
+	fmt.Println(failures.Load(), total.Nanoseconds(), took[requests/2].Nanoseconds(), took[requests*99/100].Nanoseconds(), took[requests-1].Nanoseconds())
+	os.Exit(0)
+}
+
+// askOnce is one request by plain system calls that wait, as C clients do it.
+func askOnce(path, request string, answer []byte) error {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+		return err
+	}
+	if _, err := syscall.Write(fd, []byte(request)); err != nil {
+		return err
+	}
+	n, err := syscall.Read(fd, answer)
+	if err == nil && n == 0 {
+		err = errors.New("no answer")
+	}
+	return err
+}
+
+// figures are what load has measured.
+type figures struct{ total, p50, p99, worst time.Duration }
+
+// measure runs load. A request that fails ends the benchmark.
+func measure(b *testing.B, path string, clients, requests int, request string) (f figures) {
+	b.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(program)
+	cmd.Args = []string{loadName, path, strconv.Itoa(clients), strconv.Itoa(requests), request}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		b.Fatal(err)
+	}
+	failures := 0
+	if _, err := fmt.Sscan(string(out), &failures, &f.total, &f.p50, &f.p99, &f.worst); err != nil || failures > 0 {
+		b.Fatalf("%d of %d requests failed, %v", failures, requests, err)
+	}
+	return f
+}
+
+func (f figures) report(b *testing.B, requests int) {
+	b.ReportMetric(float64(requests)/f.total.Seconds(), "requests/s")
+	b.ReportMetric(float64(f.p50.Microseconds()), "p50-µs")
+	b.ReportMetric(float64(f.p99.Microseconds()), "p99-µs")
+	b.ReportMetric(float64(f.worst.Microseconds()), "worst-µs")
+}
+
+const cachedRequest = `{"request":"access_token","account":"demo","min_valid_period":0,"application_hint":"oidc-token"}`
+
+// BenchmarkSocket is the agent giving out a cached token, beside the least that a Go server does: accept, read, write,
+// close. Compare them in one run.
+func BenchmarkSocket(b *testing.B) {
+	w := newWorld(b, iam.Settings{})
+	w.must(w.agent, addRequest(w.account("demo"), ""))
+	servers := []struct{ name, path string }{
+		{"echo", echo(b, len(w.must(w.agent, tokenFor("demo")).Compact()))},
+		{"agent", w.serve()},
+	}
+	for _, clients := range []int{1, 50} {
+		for _, server := range servers {
+			b.Run(fmt.Sprintf("%s/%d", server.name, clients), func(b *testing.B) {
+				b.ReportAllocs()
+				before := cpuTime(b)
+				measure(b, server.path, clients, b.N, cachedRequest).report(b, b.N)
+				b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/1000/float64(b.N), "server-cpu-µs/op")
+			})
+		}
+	}
+}
+
+// cpuTime is what this process has used. It tells servers apart on a machine that has other work, too.
+func cpuTime(b *testing.B) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// echo starts a server that answers anything with so many bytes, and returns its socket.
+func echo(b *testing.B, size int) (path string) {
+	path = filepath.Join(b.TempDir(), "echo")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { listener.Close() })
+	answer := make([]byte, size)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				var request [4096]byte
+				if _, err := conn.Read(request[:]); err == nil {
+					conn.Write(answer)
+				}
+			}()
+		}
+	}()
+	return path
+}

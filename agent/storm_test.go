@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
+)
+
+// target is an agent in a process of its own, whose descriptors and memory can be counted.
+type target struct {
+	testing.TB
+	path string
+	pid  int
+}
+
+// newTarget builds the program, for the race detector would be most of the memory, starts an agent and loads the
+// account "demo" of the world's provider.
+func newTarget(w *world) target {
+	w.Helper()
+	program := filepath.Join(w.dir, programName)
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		w.Fatalf("%v: %s", err, out)
+	}
+	x := target{TB: w.TB, path: filepath.Join(w.dir, "target")}
+	cmd := exec.Command(program, "--console", "--socket-path="+x.path)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			w.Errorf("the agent: %v", err)
+		}
+	})
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		w.Fatal(err)
+	}
+	x.pid = cmd.Process.Pid
+	x.ask(addRequest(w.account("demo"), ""))
+	return x
+}
+
+// ask is a request that succeeds, before the agent gives up those that are incomplete.
+func (x target) ask(request *cjson.Object) {
+	x.Helper()
+	ctx, cancel := context.WithTimeout(x.Context(), 8*time.Second)
+	defer cancel()
+	answer, err := ipc.Call(ctx, x.path, request)
+	if err == nil {
+		err = ipc.Check(answer)
+	}
+	if err != nil {
+		x.Errorf("an honest client: %v", err)
+	}
+}
+
+// files is how many descriptors the agent has open.
+func (x target) files() int {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", x.pid))
+	if err != nil {
+		x.Fatal(err)
+	}
+	return len(entries)
+}
+
+// peak is the most memory that the agent has had since it was last asked for, in KiB.
+func (x target) peak() int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", x.pid))
+	if err == nil {
+		err = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", x.pid), []byte("5"), 0)
+	}
+	if err != nil {
+		x.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(text), "VmHWM:")
+	n, err := strconv.Atoi(strings.Fields(line)[0])
+	if err != nil {
+		x.Fatal(err)
+	}
+	return n
+}
+
+func (x target) dial() net.Conn {
+	conn, err := net.Dial("unix", x.path)
+	if err != nil {
+		x.Fatal(err)
+	}
+	return conn
+}
+
+// hold opens connections as fast as it can, without waiting for any, writes to each, and returns what closes them. Where
+// the agent's queue is full an honest client asks first.
+func (x target) hold(n int, text string) (release func()) {
+	fds := make([]int, 0, n)
+	for len(fds) < n {
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		if err == nil {
+			err = syscall.SetNonblock(fd, true)
+		}
+		if err != nil {
+			x.Fatal(err)
+		}
+		switch err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: x.path}); err {
+		case nil:
+			fds = append(fds, fd)
+			syscall.Write(fd, []byte(text))
+		case syscall.EAGAIN:
+			syscall.Close(fd)
+			if len(fds) < 200 {
+				x.Error("a queue of 200 is too long")
+			}
+			x.ask(ipc.Request(ipc.RequestCheck))
+		default:
+			x.Fatal(err)
+		}
+	}
+	return func() {
+		for _, fd := range fds {
+			syscall.Close(fd)
+		}
+	}
+}
+
+// flood writes without an end from several clients at once, behind an exchange of keys if there is one, until each is
+// told that this is too much.
+func (x target) flood(clients int, key, begin, more string) (release func()) {
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			conn := x.dial()
+			defer conn.Close()
+			piece := []byte(strings.Repeat(more, 1<<16/len(more)))
+			_, err := io.WriteString(conn, key)
+			if err == nil {
+				_, err = io.ReadFull(conn, make([]byte, len(key))) // the agent's
+			}
+			if err == nil {
+				_, err = io.WriteString(conn, begin)
+			}
+			for n := 0; err == nil && n < 100<<20; n += len(piece) {
+				_, err = conn.Write(piece)
+			}
+			if err == nil {
+				x.Error("100 MB were read")
+			}
+			if answer, err := ipc.Answer(conn); err != nil || ipc.Check(answer) == nil {
+				x.Errorf("a flood is answered with %v", err)
+			}
+		})
+	}
+	return all.Wait
+}
+
+// vanish asks and does not wait for the answer.
+func (x target) vanish() {
+	for range 500 {
+		conn := x.dial()
+		io.WriteString(conn, cachedRequest)
+		conn.Close()
+	}
+}
+
+// trickle sends a byte for each request that an honest client makes meanwhile.
+func (x target) trickle(text string) {
+	conn := x.dial()
+	defer conn.Close()
+	for i := range len(text) {
+		if _, err := io.WriteString(conn, text[i:i+1]); err != nil {
+			x.Fatal(err)
+		}
+		x.ask(tokenFor("demo"))
+	}
+	if answer, err := ipc.Answer(conn); err != nil || ipc.Check(answer) != nil {
+		x.Errorf("in single bytes: %v", err)
+	}
+}
+
+// publicKey is what opens the encrypted form.
+func publicKey(t testing.TB) string {
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(key.PublicKey().Bytes())
+}
+
+// What cannot be a request is answered with one failure, at once: long before the deadline for a request.
+func TestStormGarbage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{})
+	path := w.serve()
+	key := publicKey(t)
+	nonce := strings.Repeat("A", 32)
+	for _, c := range []struct {
+		name, send string
+		half       bool // closes its side: nothing more will come
+		encrypted  bool
+	}{
+		{"a word", "hello\n", false, false},
+		{"a word without an end", "hello", true, false},
+		{"an array", "[1]", false, false},
+		{"NUL", "\x00", true, false},
+		{"a key of nothing", strings.Repeat(" ", 100) + "=", false, false},
+		{"NUL and a word", "\x00\x00-", false, false},
+		{"no member", "{hello", false, false},
+		{"nesting", strings.Repeat(`{"a":`, 100_000), false, false},
+		{"nested arrays", `{"a":` + strings.Repeat(`[`, 100_000), false, false},
+		{"an object without an end", `{"request":"check"`, true, false},
+		{"a string without an end", `{"request":"check}`, true, false},
+		{"no JSON", `{"request" "check"}`, false, false},
+		{"nobody knows it", `{"request":"%s%n"}`, false, false},
+		{"half a key", key[:20], true, false},
+		{"a huge frame", "9999999999:" + nonce + ":AAAA", false, true},
+		{"a negative frame", "-5:" + nonce + ":AAAA", false, true},
+		{"half a frame", "19:AAAA", true, true},
+		{"no frame", "hello", false, true},
+	} {
+		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(5 * time.Second)) // the agent waits 10 s for a request
+		if c.encrypted {
+			io.WriteString(conn, key)
+			if _, err := io.ReadFull(conn, make([]byte, len(key))); err != nil {
+				t.Errorf("%s: no key: %v", c.name, err)
+			}
+		}
+		io.WriteString(conn, c.send) // it may be refused in the middle
+		if c.half {
+			conn.CloseWrite()
+		}
+		var text bytes.Buffer
+		_, err = text.ReadFrom(conn)
+		answer, broken := cjson.Parse(text.Bytes())
+		if err != nil && err.(net.Error).Timeout() || broken != nil || answer.Text(ipc.KeyStatus) != ipc.StatusFailure {
+			t.Errorf("%s: answered %q, %v", c.name, &text, err)
+		}
+		conn.Close()
+	}
+}

@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"oidc-agent/proto/secret"
+)
+
+// Not parallel: the places come from the environment.
+func TestBearerFile(t *testing.T) {
+	name := "/bt_u" + strconv.Itoa(os.Geteuid())
+	for _, c := range []struct{ file, runtime, want string }{
+		{"/a/file", "/run/user/1", "/a/file"},
+		{"", "/run/user/1", "/run/user/1" + name},
+		{"", "", "/tmp" + name},
+	} {
+		t.Setenv("BEARER_TOKEN_FILE", c.file)
+		t.Setenv("XDG_RUNTIME_DIR", c.runtime)
+		if got := BearerFile(); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+func TestWriteBearerFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "token")
+	left := filepath.Join(filepath.Dir(path), ".token."+strconv.Itoa(os.Getpid()))
+	if err := os.WriteFile(left, []byte("of a process that was killed"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"first", "2"} {
+		if err := WriteBearerFile(path, secret.FromString(text)); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		info, statErr := os.Stat(path)
+		if err != nil || statErr != nil || string(data) != text+"\n" || info.Mode() != 0o600 {
+			t.Errorf("%q, %v, %v, %v", data, info.Mode(), err, statErr)
+		}
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// A reader sees a whole token at any time.
+func TestWriteBearerFileIsAtomic(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "token")
+	tokens := [...]string{strings.Repeat("a", 10000), strings.Repeat("b", 20000)}
+	if err := WriteBearerFile(path, secret.FromString(tokens[0])); err != nil {
+		t.Fatal(err)
+	}
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for i := range 300 {
+			if err := WriteBearerFile(path, secret.FromString(tokens[i%2])); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 3000 {
+		data, err := os.ReadFile(path)
+		if token := strings.TrimSuffix(string(data), "\n"); err != nil || token != tokens[0] && token != tokens[1] {
+			t.Fatalf("%d bytes, %v", len(data), err)
+		}
+	}
+	writer.Wait()
+}
+
+func TestWriteBearerFileRefuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	err := errors.Join(
+		os.WriteFile(at("mine"), []byte("old"), 0o600),
+		os.Symlink("mine", at("link")), os.Symlink("nowhere", at("dangling")),
+		os.Mkdir(at("shared"), 0o700), os.Chmod(at("shared"), 0o770),
+		os.Mkdir(at("sticky"), 0o700), os.Chmod(at("sticky"), 0o777|fs.ModeSticky),
+		os.WriteFile(at("sticky/theirs"), []byte("old"), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, another := os.Geteuid(), os.Geteuid()+1
+	for _, c := range []struct {
+		path   string
+		user   int
+		reason string
+	}{
+		{at("link"), me, "it is a symbolic link"},
+		{at("dangling"), me, "it is a symbolic link"},
+		{at("shared"), me, "it is not a regular file"},
+		{"/dev/null", 0, "it is not a regular file"},
+		{at("shared/token"), me, "others may write to the directory: chmod go-w it, or choose another one"},
+		{at("sticky/theirs"), another, "it belongs to another user"},
+		{at("nosuch/token"), me, "no such file or directory"},
+		{at("mine/token"), me, "not a directory"},
+		{dir + "/", me, "the name of a file is expected"},
+		{dir + "/..", me, "the name of a file is expected"},
+		{"", me, "the name of a file is expected"},
+	} {
+		if err := writeBearerFile(c.path, secret.FromString("new"), c.user); err == nil || err.Error() != c.reason {
+			t.Errorf("%s: %v, want %s", c.path, err, c.reason)
+		}
+	}
+	if data, err := os.ReadFile(at("mine")); err != nil || string(data) != "old" {
+		t.Errorf("the file behind the link: %q, %v", data, err)
+	}
+	// A directory of another user, who is not root.
+	if err := os.Mkdir(at("theirs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		err = os.Chown(at("theirs"), 1, -1)
+		me = 0
+	} else {
+		me = another
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeBearerFile(at("theirs/token"), secret.FromString("new"), me); err == nil || err.Error() != "the directory belongs to another user" {
+		t.Errorf("another user's directory: %v", err)
+	}
+	if err := WriteBearerFile(at("link"), secret.FromString("new")); err == nil || err.Error() != "token file "+strconv.Quote(at("link"))+": it is a symbolic link" {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,23 @@
+package box
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"oidc-agent/proto/cjson"
+)
+
+// One request in the encrypted form, from the client's key to the answer.
+func BenchmarkHandshake(b *testing.B) {
+	question := cjson.New().SetText("request", "check").Compact()
+	b.ReportAllocs()
+	for b.Loop() {
+		client, conn := net.Pipe()
+		go ServeConn(b.Context(), conn, func(_ context.Context, request []byte) []byte { return request })
+		if _, err := exchange(client, question); err != nil {
+			b.Fatal(err)
+		}
+		client.Close()
+	}
+}

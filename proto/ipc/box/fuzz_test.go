@@ -1,0 +1,134 @@
+package box
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
+)
+
+// scripted is a client's side of a connection: what it sends first, and what it sends to the server's first write.
+type scripted struct {
+	net.Conn
+	in     bytes.Buffer
+	writes [][]byte
+	reply  func(first []byte) []byte
+}
+
+func (s *scripted) Read(p []byte) (int, error)       { return s.in.Read(p) }
+func (s *scripted) SetReadDeadline(time.Time) error  { return nil }
+func (s *scripted) SetWriteDeadline(time.Time) error { return nil }
+func (s *scripted) Close() error                     { return nil }
+
+func (s *scripted) Write(p []byte) (int, error) {
+	if len(s.writes) == 0 && s.reply != nil {
+		s.in.Write(s.reply(p))
+	}
+	s.writes = append(s.writes, bytes.Clone(p))
+	return len(p), nil
+}
+
+// exchanges are what the C clients were recorded to send: key and frame.
+func exchanges(f *testing.F) (sent [][2]string) {
+	for _, name := range []string{"testdata/live-client-4.2.6.txt", "testdata/live-client-5.3.3.txt"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var lines []string
+		for line := range strings.Lines(string(data)) {
+			if text, ok := strings.CutPrefix(line, "> "); ok {
+				lines = append(lines, strings.TrimSuffix(text, "\n"))
+			}
+		}
+		for ; len(lines) > 1; lines = lines[2:] {
+			sent = append(sent, [2]string{lines[0], lines[1]})
+		}
+	}
+	if len(sent) == 0 {
+		f.Fatal("no recorded exchange")
+	}
+	return sent
+}
+
+// FuzzServe holds a whole connection, plain or with any key and frame: every client that says something is told
+// something, a failure in plain or the handler's answer, each in one write.
+func FuzzServe(f *testing.F) {
+	for _, e := range exchanges(f) {
+		f.Add([]byte(e[0]), []byte(e[1]))
+	}
+	f.Add([]byte(check), []byte(nil))
+	f.Add([]byte("\x00 {\"a\":[1"), []byte(nil))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		conn := &scripted{reply: func([]byte) []byte { return second }}
+		conn.in.Write(first)
+		handled := false
+		err := ServeConn(t.Context(), conn, func(_ context.Context, request []byte) []byte {
+			handled = true
+			if len(conn.writes) == 0 && !bytes.Contains(first, request) {
+				t.Errorf("%q reached the handler as %q", first, request)
+			}
+			return []byte(`{"status":"success"}`)
+		})
+		said := bytes.Trim(first, blanks)
+		left := len(said) == 0 || len(said) == keyText && said[0] != '{' && len(second) == 0 && err == nil
+		if !left && handled != (err == nil) {
+			t.Errorf("%q, %q: handled %v, %v", first, second, handled, err)
+		}
+		answers := conn.writes
+		if len(answers) > 0 && len(answers[0]) == keyText && answers[0][0] != '{' {
+			answers = answers[1:] // the server's key
+		}
+		if len(answers) > 1 || len(answers) == 0 && !left {
+			t.Fatalf("%q, %q: answered %q", first, second, conn.writes)
+		}
+		for _, answer := range answers {
+			if _, err := cjson.Parse(answer); err != nil {
+				t.Errorf("%q, %q: answered %q", first, second, answer)
+			}
+		}
+	})
+}
+
+// FuzzExchange: what a client that knows the protocol says arrives, in pieces of any size, and so does the answer.
+func FuzzExchange(f *testing.F) {
+	f.Add([]byte(check), []byte(`{"status":"success"}`))
+	f.Add([]byte("{}"), bytes.Repeat([]byte("y"), 3030))
+	f.Fuzz(func(t *testing.T, request, answer []byte) {
+		own, public, err := newKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c *channel
+		conn := &scripted{reply: func(key []byte) []byte {
+			if c, err = newChannel(own, key); err != nil {
+				t.Fatal(err)
+			}
+			return c.seal(request)
+		}}
+		conn.in.Write(public)
+		var got []byte
+		err = ServeConn(t.Context(), conn, func(_ context.Context, request []byte) []byte {
+			got = bytes.Clone(request)
+			return bytes.Clone(answer) // it is wiped
+		})
+		if err != nil || !bytes.Equal(got, request) || len(conn.writes) != 2 || len(conn.writes[1])%4096 == 0 {
+			t.Fatalf("%q arrived as %q, %v; %d writes", request, got, err, len(conn.writes))
+		}
+		frame, err := readFrame(iotest.OneByteReader(bytes.NewReader(conn.writes[1])), nil, ipc.MaxAnswer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := c.open(frame)
+		if err != nil || !bytes.Equal(bytes.TrimRight(back, " "), bytes.TrimRight(answer, " ")) {
+			t.Errorf("answered %q, got %q, %v", answer, back, err)
+		}
+	})
+}

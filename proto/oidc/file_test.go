@@ -1,0 +1,22 @@
+package oidc
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// What an account names as a file neither holds us up nor fills the memory.
+func TestFilesThatAreNone(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, "/dev/zero"} {
+		_, err := NewClient(Options{CAFile: path})
+		wantText(t, err, "not a regular file")
+		_, err = mustClient(t, Options{}).Discover(t.Context(), "", "file://"+path)
+		wantText(t, err, "not a regular file")
+	}
+}

@@ -1,0 +1,33 @@
+package oidc
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// A connection is counted until nothing is left of it.
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	c, err := NewClient(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.do(t.Context(), &request{method: http.MethodGet, url: server.URL}); err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	if got := c.Open(); got != 1 {
+		t.Errorf("%d connections are open, want 1", got)
+	}
+	c.CloseIdle()
+	for deadline := time.Now().Add(time.Minute); c.Open() > 0; runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("a closed connection stays in memory")
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/cli"
+	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/secret"
+)
+
+// maxToken is the longest token in bytes that is read from standard input.
+const maxToken = 1 << 20
+
+// decode prints what a token says, never its signature: who has that has the token.
+func decode(r *request) error {
+	token, err := r.tokenToDecode()
+	if err != nil {
+		return err
+	}
+	header, claims, err := parts(token)
+	if err != nil {
+		return err
+	}
+	out := append([]byte(`{"header":`), header...)
+	out = append(append(out, `,"payload":`...), claims...)
+	if _, err := os.Stdout.Write(append(indent(append(out, '}')), '\n')); err != nil {
+		return err
+	}
+	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		os.Stderr.WriteString(inWords(claims, time.Now()))
+	}
+	return r.verify(token)
+}
+
+func (r *request) tokenToDecode() (secret.Secret, error) {
+	if r.name != "-" {
+		t, err := fetch(r)
+		return t.Token, err
+	}
+	text, err := io.ReadAll(io.LimitReader(os.Stdin, maxToken))
+	return secret.New(bytes.TrimSpace(text)), err
+}
+
+// parts are header and payload of a JWT in JWS compact serialization (RFC 7515 section 7.1), JSON objects both.
+func parts(token secret.Secret) (header, payload []byte, err error) {
+	all := bytes.Split(token.Reveal(), []byte("."))
+	if len(all) != 3 {
+		return nil, nil, errors.New("the token is not a JWT: only its issuer can tell what it means")
+	}
+	var decoded [2][]byte
+	for i, name := range [...]string{"header", "payload"} {
+		if decoded[i], err = fromBase64URL(all[i]); err == nil {
+			_, err = cjson.Parse(decoded[i])
+		}
+		if err != nil {
+			return nil, nil, errors.New("the token is not a JWT: " + name + ": " + err.Error())
+		}
+	}
+	return decoded[0], decoded[1], nil
+}
+
+// fromBase64URL decodes base64url without padding (RFC 7515 section 2). It is here because encoding/base64 builds
+// tables at every start, which cost 2 % of a call that prints a token.
+func fromBase64URL(text []byte) ([]byte, error) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	var out []byte
+	var bits, n uint
+	for _, c := range text {
+		value := strings.IndexByte(alphabet, c)
+		if value < 0 {
+			return nil, errors.New("base64url expected")
+		}
+		bits, n = bits<<6|uint(value), n+6
+		if n >= 8 {
+			n -= 8
+			out = append(out, byte(bits>>n))
+		}
+	}
+	if n == 6 {
+		return nil, errors.New("base64url ends too early")
+	}
+	return out, nil
+}
+
+// verify lets the agent check the signature, for it knows the issuers, and says on standard error what it found.
+func (r *request) verify(token secret.Secret) error {
+	answer, err := r.call(ipc.Request(ipc.RequestVerifyToken).SetSecret(ipc.KeyToken, token))
+	verdict := ""
+	switch {
+	case err != nil && err.Error() == unknownRequest:
+		verdict = "not checked: this agent cannot do that"
+	case err != nil:
+		verdict = "not checked: " + err.Error()
+	case answer.Bool(ipc.KeyValid):
+		verdict = "valid, by the keys of " + answer.Text(ipc.KeyIssuer)
+	default:
+		return &cli.ExitError{Code: cli.CodeError, Err: errors.New("this token was not signed by its issuer: " + answer.Text(ipc.KeyInfo))}
+	}
+	os.Stderr.WriteString(cli.Printable("signature: " + verdict + "\n"))
+	return nil
+}
+
+const unknownRequest = "Bad Request: Unknown request type." // what a C agent says
+
+// inWords tells the times among the claims (RFC 7519 section 4.1, OpenID Connect Core section 2).
+func inWords(claims []byte, now time.Time) (text string) {
+	o, err := cjson.Parse(claims)
+	if err != nil {
+		return ""
+	}
+	for _, c := range [...]struct{ name, past, future string }{
+		{"auth_time", "login", "login"}, {"iat", "issued", "issued"}, {"nbf", "valid since", "valid from"}, {"exp", "EXPIRED", "expires"},
+	} {
+		seconds, ok := o.Int(c.name)
+		if !ok {
+			continue
+		}
+		at := time.Unix(seconds, 0)
+		word, distance := c.past, "ago"
+		gap := now.Sub(at)
+		if gap < 0 {
+			word, distance, gap = c.future, "from now", -gap
+		}
+		text += word + " " + at.Format("2006-01-02 15:04:05 MST") + ", " + length(gap) + " " + distance + "\n"
+	}
+	return text
+}
+
+// length is a duration in its largest unit.
+func length(d time.Duration) string {
+	for _, unit := range [...]struct {
+		name string
+		d    time.Duration
+	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
+		if n := int(d / unit.d); n >= 2 {
+			return strconv.Itoa(n) + " " + unit.name + "s"
+		}
+	}
+	return strconv.Itoa(int(d/time.Second)) + " seconds"
+}
+
+// indent lays out JSON text with two blanks a level, as jq does. In strings it escapes what could steer a terminal: the
+// text stays the same JSON.
+func indent(data []byte) (out []byte) {
+	depth := 0
+	line := func() {
+		out = append(out, '\n')
+		for range depth {
+			out = append(out, "  "...)
+		}
+	}
+	for len(data) > 0 {
+		c := data[0]
+		if c == '"' {
+			out, data = appendString(out, data)
+			continue
+		}
+		data = data[1:]
+		switch c {
+		case '{', '[':
+			out = append(out, c)
+			data = bytes.TrimLeftFunc(data, blank)
+			if data[0] == c+2 { // its closing bracket
+				out, data = append(out, data[0]), data[1:]
+				continue
+			}
+			depth++
+			line()
+		case '}', ']':
+			depth--
+			line()
+			out = append(out, c)
+		case ',':
+			out = append(out, c)
+			line()
+		case ':':
+			out = append(out, ": "...)
+		default:
+			if !blank(rune(c)) {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+func blank(r rune) bool { return r <= ' ' }
+
+// appendString moves a string literal from the beginning of data to the end of dst.
+func appendString(dst, data []byte) (out, rest []byte) {
+	dst, data = append(dst, '"'), data[1:]
+	for {
+		r, size := utf8.DecodeRune(data)
+		switch {
+		case r == '"':
+			return append(dst, '"'), data[1:]
+		case r == '\\':
+			size = 2
+			dst = append(dst, data[:2]...)
+		case r == utf8.RuneError || unicode.IsControl(r):
+			dst = append(dst, `\u`...)
+			for shift := 12; shift >= 0; shift -= 4 {
+				dst = append(dst, "0123456789abcdef"[r>>shift&15])
+			}
+		default:
+			dst = append(dst, data[:size]...)
+		}
+		data = data[size:]
+	}
+}
