@@ -57,6 +57,9 @@ var deliberates = []deliberate{
 	{"add-loaded-lifetimes", 3, "5.3.3 drops oidc-add -t", streams{"stderr": "Lifetime set to 100000 seconds"}},
 	{"agent-lifetime", 2, "5.3.3 drops oidc-add -t", streams{"stderr": "Lifetime set to 60 seconds"}},
 
+	// The one who has the terminal is asked.
+	{"pty-token-not-loaded", 1, "ours loads the account", streams{"terminal": "Enter decryption password for account config 'demo': ", "exit": "none: still running after 3 s"}},
+
 	// What C does and should not.
 	{"add-corrupt", 4, "our files have a checksum: a damaged one is not used", streams{"stdout": "", "stderr": `Error: \S+: the file is damaged: its checksum does not fit its content`, "exit": "1"}},
 	{"agent-kill-socket-gone", 2, "SIGTERM leaves nothing behind", streams{"stdout": "", "stderr": `ls: cannot access '<SOCKET>': .*\nls: cannot access '<SOCKET_DIR>': .*`}},

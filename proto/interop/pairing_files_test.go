@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"oidc-agent/proto/e2e/user"
 )
 
 // TestCFiles carries account files to and fro between the two.
@@ -15,6 +17,7 @@ func TestCFiles(t *testing.T) {
 		"ours, rotated by C":                testRotatedByC,
 		"C's, used and rotated by ours":     testFileOfC,
 		"--update to and fro":               testUpdateToAndFro,
+		"--update by C meanwhile":           testUpdateMeanwhile,
 		"format kept, C's":                  testFormatKept("c"),
 		"format kept, ours":                 testFormatKept("scrypt"),
 		"members that nobody knows survive": testUnknownMembers,
@@ -151,6 +154,36 @@ func testUpdateToAndFro(t *testing.T) {
 	p.checkJob(cToken, "demo")
 	p.useInOurs("demo")
 	p.checkJob("oidc-token", "demo")
+}
+
+// testUpdateMeanwhile: C's oidc-gen writes the file anew, under another key, while our agent has the account. The
+// agent leaves that file alone and tells how it gets the key.
+func testUpdateMeanwhile(t *testing.T) {
+	p := newPair(t, rotating)
+	p.startAgent()
+	p.generate("oidc-gen", "demo", "--format=c")
+	p.run("oidc-token", "-f", "demo")
+	p.run(cGen, "--update=demo", "--pw-file="+p.pw)
+	written := p.read(p.file("demo"))
+	for range 2 {
+		r, err := p.try(user.Program{Args: []string{"oidc-token", "-f", "demo"}})
+		if err != nil || r.Code != 0 || claim(t, strings.TrimSpace(r.Stdout), "scope") != pairedScope {
+			t.Errorf("oidc-token: %v, %q", err, r.Stdout)
+		}
+		if !strings.HasPrefix(r.Stderr, "oidc-token: warning: ") || !strings.Contains(r.Stderr, "oidc-add -f demo") {
+			t.Errorf("the user is told %q", r.Stderr)
+		}
+	}
+	if p.read(p.file("demo")) != written {
+		t.Error("the agent has overwritten what C wrote")
+	}
+	p.run("oidc-add", "-f", "--pw-file="+p.pw, "demo")
+	checkRotates(t, p, cGen, "oidc-token", "demo")
+	checkCFile(t, p, "demo")
+	p.stopAgent()
+	p.startAgent()
+	p.run("oidc-add", "--pw-file="+p.pw, "demo")
+	checkRotates(t, p, "oidc-gen", "oidc-token", "demo")
 }
 
 // testFormatKept does all that writes a file anew, and does not say how.

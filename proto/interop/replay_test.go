@@ -108,10 +108,14 @@ func (w *world) replay(t *testing.T, tr transcript) {
 var stillRunning = regexp.MustCompile(`^none: still running after (\d+) s$`)
 
 // limit is how long a command may run. One that was still running when it was
-// recorded gets the same time, unless ours is known to end.
+// recorded gets the same time, unless ours is known to end; or ours is known not to.
 func limit(name string, number int, c command) time.Duration {
-	m := stillRunning.FindStringSubmatch(c.exit)
-	if _, _, ends := deliberately(name, number, "exit"); ends || m == nil {
+	exit := c.exit
+	if _, ours, known := deliberately(name, number, "exit"); known {
+		exit = ours
+	}
+	m := stillRunning.FindStringSubmatch(exit)
+	if m == nil {
 		return patience
 	}
 	seconds, _ := strconv.Atoi(m[1])
