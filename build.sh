@@ -11,7 +11,13 @@ usage: ./build.sh [WORD]
   (none)    build the five programs into bin/
   demo      build, then show the main job against the fake IAM, in a temporary home
   test      everything that needs nothing but Go: gofmt, vet, go test ./...
+  site      proxies, CAs, clocks, ssh, containers and Slurm, on machines made of network namespaces
+  fuzz [S]  each fuzz target for S seconds (10), two at a time; fails at the first finding
+  crash     the agent killed in the midst of 1,000 refreshes (KILLS=NUMBER: so many): is a refresh token lost?
   interop   everything against real peers; installs them by name (Debian, npm)
+  bench [NAME...] [--quick|--plot]
+            our programs beside Debian's C ones and beside floors, one table; --quick: what can be
+            counted, against a budget; --plot: token/latency.svg
 EOF
 }
 
@@ -44,9 +50,10 @@ build() {
 	mkdir -p bin
 	v=$(version)
 	for pair in $programs; do
-		CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$v" \
+		CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$v" \
 			-o "bin/${pair%%:*}" "./${pair##*:}"
 	done
+	ln -sf oidc-token bin/oidc-tokensh
 }
 
 # run_shown prints a command as a user would type it, then runs it.
@@ -124,9 +131,47 @@ run_tests() {
 	if can_race; then
 		# The key derivations are watched by nobody: they share no memory, and would take four times as long.
 		CGO_ENABLED=1 go test -race -gcflags='golang.org/x/crypto/...=-race=false' ./...
+		go test -run '^TestStorm$' ./agent # it counts memory
 	else
 		go test ./...
 	fi
+}
+
+# fuzz_targets lists all fuzz targets: package, name.
+fuzz_targets() {
+	# shellcheck disable=SC2016 # the template's own variables
+	go list -f '{{$package := .ImportPath}}{{$dir := .Dir}}{{range .TestGoFiles}}{{$package}} {{$dir}}/{{.}}{{"\n"}}{{end}}' ./... |
+		while read -r package file; do
+			[ -z "$file" ] || sed -n "s,^func \(Fuzz[A-Za-z0-9_]*\)(f \*testing\.F) {\$,$package \1,p" "$file"
+		done
+}
+
+# fuzz_one runs one target and prints its line. 255 makes xargs stop.
+fuzz_one() {
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	if ! go test -run '^$' -fuzz "^$3\$" -fuzztime "${1}s" -fuzzminimizetime 2s -parallel 1 "$2" >"$log" 2>&1; then
+		# Up to Go 1.26 the end of the time may be taken for a failure (https://go.dev/issue/75804).
+		if grep -q 'Failing input\|seed corpus\|panic:' "$log" || ! grep -qx '    context deadline exceeded' "$log"; then
+			cat "$log" >&2
+			echo "build.sh: $2 $3 failed; a failing input is in $(go list -f '{{.Dir}}' "$2")/testdata/fuzz/$3" >&2
+			exit 255
+		fi
+	fi
+	sed -n 's/.*execs: \([0-9]*\) .*new interesting: \([0-9]*\) .*/\1 executions, \2 new interesting/p' "$log" |
+		tail -n 1 | sed "s,^,$2 $3: ,"
+}
+
+fuzz() {
+	need_go
+	targets=$(fuzz_targets)
+	[ "$(echo "$targets" | wc -l)" -gt 20 ] || die "only these fuzz targets were found: $targets"
+	echo "$targets" | xargs -n 2 -P 2 "$root/build.sh" fuzz_one "${1:-10}"
+}
+
+crash() {
+	need_go
+	KILLS=${KILLS:-1000} go test -count=1 -v -timeout 1h -run '^TestCrash$' ./proto/e2e
 }
 
 # install_debian installs the named packages that are not there yet.
@@ -136,7 +181,7 @@ install_debian() {
 		dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 	done
 	[ -n "$missing" ] || return 0
-	[ "$(id -u)" = 0 ] || die "interop needs these Debian packages:$missing (apt-get install$missing)"
+	[ "$(id -u)" = 0 ] || die "these Debian packages are needed:$missing (apt-get install$missing)"
 	apt-get update -qq
 	# shellcheck disable=SC2086 # a list of names
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
@@ -145,20 +190,60 @@ install_debian() {
 interop() {
 	build
 	command -v npm >/dev/null 2>&1 || install_debian nodejs npm
-	install_debian shellcheck zbar-tools jq curl chromium gnupg gcc libc6-dev oidc-agent-cli liboidc-agent-dev ca-certificates
-	shellcheck build.sh .ci/run
+	install_debian shellcheck zbar-tools jq curl chromium gnupg gcc libc6-dev oidc-agent-cli liboidc-agent-dev ca-certificates mandoc \
+		bash-completion zsh fish
+	shellcheck build.sh .ci/run proto/cli/completion/oidc.bash
+	mandoc -Tlint -W warning ./*/*.1
+	go -C proto/interop build -o "$root/bin/staticcheck" honnef.co/go/tools/cmd/staticcheck
+	# ST1005: the error texts of the C tools are kept, capitals and all.
+	bin/staticcheck -checks inherit,-ST1005 ./...
 	OIDC_AGENT_ZBARIMG=$(command -v zbarimg) go test -count=1 -run QR ./gen
 	cd proto/interop
 	npm ci --no-audit --no-fund
 	go vet ./...
-	go test -count=1 -timeout 20m ./...
+	../../bin/staticcheck -checks inherit,-ST1005 ./...
+	go test -count=1 -timeout 20m . ./completion
+}
+
+# site needs root: its machines are network namespaces.
+site() {
+	build
+	install_debian iproute2 tinyproxy openssh-server bubblewrap slurm-wlm munge
+	cd proto/interop
+	go test -count=1 ./network
+}
+
+# bench builds the floors as our programs are built, and runs proto/interop/bench.
+bench() {
+	build
+	install_debian oidc-agent-cli strace hyperfine util-linux
+	case " $* " in
+	*' --plot '*) install_debian gnuplot-nox ;;
+	*' --quick '*) ;;
+	*)
+		command -v npm >/dev/null 2>&1 || install_debian nodejs npm
+		[ -d proto/interop/node_modules ] || npm --prefix proto/interop ci --no-audit --no-fund >&2
+		;;
+	esac
+	cd proto/interop
+	mkdir -p ../../bin/bench
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/bench/ ./bench/...
+	exec ../../bin/bench/bench "$@"
 }
 
 case ${1:-} in
 '') build ;;
 demo) demo ;;
 test) run_tests ;;
+fuzz) fuzz "${2:-}" ;;
+fuzz_one) fuzz_one "$2" "$3" "$4" ;;
+crash) crash ;;
 interop) interop ;;
+site) site ;;
+bench)
+	shift
+	bench "$@"
+	;;
 help | -h | --help) usage ;;
 *)
 	usage >&2
