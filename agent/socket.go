@@ -145,7 +145,11 @@ func lockFolder(path string) (*os.File, error) {
 		folder.Close()
 		return nil, err
 	}
-	if open := stat.Mode&0o022 != 0 && stat.Mode&unix.S_ISVTX == 0; open || int(stat.Uid) != os.Getuid() && stat.Uid != 0 {
+	others := uint32(0o022)
+	if int(stat.Gid) == os.Getgid() { // on many systems a group of the user alone, and the umask lets it write
+		others = 0o002
+	}
+	if open := uint32(stat.Mode)&others != 0 && stat.Mode&unix.S_ISVTX == 0; open || int(stat.Uid) != os.Getuid() && stat.Uid != 0 {
 		folder.Close()
 		return nil, errors.New("others may write in its folder: choose another place")
 	}

@@ -65,7 +65,6 @@ func TestListenRefuses(t *testing.T) {
 			}
 			return err
 		}, "listens there already"},
-		"group may write":  {mode(0o770), "others may write"},
 		"others may write": {mode(0o707), "others may write"},
 	}
 	if asRoot(t) {
@@ -73,6 +72,12 @@ func TestListenRefuses(t *testing.T) {
 			prepare func(path string) error
 			want    string
 		}{func(path string) error { stale(t, path); return os.Chown(path, 65534, 65534) }, "another user"}
+		cases["another group may write"] = struct {
+			prepare func(path string) error
+			want    string
+		}{func(path string) error {
+			return errors.Join(os.Chown(filepath.Dir(path), -1, 65534), os.Chmod(filepath.Dir(path), 0o770))
+		}, "others may write"}
 		cases["another's folder"] = struct {
 			prepare func(path string) error
 			want    string
