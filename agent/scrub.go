@@ -22,10 +22,15 @@ const runtimeSettings = "clobberfree=1,asyncpreemptoff=1"
 // idleTimeout is how long after the last exchange with a provider its traces are removed.
 const idleTimeout = 5 * time.Minute
 
+// scrubTimeout is how long closed connections may take to be gone: their goroutines need the processor as well.
+const scrubTimeout = 2 * time.Second
+
 // scrub closes the connections that nobody uses and has the collector take all that is left of them.
 func (a *agent) scrub() {
-	for n := 0; n < 20 && (a.providers.closeIdle() > 0 || n < 2); n++ {
-		runtime.GC() // what a sync.Pool holds survives the first one
+	end := time.Now().Add(scrubTimeout)
+	for n := 0; a.providers.closeIdle() > 0 && time.Now().Before(end) || n < 2; n++ {
+		runtime.GC()                                    // what a sync.Pool holds survives the first one
+		time.Sleep(time.Duration(n) * time.Millisecond) // the connections' goroutines end
 	}
 	debug.FreeOSMemory()
 }

@@ -45,7 +45,7 @@ var deliberates = []deliberate{
 	// C says that all is well, and it is not.
 	{"agent-pid-file", 2, "C does not tell that there is no pid file", streams{"stdout": "", "stderr": `Error: the agent did not start: writing "/no/such/dir/pid": .*`, "exit": "1"}},
 	{"agent-socket-long", 1, "C cuts the path and serves another one", streams{"stdout": "", "stderr": `Error: socket path "/tmp/x+" is longer than .*\n.*kill: usage: .*`, "exit": "2"}},
-	{"agent-socket-no-directory", 4, "C prints a socket and dies", streams{"stdout": "", "stderr": `Error: socket: .*`, "exit": "1"}},
+	{"agent-socket-no-directory", 4, "C prints a socket and dies", streams{"stdout": "", "stderr": `Error: socket path "/proc/my\.sock": .*`, "exit": "1"}},
 	{"gen-cert", 1, "C does not tell that the CA file is missing", streams{"stdout": "", "stderr": `Error: the scopes that "<FAKE>/ok/" supports: CA file: .*no such file.*`, "exit": "1"}},
 	{"gen-gpg", 1, "C does not tell that nothing was saved", streams{"stdout": created, "stderr": visit + `Error: gpg: .*nobody@example.org.*\nThe account is loaded in the agent and works, but it is not saved: .*`, "exit": "1"}},
 	{"gen-missing-password", 1, "C does not tell that nothing was saved", streams{"stdout": created, "stderr": visit + `Error: there is no terminal to ask on\nThe account is loaded .*, but it is not saved: .*`, "exit": "1"}},
@@ -68,10 +68,11 @@ var deliberates = []deliberate{
 	{"agent-socket-file", 1, "a file that is no socket is not replaced", streams{"stdout": "", "stderr": `Error: socket path "<HOME>/file": .*not a socket.*`, "exit": "1"}},
 	{"agent-socket-file", 2, "a file that is no socket is not replaced", streams{"stdout": "regular empty file"}},
 	{"agent-socket-taken", 2, "the socket of an agent that lives is not taken over", streams{"stdout": "", "stderr": `Error: socket path "<HOME>/my.sock": an agent listens there already.*`, "exit": "1"}},
+	{"agent-group", 3, "the group may use the socket, and not put another one in its place", streams{"stdout": "drwxr-x---\nsrw-rw----"}},
 	{"gen-names", 4, "a name may not leave the directory", streams{"stdout": "", "stderr": `Error: "a/b" cannot be the name of an account: .*`, "exit": "1"}},
 	{"gen-names", 5, "a name may not leave the directory", streams{"stdout": "", "stderr": `Error: "\.\./up" cannot be the name of an account: .*`, "exit": "1"}},
 	{"gen-names", 6, "a name may not leave the directory; a lock lies beside the file that it guards", streams{
-		"stdout": `(?:\.config/oidc-agent/\.\S+\.lock\n)+\.config/oidc-agent/a b\n\.config/oidc-agent/demo\n\.config/oidc-agent/issuer\.config`}},
+		"stdout": `(?:\.config/oidc-agent/\..+\.lock\n)+\.config/oidc-agent/a b\n\.config/oidc-agent/demo\n\.config/oidc-agent/issuer\.config`}},
 	{"gen-rename-errors", 5, "a name may not leave the directory: C loses the account", streams{"stderr": `Error: "a/b" cannot be the name of an account: .*`, "exit": "1"}},
 	{"gen-rename-errors", 6, "a name may not leave the directory: C loses the account", streams{"stdout": "demo\ntaken"}},
 	{"gen-device", 4, "files with secrets are for their owner only", streams{"stdout": "issuer.config\nnew\n600\n700"}},

@@ -54,7 +54,7 @@ var meanings = []meaning{
 	{`Error: could not open file(?: - file does not exist)?`, `Error: "\S+.*": no such account file: file does not exist`},
 	{`Error: could not open file - file does not exist`, `Error: ".*" is neither the name of a file in \S+ nor an absolute path`},
 	{`Error: No account configured with that short name`, `Error: ".*" cannot be the name of an account: .*`},
-	{`Error: Environment variable HOME is not set, cannot resolve ~\.`, `Error: .*HOME is not set`},
+	{`Error: Environment variable HOME is not set, cannot resolve ~\.`, `Error: .*HOME is not set.*`},
 	{`Error: File exists`, `Error: making the configuration directory: .*file exists`},
 	{`Error: No such file or directory`, `Error: run ".*": .*(?:no such file or directory|executable file not found).*`},
 	{`Error: Could not make temp socket directory`, `Error: folder for the socket: .*`},

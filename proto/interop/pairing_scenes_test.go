@@ -46,7 +46,7 @@ var scenes = map[string]func(*dialogue, capture){
 	"op-noat":                        fault(iam.Fault{Status: http.StatusOK, Header: jsonType, Body: `{"token_type":"Bearer"}`}),
 	"op-onlyerror":                   fault(iam.Fault{Status: http.StatusBadRequest, Header: jsonType, Body: `{"error":"temporarily_unavailable"}`}),
 	"op-noexp":                       fault(iam.Fault{Set: map[string]any{"expires_in": nil}}),
-	"op-quotetoken":                  fault(iam.Fault{Set: map[string]any{"access_token": `a"b`}}),
+	"op-quotetoken":                  fault(iam.Fault{Set: map[string]any{"access_token": `a"b`, "id_token": nil}}), // its at_hash is of the other one
 	"register-reply-without-scope":   registered(nil),
 	"register-reply-with-less-scope": registered("openid profile"),
 }
