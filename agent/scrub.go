@@ -29,8 +29,8 @@ const scrubTimeout = 2 * time.Second
 func (a *agent) scrub() {
 	end := time.Now().Add(scrubTimeout)
 	for n := 0; a.providers.closeIdle() > 0 && time.Now().Before(end) || n < 2; n++ {
-		runtime.GC()                                    // what a sync.Pool holds survives the first one
-		time.Sleep(time.Duration(n) * time.Millisecond) // the connections' goroutines end
+		time.Sleep(time.Duration(n-1) * time.Millisecond) // the connections' goroutines end
+		runtime.GC()                                      // what a sync.Pool holds survives the first one
 	}
 	debug.FreeOSMemory()
 }
