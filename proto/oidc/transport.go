@@ -122,7 +122,7 @@ func readBody(body io.Reader, length int64) ([]byte, error) {
 			clear(buf)
 			return nil, err
 		case len(buf) == cap(buf):
-			buf = grown(buf, cap(buf))
+			buf = moved(buf, min(4*cap(buf), maxBody+1))
 		}
 	}
 }
@@ -132,9 +132,14 @@ func grown(buf []byte, n int) []byte {
 	if cap(buf)-len(buf) >= n {
 		return buf
 	}
-	moved := append(make([]byte, 0, 2*cap(buf)+n), buf...)
+	return moved(buf, 2*cap(buf)+n)
+}
+
+// moved returns a copy of buf with a capacity of size; the old place is wiped.
+func moved(buf []byte, size int) []byte {
+	copied := append(make([]byte, 0, size), buf...)
 	clear(buf)
-	return moved
+	return copied
 }
 
 // wipedBody is a request's body that is wiped once the transport is done with it, which may be after Do has
