@@ -10,25 +10,29 @@ import (
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/secret"
 )
 
-func list(context.Context, *request) error {
+func list(_ context.Context, r *request) error {
+	var names []string
 	dir, err := account.FindDir()
-	if errors.Is(err, account.ErrNoDir) {
-		return nil
+	if err == nil {
+		names, err = dir.List()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, account.ErrNoDir) {
 		return err
 	}
-	names, err := dir.List()
+	if r.json {
+		names = []string{string(cjson.New().SetTexts("names", names).Raw("names"))}
+	}
 	for _, name := range names {
 		fmt.Println(name)
 	}
-	return err
+	return nil
 }
 
 // place finds a file that the user names by an account's name or by an absolute path.

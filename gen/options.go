@@ -18,6 +18,7 @@ type request struct {
 	action action
 	name   string // short name of the account
 	file   string // of -p, -u, --rename: file, or the new name
+	json   bool   // of -l
 	given  account.Account
 
 	manual     bool
@@ -84,6 +85,7 @@ func options(r *request) *cli.Program {
 		MaxArgs: 1,
 		Options: []cli.Option{
 			{Long: "accounts", Short: 'l', Group: managing, Set: do(actionList), Help: "List the accounts that exist, as oidc-add -l"},
+			{Long: "json", Group: managing, Set: cli.Flag(&r.json), Help: "With -l: print the names as a JSON array"},
 			{Long: "print", Short: 'p', Arg: "FILE", Group: managing, Set: do(actionPrint), Help: "Print a file decrypted; FILE is an account's name or an absolute path"},
 			{Long: "reauthenticate", Group: managing, Set: do(actionReauthenticate), Help: "Log in again and put the new refresh token into the account; nothing else changes"},
 			{Long: "rename", Arg: "NEW_SHORTNAME", Group: managing, Set: do(actionRename), Help: "Give the account another name"},
