@@ -30,26 +30,47 @@ const storage = "https://storage.example.org"
 // startProvider starts npm's oidc-provider and returns its issuer.
 func startProvider(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.Command("node", append([]string{"provider.mjs"}, args...)...)
-	stderr := &bytes.Buffer{}
-	cmd.Stderr = stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+	return startNode(t, append([]string{"provider.mjs"}, args...)...)
+}
+
+// nodeTimeout is how long a script may take to print its issuer.
+const nodeTimeout = time.Minute
+
+// startNode starts a script that prints its issuer. One that says nothing is ended and started anew: rarely, node 20
+// waits for itself for ever while it makes a key.
+func startNode(t *testing.T, script ...string) string {
+	t.Helper()
+	for range 3 {
+		cmd := exec.Command("node", script...)
+		stderr := &bytes.Buffer{}
+		cmd.Stderr = stderr
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatalf("node (npm's oidc-provider is a peer that must be there): %v", err)
+		}
+		silent := time.AfterFunc(nodeTimeout, func() { cmd.Process.Kill() })
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if strings.HasPrefix(lines.Text(), "http") {
+				silent.Stop()
+				t.Cleanup(func() {
+					cmd.Process.Signal(syscall.SIGTERM)
+					cmd.Wait()
+				})
+				return lines.Text()
+			}
+		}
+		err = cmd.Wait()
+		if silent.Stop() {
+			t.Fatalf("%q does not start (npm ci?): %v\n%s", script, err, stderr)
+		}
+		t.Logf("%q said nothing for %v", script, nodeTimeout)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("node (npm's oidc-provider is a peer that must be there): %v", err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait()
-	})
-	issuer, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		cmd.Wait()
-		t.Fatalf("oidc-provider does not start (npm ci?): %v\n%s", err, stderr)
-	}
-	return strings.TrimSpace(issuer)
+	t.Fatalf("%q says nothing", script)
+	return ""
 }
 
 var deviceCode = regexp.MustCompile(`visit:\s+(\S+)\s+And enter the code: (\S+)`)

@@ -1,7 +1,6 @@
 package interop
 
 import (
-	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -111,25 +109,7 @@ func (w *world) makeCertificate(t *testing.T, dir string) (keyFile, certFile str
 // startRecorded starts the provider of the recordings and returns its issuer.
 func startRecorded(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.Command("node", append([]string{"recorded.mjs"}, args...)...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait()
-	})
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), "http") {
-			return lines.Text()
-		}
-	}
-	t.Fatal("recorded.mjs does not start (npm ci?)")
-	return ""
+	return startNode(t, append([]string{"recorded.mjs"}, args...)...)
 }
 
 // makeAccount makes the account demo, once for all transcripts.
