@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,12 +43,18 @@ func TestLifespan(t *testing.T) {
 }
 
 // bentClock puts an agent's clocks off by what the test says.
-type bentClock struct{ wall, boot time.Duration }
+type bentClock struct{ wall, boot atomic.Int64 } // in nanoseconds
+
+// jump moves both clocks.
+func (b *bentClock) jump(wall, boot time.Duration) {
+	b.wall.Add(int64(wall))
+	b.boot.Add(int64(boot))
+}
 
 func (w *world) bend() *bentClock {
 	bent, true := new(bentClock), w.agent.clock
-	w.agent.now = func() time.Time { return true.now().Add(bent.wall) }
-	w.agent.boot = func() time.Duration { return true.boot() + bent.boot }
+	w.agent.now = func() time.Time { return true.now().Add(time.Duration(bent.wall.Load())) }
+	w.agent.boot = func() time.Duration { return true.boot() + time.Duration(bent.boot.Load()) }
 	return bent
 }
 
@@ -71,8 +78,7 @@ func TestClockJumps(t *testing.T) {
 			{"asleep for an hour, and the clock of the machine stood still", 0, time.Hour, time.Hour, 1},
 			{"the clock was set back by an hour while the machine slept for one", -time.Hour, time.Hour, time.Hour, 1},
 		} {
-			clock.wall += c.wall
-			clock.boot += c.boot
+			clock.jump(c.wall, c.boot)
 			if c.boot == 0 {
 				time.Sleep(c.passed)
 			} else {
@@ -122,7 +128,7 @@ func TestLifetimeAfterSuspend(t *testing.T) {
 			asleep time.Duration
 			loaded int
 		}{{3599 * time.Second, 3}, {time.Second, 2}, {time.Hour, 1}} {
-			clock.boot += c.asleep
+			clock.jump(0, c.asleep)
 			if got := w.loaded(); len(got) != c.loaded {
 				t.Errorf("loaded %v, want %d", got, c.loaded)
 			}

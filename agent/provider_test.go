@@ -149,7 +149,7 @@ func TestConnectionsEnd(t *testing.T) {
 		if opened.Load() != 1 {
 			t.Errorf("%d connections for two requests", opened.Load())
 		}
-		clock.boot += time.Minute
+		clock.jump(0, time.Minute)
 		request()
 		awaitClosed(t, closed)
 		if opened.Load() != 2 {
