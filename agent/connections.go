@@ -3,6 +3,7 @@ package main
 import (
 	"container/list"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -71,6 +72,7 @@ func (s *connections) handBack() {
 		s.crowded.Store(true)
 		return
 	}
+	runtime.GC() // what a sync.Pool holds survives the first one
 	debug.FreeOSMemory()
 }
 

@@ -23,6 +23,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -117,6 +118,7 @@ func (c *Client) do(ctx context.Context, q *request) (*response, error) {
 		return nil, r.redirectError("which is not followed")
 	}
 	if r.body, err = readBody(resp.Body, resp.ContentLength); err == errTooLong {
+		debug.FreeOSMemory() // nobody else needs so much
 		return nil, r.unexpected(err.Error())
 	} else if err != nil {
 		return nil, connectionError(u.Host, time.Since(started), false, err)
