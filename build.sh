@@ -56,6 +56,8 @@ build() {
 			-o "bin/${pair%%:*}" "./${pair##*:}"
 	done
 	ln -sf oidc-token bin/oidc-tokensh
+	ln -sf oidc-agent bin/oidc-agent-service
+	ln -sf oidc-agent bin/oidc-keychain
 }
 
 # run_shown prints a command as a user would type it, then runs it.
@@ -193,7 +195,8 @@ interop() {
 	command -v npm >/dev/null 2>&1 || install_debian nodejs npm
 	install_debian shellcheck zbar-tools jq curl chromium gnupg gcc libc6-dev oidc-agent-cli liboidc-agent-dev ca-certificates \
 		iproute2 tinyproxy openssh-server bubblewrap slurm-wlm munge
-	install_debian mandoc bash-completion zsh fish
+	install_debian mandoc bash-completion zsh fish systemd
+	install_debian davix gfal2-util-scripts gfal2-plugin-http nordugrid-arc-client nordugrid-arc-plugins-needed openssl
 	install_debian rpm busybox-static git util-linux
 	shellcheck build.sh .ci/run agent/packaging/release.sh proto/cli/completion/oidc.bash
 	mandoc -Tlint -W warning ./*/*.1

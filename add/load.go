@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/cli"
 	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/ipc/box"
@@ -164,8 +166,10 @@ func load(ctx context.Context, r *request) error {
 		return err
 	}
 	if !r.force && slices.Contains(answer.Texts(ipc.KeyInfo), r.account) {
-		_, err := fmt.Printf("Account '%s' already loaded\n", r.account)
-		return err
+		if _, err := fmt.Printf("Account '%s' already loaded\n", r.account); err != nil {
+			return err
+		}
+		return keepBearer(ctx, r)
 	}
 	f, err := open(ctx, r)
 	if err != nil {
@@ -175,7 +179,23 @@ func load(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	return done(info)
+	if err := done(info); err != nil {
+		return err
+	}
+	return keepBearer(ctx, r)
+}
+
+// keepBearer has the agent keep a token of the account, which is loaded, in a file.
+func keepBearer(ctx context.Context, r *request) error {
+	if r.bearerFile == "" {
+		return nil
+	}
+	_, err := ask(ctx, r, ipc.Request(ipc.RequestBearer).SetText(ipc.KeyAccount, r.account).SetText(ipc.KeyFile, r.bearerFile))
+	if failed := new(ipc.Failure); errors.As(err, &failed) && strings.Contains(failed.Text, "nknown request type") {
+		err = cli.WithHint(errors.New("the account is loaded, but this agent keeps no token files: it is not the one that belongs to this program"),
+			"See which one it is:  oidc-agent --status  or without it:  oidc-tokensh "+r.account+" -- COMMAND")
+	}
+	return err
 }
 
 // send gives the opened account and the file's key to the agent.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"path/filepath"
 	"strconv"
 
 	"oidc-agent/proto/account"
@@ -21,6 +22,7 @@ type request struct {
 	skipCheck          bool
 	force              bool
 	remote             bool
+	bearerFile         string // absolute path; "": none is wanted
 	verbose            bool
 	json               bool
 
@@ -66,6 +68,7 @@ func options(r *request) *cli.Program {
 			{Long: "lifetime", Short: 't', Arg: "TIME", Set: r.setLifetime, Help: "Let the agent forget the account after TIME seconds"},
 			{Long: "lock", Short: 'x', Set: choose("lock"), Help: "Lock the agent with a password"},
 			{Long: "unlock", Short: 'X', Set: choose("unlock"), Help: "Unlock the agent"},
+			{Long: "bearer-file", Arg: "FILE", Optional: true, Default: cli.DefaultBearerFile(), Set: r.setBearerFile, Help: "Let the agent keep a fresh token of the account in FILE as long as it is loaded, by default where grid software looks for it: bt_uUID in $XDG_RUNTIME_DIR or /tmp"},
 			{Long: "confirm", Short: 'c', Set: cli.Flag(&r.confirm), Help: "Ask the user before an access token of this account is given out"},
 			{Long: "always-allow-idtoken", Set: cli.Flag(&r.alwaysAllowIDToken), Help: "Give out id-tokens of this account without asking the user"},
 			{Long: "skip-check", Set: cli.Flag(&r.skipCheck), Help: "Load the account without getting a first access token"},
@@ -90,6 +93,15 @@ func options(r *request) *cli.Program {
 func (r *request) setLifetime(value string) error {
 	r.lifetimeGiven = true
 	return cli.Seconds(&r.lifetime)(value)
+}
+
+// setBearerFile: the agent has another working directory.
+func (r *request) setBearerFile(value string) (err error) {
+	if value == "" {
+		return errors.New("the name of a file is expected")
+	}
+	r.bearerFile, err = filepath.Abs(value)
+	return err
 }
 
 func (r *request) setStore(value string) error {
@@ -117,6 +129,16 @@ func parse(args []string) (*request, error) {
 	cli.Forget()
 	if r.action.name == "" {
 		r.action = actions[len(actions)-1]
+	}
+	if r.bearerFile != "" {
+		switch {
+		case r.action.name != "load":
+			return nil, program.Refuse("--bearer-file is for one account that is loaded")
+		case r.remote:
+			return nil, program.Refuse("--bearer-file: a remote agent has other files")
+		case r.confirm:
+			return nil, program.Refuse("--confirm asks before each token, and --bearer-file lets every program have one")
+		}
 	}
 	if r.action.needsAccount {
 		if len(operands) == 0 {

@@ -37,6 +37,7 @@ type loaded struct {
 	flights       map[tokenKey]*flight
 	launched      uint64 // flights so far
 	saving        saving
+	history       history
 	expiry        *time.Timer
 	ends          time.Duration // since boot; 0: never
 	gone          bool          // not loaded any more
@@ -189,6 +190,7 @@ func (a *agent) setLifetime(l *loaded, seconds int64) {
 func (a *agent) endLifetimes() {
 	for _, l := range a.accounts.takeEnded(a.boot()) {
 		a.log.notice("account %q: its lifetime is over, removed", l.name())
+		a.dropBearers(l.name())
 		if a.lock.enter() == nil {
 			a.flushLast(context.Background(), l)
 			a.lock.leave()

@@ -26,6 +26,7 @@ type agent struct {
 	notes     notes
 	lock      *lock
 	autoloads autoloads
+	bearers   bearers
 	idle      *time.Timer // scrubs
 }
 

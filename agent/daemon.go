@@ -33,11 +33,20 @@ const (
 // start makes the socket and brings the agent up behind it: in the foreground, in the background, or beside a
 // command.
 func start(s settings, args, command []string) error {
-	foreground := s.console && len(command) == 0
+	activation := handedOver() && len(command) == 0
+	foreground := (s.console || activation) && len(command) == 0
 	if foreground {
 		if err := prepare(); err != nil {
 			return err
 		}
+	}
+	if activation {
+		sock, err := activated()
+		if err != nil {
+			return err
+		}
+		s.console, s.logStderr = true, true
+		return serveUntilSignal(s, sock, func() error { return nil })
 	}
 	umask := syscall.Umask(0o077)
 	sock, err := listen(s.socketPath, s.group)
@@ -171,11 +180,6 @@ func runDaemon(s settings) error {
 	prepared()
 	if err == nil {
 		err = serveUntilSignal(s, sock, func() error {
-			if s.pidFile != "" {
-				if err := account.WriteFile(s.pidFile, strconv.AppendInt(nil, int64(os.Getpid()), 10)); err != nil {
-					return err
-				}
-			}
 			if watched != 0 {
 				go endWith(watched)
 			}
@@ -199,7 +203,7 @@ func takeOver(text string) (sock *socket, watched int, err error) {
 		return nil, 0, err
 	}
 	unix.CloseOnExec(listenerFD)
-	if err := unix.SetNonblock(listenerFD, true); err != nil {
+	if err := adopt(listenerFD); err != nil {
 		return nil, 0, fmt.Errorf("take over the socket: %w", err)
 	}
 	return &socket{listener: os.NewFile(listenerFD, "listener"), path: fields[0], folder: fields[1]}, watched, nil
@@ -227,14 +231,29 @@ func serveUntilSignal(s settings, sock *socket, ready func() error) error {
 	signal.Notify(ends, syscall.SIGTERM, syscall.SIGINT)
 	harden()
 	debug.SetMemoryLimit(memoryLimit)
+	notify := notifier()
 	a, err := newAgent(s, sock.path, newLogger(s.logStderr, s.debug))
 	if err != nil {
 		return err
+	}
+	if s.pidFile != "" {
+		pid := os.Getpid()
+		if err := account.WriteFile(s.pidFile, strconv.AppendInt(nil, int64(pid), 10)); err != nil {
+			return err
+		}
+		defer func() {
+			if isPID(s.pidFile, pid) { // and not another agent's
+				os.Remove(s.pidFile)
+			}
+		}()
 	}
 	if err := ready(); err != nil {
 		return err
 	}
 	a.log.debugf("listening on %s", sock.path)
+	if err := notify("READY=1"); err != nil {
+		a.log.warning("NOTIFY_SOCKET: %v", err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	served := make(chan error, 1)
@@ -244,6 +263,7 @@ func serveUntilSignal(s settings, sock *socket, ready func() error) error {
 		sock.remove()
 		return err
 	case end := <-ends:
+		_ = notify("STOPPING=1") // who does not hear it sees the end itself
 		sock.remove()
 		last, cancel := context.WithTimeout(context.Background(), finishTimeout)
 		defer cancel()

@@ -117,6 +117,7 @@ func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error)
 	for _, l := range a.accounts.all() {
 		l.sealTokens(a.sealer)
 	}
+	a.stopBearers()
 	if err := a.sealer.Lock(password); err != nil {
 		a.reopen()
 		return nil, err
@@ -169,6 +170,7 @@ func (a *agent) reopen() {
 	}
 	a.lock.open()
 	a.resaveAll()
+	a.resumeBearers()
 }
 
 // finish is for the end of the process: it keeps newcomers out, waits for the grants at work, whose new refresh
@@ -187,6 +189,7 @@ func (a *agent) finish(ctx context.Context) {
 	case <-ctx.Done():
 		a.log.warning("ended while a provider had not answered yet")
 	}
+	a.stopBearers()
 	for _, l := range a.accounts.all() {
 		a.flushLast(ctx, l)
 	}

@@ -11,10 +11,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -27,7 +29,20 @@ import (
 // version is set when the program is linked.
 var version = "unknown"
 
-func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, run(os.Args[1:]))) }
+func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, runAs(filepath.Base(os.Args[0]), os.Args[1:]))) }
+
+// runAs is what the program does under the name by which it was called.
+func runAs(name string, args []string) error {
+	switch {
+	case os.Getenv(daemonVariable) != "":
+		return run(args)
+	case name == "oidc-agent-service":
+		return runService(args)
+	case name == "oidc-keychain":
+		return runKeychain(args)
+	}
+	return run(args)
+}
 
 func run(args []string) error {
 	s, command, err := parse(args)
@@ -39,7 +54,7 @@ func run(args []string) error {
 	case s.kill:
 		return kill()
 	case s.status:
-		return printStatus(s.json)
+		return printStatus(ipc.SocketPath(), s.json)
 	default:
 		return start(s, args, command)
 	}
@@ -49,35 +64,59 @@ func run(args []string) error {
 func kill() error {
 	text, set := os.LookupEnv("OIDCD_PID")
 	if !set {
-		return errors.New("OIDCD_PID not set, cannot kill Agent")
+		return cli.WithHint(errors.New("OIDCD_PID not set, cannot kill Agent"), "The agent of oidc-agent-service:  eval $(oidc-agent-service stop)")
 	}
 	pid, err := strconv.Atoi(text)
 	if err != nil || pid <= 1 { // 0 and below would hit a whole process group
-		return fmt.Errorf("kill: OIDCD_PID is %q: No such process", text)
+		return cli.WithHint(fmt.Errorf("kill: OIDCD_PID is %q: No such process", text), forgetAgent)
 	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		return fmt.Errorf("kill %d: %w", pid, err)
-	}
-	// The agent removes its socket; a script that goes on should not find it any more.
-	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if syscall.Kill(pid, 0) != nil {
-			break
-		}
+	if err := end(pid, 2*time.Second); err != nil {
+		return err
 	}
 	fmt.Printf("unset OIDC_SOCK;\nunset OIDCD_PID;\necho Agent pid %d killed;\n", pid)
 	return nil
 }
 
+const forgetAgent = "That agent has ended. Make the shell forget it:  unset OIDC_SOCK OIDCD_PID"
+
+// end ends an agent, which removes its socket: a script that goes on should not find it any more.
+func end(pid int, patience time.Duration) error {
+	err := syscall.Kill(pid, syscall.SIGTERM)
+	switch {
+	case errors.Is(err, syscall.ESRCH):
+		return cli.WithHint(fmt.Errorf("kill %d: %w", pid, err), forgetAgent)
+	case err != nil:
+		return fmt.Errorf("kill %d: %w", pid, err)
+	}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && !ended(pid); time.Sleep(5 * time.Millisecond) {
+	}
+	return nil
+}
+
+// ended reports whether a process is gone, or dead and only waits for its parent to look (proc_pid_stat(5)).
+func ended(pid int) bool {
+	stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return syscall.Kill(pid, 0) != nil || bytes.Contains(stat, []byte(") Z "))
+}
+
 const statusTimeout = 5 * time.Second
 
-func printStatus(asJSON bool) error {
-	name := "status"
-	if asJSON {
-		name = "status_json"
-	}
+func askStatus(path, name string) (*cjson.Object, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
 	defer cancel()
-	answer, err := ipc.Call(ctx, ipc.SocketPath(), cjson.New().SetText("request", name))
+	answer, err := ipc.Call(ctx, path, cjson.New().SetText("request", name))
+	if err != nil {
+		return nil, err
+	}
+	return answer, ipc.Check(answer)
+}
+
+func printStatus(path string, asJSON bool) error {
+	name := ipc.RequestStatus
+	if asJSON {
+		name = ipc.RequestStatusJSON
+	}
+	answer, err := askStatus(path, name)
 	if err != nil {
 		return err
 	}
@@ -85,6 +124,6 @@ func printStatus(asJSON bool) error {
 		_, err = os.Stdout.Write(answer.Object("info").Compact())
 		return err
 	}
-	_, err = fmt.Print(answer.Text("info"))
+	_, err = fmt.Print(cli.Printable(answer.Text("info")))
 	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"slices"
-	"strings"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
@@ -63,17 +62,17 @@ func options(s *settings) *cli.Program {
 			{Long: "no-autoload", Set: cli.Flag(&s.noAutoload),
 				Help: "Do not load an account when a token of it is asked for: only oidc-add loads it"},
 			{Long: "no-autoreauthenticate", Aliases: []string{"no-auto-reauthenticate"}, Set: cli.Flag(&s.noReauthenticate),
-				Help: "Do not start a new login when a refresh token has expired"},
+				Help: "Accepted for compatibility: the agent never starts a login by itself; the error names the command that does"},
 			{Long: "no-scheme", Set: cli.Flag(&s.noScheme),
 				Help: "Code flow: do not use redirect URIs with a custom scheme"},
 			{Long: "no-webserver", Set: cli.Flag(&s.noWebserver),
 				Help: "Code flow: do not start a local web server"},
 			{Long: "pid-file", Arg: "PATH", Set: cli.Text(&s.pidFile),
-				Help: "Write the agent's pid to PATH"},
+				Help: "Write the agent's pid to PATH, and remove that at the end"},
 			{Long: "quiet", Set: cli.Flag(&s.quiet),
 				Help: "Print no message but the shell commands that set the variables"},
 			{Long: "restart-on-update", Set: cli.Flag(&s.restartOnUpdate),
-				Help: "Restart the agent when its program file changes"},
+				Help: "Accepted for compatibility: the agent goes on with the program that it was started with, for its accounts would be lost"},
 			{Long: "lifetime", Short: 't', Arg: "TIME", Set: cli.Seconds(&s.lifetime),
 				Help: "Forget accounts TIME seconds after they were loaded; oidc-add -t says otherwise for one account. Without it they stay"},
 			{Long: "with-group", Arg: "GROUP_NAME", Optional: true, Default: "oidc-agent", Set: cli.Text(&s.group),
@@ -98,12 +97,29 @@ func parse(args []string) (s settings, command []string, err error) {
 	if s, err = configured(); err != nil {
 		return settings{}, nil, err
 	}
-	command, err = options(&s).Parse(args)
+	p := options(&s)
+	for i := range p.Options {
+		p.Options[i].Set = shown(&s.shown, p.Options[i])
+	}
+	command, err = p.Parse(args)
 	if err != nil {
 		return settings{}, nil, err
 	}
-	s.shown = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !strings.HasPrefix(arg, "-") })
 	return s, command, nil
+}
+
+// shown makes an option note down itself, by its long name, where it is about the agent and not about its start.
+func shown(list *[]string, o cli.Option) func(string) error {
+	return func(value string) error {
+		switch {
+		case slices.Contains([]string{"json", "quiet", "pid-file"}, o.Long):
+		case o.Arg == "":
+			*list = append(*list, "--"+o.Long)
+		default:
+			*list = append(*list, "--"+o.Long+"="+value)
+		}
+		return o.Set(value)
+	}
 }
 
 // configured are the settings of the `config` files, on which the options are laid.

@@ -38,12 +38,15 @@ func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (tok
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	since := l.launched // what a later flight brings will do in any case
-	for {
+	for waited := false; ; waited = true {
 		now := a.moment()
 		t, ok := l.tokens[key]
 		switch {
 		case ok && t.serves(now, r):
 			a.renewAheadLocked(l, key, t, r, now)
+			if !waited {
+				l.history.hits++
+			}
 			return l.copyLocked(t, r), nil
 		case ok && t.flight > since && !t.exceeds(now, 0):
 			return token{}, fmt.Errorf("the access token of %s had expired when it arrived", t.issuer)
@@ -132,6 +135,7 @@ func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := a.moment()
+	l.history.note(f.err)
 	if f.err == nil {
 		t.flight = f.number
 		if f.callers > 1 {

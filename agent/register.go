@@ -197,6 +197,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 	}
 	if l != nil {
 		a.accounts.remove(l)
+		a.dropBearers(l.name())
 	}
 	a.noteIssuer(config, account.RemoveAccount)
 	return ipc.Success(""), nil

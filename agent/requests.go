@@ -28,7 +28,7 @@ func (r request) account() string {
 	return ""
 }
 
-// handlers is what the agent understands: the requests of the C agent, and `saved` and `verify_token`, which are ours. The answer to
+// handlers is what the agent understands: the requests of the C agent, and `saved`, `bearer_file` and `verify_token`, which are ours. The answer to
 // access_token is kept ready.
 var handlers = [...]struct {
 	name       string
@@ -49,6 +49,7 @@ var handlers = [...]struct {
 	{ipc.RequestMytokenSupporting, false, (*agent).mytoken},
 	{ipc.RequestAdd, false, (*agent).add},
 	{ipc.RequestSaved, false, (*agent).saved},
+	{ipc.RequestBearer, false, (*agent).keepBearer},
 	{ipc.RequestRemove, false, (*agent).remove},
 	{ipc.RequestRemoveAll, false, (*agent).removeAll},
 	{ipc.RequestRegister, false, (*agent).register},
@@ -342,12 +343,14 @@ func (a *agent) remove(ctx context.Context, r request) (*cjson.Object, error) {
 	if l == nil || !a.accounts.remove(l) {
 		return nil, ipc.ErrNotLoaded
 	}
+	a.dropBearers(name)
 	a.flushLast(ctx, l)
 	return ipc.Success(""), nil
 }
 
 func (a *agent) removeAll(ctx context.Context, _ request) (*cjson.Object, error) {
 	for _, l := range a.accounts.removeAll() {
+		a.dropBearers(l.name())
 		a.flushLast(ctx, l)
 	}
 	return ipc.Success(""), nil

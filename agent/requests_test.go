@@ -207,21 +207,34 @@ This agent is running version unknown.
 
 This agent was started with the following options:
 Lifetime:		`
-	const tail = "\nCurrently there are 2 accounts loaded: status1, status2\n\n"
-	text := w.must(w.agent, askRequest(`{"request":"status"}`)).Text("info")
+	const tail = "\nCurrently there are 2 accounts loaded: status1, status2\n\n" +
+		"status1: 2 answered from the cache, 1 refreshed, 1 failures\n\ttoken valid until TIME\n" +
+		"\tlast error, TIME: invalid_scope: Up-scoping is not allowed.\n" +
+		"status2: 0 answered from the cache, 1 refreshed, 0 failures\n\tloaded until TIME\n\ttoken valid until TIME\n\n"
+	const token = `{"request":"access_token","account":"status1"}`
+	w.must(w.agent, askRequest(token))
+	w.must(w.agent, askRequest(token))
+	askText(w.agent, `{"request":"access_token","account":"status1","scope":"no.such"}`)
+	w.agent.setLifetime(w.agent.accounts.find("status2"), 60)
+	times := regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
+	numbers := regexp.MustCompile(`\d{4,}`)
+	text := times.ReplaceAllString(w.must(w.agent, askRequest(`{"request":"status"}`)).Text("info"), "TIME")
 	if want := head + "Forever\nConfirm:\t\tfalse\nAutoload:\t\ttrue\nAuto Re-authenticate:\ttrue\nUse custom URI scheme:\ttrue\nWebserver:\t\ttrue\n" +
 		"Allow ID-Token:\t\tfalse\nGroup:\t\t\tfalse\nDaemon:\t\t\ttrue\nLog Debug:\t\tfalse\nLog to stderr:\t\tfalse\n" + tail; text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
 	w.agent.settings = settings{lifetime: 10, confirm: true, noAutoload: true, noReauthenticate: true, noScheme: true, noWebserver: true,
 		alwaysAllowIDToken: true, group: "grid", console: true, debug: true, logStderr: true, shown: []string{"--a", "-b"}}
-	text = w.must(w.agent, askRequest(`{"request":"status"}`)).Text("info")
+	text = times.ReplaceAllString(w.must(w.agent, askRequest(`{"request":"status"}`)).Text("info"), "TIME")
 	if want := head + "10 seconds\nConfirm:\t\ttrue\nAutoload:\t\tfalse\nAuto Re-authenticate:\tfalse\nUse custom URI scheme:\tfalse\nWebserver:\t\tfalse\n" +
 		"Allow ID-Token:\t\ttrue\nGroup:\t\t\tgrid\nDaemon:\t\t\tfalse\nLog Debug:\t\ttrue\nLog to stderr:\t\ttrue\n" + tail; text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
 	info := w.must(w.agent, askRequest(`{"request":"status_json"}`)).Object("info")
-	if got := string(info.Compact()); got != `{"version":"unknown","command_line_options":"--a -b","loaded_accounts":["status1","status2"]}` {
+	if got := numbers.ReplaceAllString(string(info.Compact()), "N"); got != `{"version":"unknown","command_line_options":"--a -b","loaded_accounts":["status1","status2"],`+
+		`"pid":N,"accounts":[{"name":"status1","cache_hits":2,"refreshes":1,"failures":1,"tokens":[{"scope":"","audience":"","expires_at":N}],`+
+		`"last_error":"invalid_scope: Up-scoping is not allowed.","last_error_at":N},`+
+		`{"name":"status2","cache_hits":0,"refreshes":1,"failures":0,"lifetime_ends":N,"tokens":[{"scope":"","audience":"","expires_at":N}]}]}` {
 		t.Errorf("info %s", got)
 	}
 }

@@ -22,6 +22,7 @@ type socket struct {
 	listener *os.File
 	path     string
 	folder   string // "" where the folder was there before
+	foreign  bool   // a service manager made it, and keeps its file
 }
 
 // listen makes the socket. Nobody but the user can reach it: the folder is 0700, the socket 0600 (0750 and
@@ -153,15 +154,22 @@ func lockFolder(path string) (*os.File, error) {
 		folder.Close()
 		return nil, errors.New("others may write in its folder: choose another place")
 	}
-	for deadline := time.Now().Add(folderTimeout); ; time.Sleep(5 * time.Millisecond) {
-		err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == unix.EWOULDBLOCK && time.Now().Before(deadline):
-		case err == unix.EWOULDBLOCK:
-			folder.Close()
-			return nil, errors.New("another agent is starting there and does not come to an end")
-		default: // a file system without such locks is no reason not to start
-			return folder, nil
+	if err := flock(folder, folderTimeout); err != nil {
+		folder.Close()
+		return nil, errors.New("another agent is starting there and does not come to an end")
+	}
+	return folder, nil
+}
+
+// flock waits for the lock of a file. A file system without such locks is no reason not to go on.
+func flock(f *os.File, patience time.Duration) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err != unix.EWOULDBLOCK {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return err
 		}
 	}
 }
@@ -219,6 +227,9 @@ func (s *socket) share(gid int) error {
 // remove takes the socket and its folder away.
 func (s *socket) remove() {
 	s.listener.Close()
+	if s.foreign {
+		return
+	}
 	os.Remove(s.path)
 	if s.folder != "" {
 		os.Remove(s.folder)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -43,13 +44,39 @@ func (a *agent) status(context.Context, request) (*cjson.Object, error) {
 	}
 	names := a.accounts.names()
 	fmt.Fprintf(&b, "\nCurrently there are %d accounts loaded: %s\n\n", len(names), strings.Join(names, ", "))
+	for _, name := range names {
+		if l := a.accounts.find(name); l != nil {
+			text, _ := a.accountStatus(l)
+			b.WriteString(text)
+		}
+	}
+	if len(names) > 0 {
+		b.WriteByte('\n')
+	}
+	if files, _ := a.bearerStatus(); files != "" {
+		b.WriteString(files + "\n")
+	}
 	return ipc.Success(b.String()), nil
 }
 
 func (a *agent) statusJSON(context.Context, request) (*cjson.Object, error) {
 	info := cjson.New().SetText("version", version).
 		SetText("command_line_options", strings.Join(a.settings.shown, " ")).
-		SetTexts("loaded_accounts", a.accounts.names())
+		SetTexts("loaded_accounts", a.accounts.names()).SetInt("pid", int64(os.Getpid()))
+	accounts := []byte{'['}
+	for i, name := range a.accounts.names() {
+		if l := a.accounts.find(name); l != nil {
+			_, o := a.accountStatus(l)
+			if i > 0 {
+				accounts = append(accounts, ',')
+			}
+			accounts = append(accounts, o.Compact()...)
+		}
+	}
+	info.SetRaw("accounts", append(accounts, ']'))
+	if files, array := a.bearerStatus(); files != "" {
+		info.SetRaw("bearer_files", array)
+	}
 	return ipc.Success("").SetObject("info", info), nil
 }
 

@@ -66,6 +66,12 @@ func peerUser(fd int) (uid uint32, err error) {
 	return peer.Uid, nil
 }
 
+// peerProcess returns the process at the other end: who connected or, for a client, who listens; 0 if nobody knows.
+func peerProcess(fd int) (pid int) {
+	pid, _ = unix.GetsockoptInt(fd, unix.SOL_LOCAL, unix.LOCAL_PEERPID)
+	return pid
+}
+
 // peerGroups returns the groups of the process that connected, the first 16 of them.
 func peerGroups(fd int) ([]uint32, error) {
 	peer, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)

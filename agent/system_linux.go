@@ -54,6 +54,16 @@ func peerUser(fd int) (uid uint32, err error) {
 	return peer.Uid, nil
 }
 
+// peerProcess returns the process at the other end: who connected or, for a client, who listens; 0 if it is beyond the
+// walls of a container.
+func peerProcess(fd int) (pid int) {
+	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return 0
+	}
+	return int(peer.Pid)
+}
+
 // peerGroups returns all groups of the process that connected (SO_PEERGROUPS, Linux 4.13).
 func peerGroups(fd int) ([]uint32, error) {
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)

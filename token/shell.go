@@ -26,9 +26,9 @@ type shell struct {
 	verbose bool
 	command []string
 
-	existed bool      // the file was there before: it is not ours to remove
-	expires time.Time // of the token in the file; without a monotonic clock, which stands still while a machine sleeps
-	next    time.Time // renewal, in the same way
+	existed bool // the file was there before: it is not ours to remove
+	expires time.Time
+	next    time.Time // renewal
 	failing bool      // the last renewal failed, and the user knows
 }
 
@@ -55,6 +55,7 @@ func shellOptions(s *shell) *cli.Program {
 }
 
 func runShell(args []string) error {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // who does not read our warnings shall not end us
 	s, err := parseShell(args[1:])
 	if err != nil {
 		return err
@@ -142,14 +143,16 @@ func (s *shell) renew(t ipc.AccessToken, err error) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now().Round(0)
+	now := time.Now()
 	if s.expires = time.Unix(t.ExpiresAt, 0); t.ExpiresAt == 0 {
 		s.expires = now.Add(5 * time.Minute) // its issuer does not say
 	}
-	s.next = s.expires.Add(-time.Duration(s.minsecs) * time.Second)
-	if !s.next.After(now) { // it lives shorter than the user wants it to
-		s.next = now.Add(max(s.expires.Sub(now)/2, time.Second))
+	left := s.expires.Sub(now.Round(0))
+	wait := left - time.Duration(s.minsecs)*time.Second
+	if wait <= 0 { // it lives shorter than the user wants it to
+		wait = max(left/2, time.Second)
 	}
+	s.next = now.Add(wait)
 	s.failing = false
 	if s.verbose {
 		say("the token in " + s.file + " is valid until " + s.expires.Format(time.TimeOnly))
@@ -157,11 +160,17 @@ func (s *shell) renew(t ipc.AccessToken, err error) error {
 	return nil
 }
 
+// due looks at both clocks: the monotonic one stands still while a machine sleeps, and the other one may be set.
+func (s *shell) due() bool {
+	now := time.Now()
+	return !now.Before(s.next) || !now.Round(0).Before(s.next.Round(0))
+}
+
 const retryPause = 10 * time.Second
 
 // later takes a renewal that failed: it is told once, and tried again.
 func (s *shell) later(err error) {
-	s.next = time.Now().Round(0).Add(retryPause)
+	s.next = time.Now().Add(retryPause)
 	if !s.failing || s.verbose {
 		say("warning: the token in " + s.file + " ends at " + s.expires.Format(time.TimeOnly) + " and cannot be renewed: " + err.Error())
 	}
@@ -173,7 +182,7 @@ func say(text string) { os.Stderr.WriteString(cli.Printable("oidc-tokensh: " + t
 // run starts the command, keeps the token fresh until it ends, and ends in the same way.
 func (s *shell) run() error {
 	signals := make(chan os.Signal, 4)
-	for _, one := range [...]os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, one := range [...]os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(one) { // nohup: the command shall ignore it as well
 			signal.Notify(signals, one)
 		}
@@ -238,7 +247,7 @@ func (s *shell) watch(command *os.Process, signals <-chan os.Signal, end <-chan 
 				s.later(err)
 			}
 		case <-wait.C:
-			if !busy && !time.Now().Round(0).Before(s.next) {
+			if !busy && s.due() {
 				busy = true
 				go func() {
 					t, err := fetch(&s.request)

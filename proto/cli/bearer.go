@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -37,7 +38,8 @@ func DefaultBearerFile() string {
 }
 
 // WriteBearerFile puts a token into a file, mode 0600, of which readers see the old one or the new one, whole. It refuses to
-// replace anything but a regular file of the user's own, and to write into a directory in which others may replace it.
+// replace anything but a regular file of the user's own that is empty or holds a token, and to write into a directory in
+// which others may replace it.
 func WriteBearerFile(path string, token secret.Secret) error {
 	err := writeBearerFile(path, token, os.Geteuid())
 	if err != nil {
@@ -58,11 +60,7 @@ func (b *bearerError) Unwrap() error { return b.err }
 
 // writeBearerFile is [WriteBearerFile] for a user.
 func writeBearerFile(path string, token secret.Secret, user int) error {
-	dir, name := filepath.Split(path)
-	if name == "" || name == "." || name == ".." {
-		return errors.New("the name of a file is expected")
-	}
-	root, err := os.OpenRoot(filepath.Join(dir, ".")) // a directory that is exchanged meanwhile leads nowhere else
+	root, name, err := openBearerDir(path)
 	if err != nil {
 		return reason(err)
 	}
@@ -84,6 +82,70 @@ func writeBearerFile(path string, token secret.Secret, user int) error {
 	}
 	return reason(err)
 }
+
+// RemoveBearerFile removes a token file if ours says that the token in it is ours to remove.
+func RemoveBearerFile(path string, ours func(token secret.Secret) bool) error {
+	root, name, err := openBearerDir(path)
+	if err == nil {
+		defer root.Close()
+		err = removeBearerFile(root, name, ours)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &bearerError{path, reason(err)}
+	}
+	return nil
+}
+
+func removeBearerFile(root *os.Root, name string, ours func(token secret.Secret) bool) error {
+	token, err := readBearerFile(root, name)
+	defer token.Wipe()
+	if err != nil || !ours(token) {
+		return err
+	}
+	return root.Remove(name)
+}
+
+func openBearerDir(path string) (root *os.Root, name string, err error) {
+	dir, name := filepath.Split(path)
+	if name == "" || name == "." || name == ".." {
+		return nil, "", errors.New("the name of a file is expected")
+	}
+	root, err = os.OpenRoot(filepath.Join(dir, ".")) // a directory that is exchanged meanwhile leads nowhere else
+	return root, name, err
+}
+
+// maxBearerFile is far more than servers take as a header, in bytes.
+const maxBearerFile = 64 << 10
+
+// readBearerFile reads the token of a regular file; an empty file holds the empty one.
+func readBearerFile(root *os.Root, name string) (secret.Secret, error) {
+	info, err := root.Lstat(name)
+	switch {
+	case err != nil:
+		return secret.Secret{}, err
+	case info.Mode()&fs.ModeSymlink != 0:
+		return secret.Secret{}, errors.New("it is a symbolic link")
+	case !info.Mode().IsRegular():
+		return secret.Secret{}, errors.New("it is not a regular file")
+	case info.Size() > maxBearerFile:
+		return secret.Secret{}, errNoToken
+	}
+	text, err := root.ReadFile(name)
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	token := bytes.TrimSpace(text)
+	if bytes.ContainsFunc(token, notInToken) {
+		clear(text)
+		return secret.Secret{}, errNoToken
+	}
+	return secret.New(token), nil
+}
+
+var errNoToken = errors.New("it holds something else than a token: remove it, or choose another file")
+
+// notInToken: RFC 6749 appendix A.12, but no blanks, which no header could carry.
+func notInToken(r rune) bool { return r <= ' ' || r > '~' }
 
 func createBearerFile(root *os.Root, name string, token secret.Secret) error {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // O_EXCL follows no link either
@@ -126,22 +188,19 @@ func safeDirectory(root *os.Root, user int) error {
 	return nil
 }
 
-// replaceable refuses what a rename would put away though it is no token file of the user's.
+// replaceable refuses what a rename would put away though it is no token file of the user's: a name that was mistyped, or
+// that somebody else sent, shall not cost a file.
 func replaceable(root *os.Root, name string, user int) error {
 	info, err := root.Lstat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return reason(err)
-	case info.Mode()&fs.ModeSymlink != 0:
-		return errors.New("it is a symbolic link")
-	case !info.Mode().IsRegular():
-		return errors.New("it is not a regular file")
-	case ownerOf(info) != user:
+	if err == nil && info.Mode().IsRegular() && ownerOf(info) != user {
 		return errors.New("it belongs to another user")
 	}
-	return nil
+	token, err := readBearerFile(root, name)
+	token.Wipe()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return reason(err)
 }
 
 func ownerOf(info fs.FileInfo) int {

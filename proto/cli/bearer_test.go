@@ -82,6 +82,8 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	err := errors.Join(
 		os.WriteFile(at("mine"), []byte("old"), 0o600),
+		os.WriteFile(at("text"), []byte("two words\n"), 0o600),
+		os.WriteFile(at("large"), []byte(strings.Repeat("a", maxBearerFile+1)), 0o600),
 		os.Symlink("mine", at("link")), os.Symlink("nowhere", at("dangling")),
 		os.Mkdir(at("shared"), 0o700), os.Chmod(at("shared"), 0o770),
 		os.Mkdir(at("sticky"), 0o700), os.Chmod(at("sticky"), 0o777|fs.ModeSticky),
@@ -97,6 +99,8 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 	}{
 		{at("link"), me, "it is a symbolic link"},
 		{at("dangling"), me, "it is a symbolic link"},
+		{at("text"), me, errNoToken.Error()},
+		{at("large"), me, errNoToken.Error()},
 		{at("shared"), me, "it is not a regular file"},
 		{"/dev/null", 0, "it is not a regular file"},
 		{at("shared/token"), me, "others may write to the directory: chmod go-w it, or choose another one"},
@@ -132,5 +136,30 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 	}
 	if err := WriteBearerFile(at("link"), secret.FromString("new")); err == nil || err.Error() != "token file "+strconv.Quote(at("link"))+": it is a symbolic link" {
 		t.Error(err)
+	}
+}
+
+func TestRemoveBearerFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := errors.Join(os.Symlink("token", at("link")), WriteBearerFile(at("token"), secret.FromString("eyJ.a-Z_~+/=9"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, token   string
+		refused, gone bool
+	}{
+		{"token", "another", false, false},
+		{"link", "eyJ.a-Z_~+/=9", true, false},
+		{"token", "eyJ.a-Z_~+/=9", false, true},
+		{"token", "eyJ.a-Z_~+/=9", false, true},
+		{"nosuch/token", "", false, true},
+	} {
+		err := RemoveBearerFile(at(c.name), secret.FromString(c.token).Equal)
+		_, gone := os.Lstat(at(c.name))
+		if (err != nil) != c.refused || errors.Is(gone, fs.ErrNotExist) != c.gone {
+			t.Errorf("%+v: %v, %v", c, err, gone)
+		}
 	}
 }

@@ -123,6 +123,8 @@ var deliberates = []deliberate{
 	{"token-seccomp", 1, "an option of 4.2.6 that is accepted and does nothing", streams{"stdout": "<ACCESS_TOKEN>", "stderr": "", "exit": "0"}},
 
 	// What C had printed was still in its buffer when it was ended.
+	{"agent-status", 1, "ours says more of each account", streams{"stdout": `(?s)####.*\nCurrently there are 1 accounts loaded: demo\n\ndemo: 0 answered from the cache, 1 refreshed, 0 failures\n\ttoken valid until .*`}},
+	{"agent-status", 2, "ours says more of each account", streams{"stdout": `\{"version":"unknown","command_line_options":"","loaded_accounts":\["demo"\],"pid":\d+,"accounts":\[\{"name":"demo",.*\}\]\}`}},
 	{"agent-log-stderr", 1, "C prints into a buffer that is lost", streams{"stdout": started}},
 	{"gen-code-waits", 1, "C prints into a buffer that is lost", streams{"stdout": created}},
 	// mytoken has no support yet.

@@ -26,7 +26,8 @@ const (
 	RequestAdd       = "add"
 	RequestRemove    = "remove"
 	RequestRemoveAll = "remove_all"
-	RequestSaved     = "saved" // ours: the account was written to a file, and this is the file's key
+	RequestSaved     = "saved"       // ours: the account was written to a file, and this is the file's key
+	RequestBearer    = "bearer_file" // ours: keep the account's token in a file, at an absolute path
 
 	// new accounts
 	RequestScopes            = "scopes"

@@ -77,6 +77,8 @@ _oidc() {
 			_oidc_offer <<<"${all// /$'\n'}"
 		elif [[ $program == oidc-agent ]]; then
 			_oidc_command
+		elif [[ $program == oidc-agent-service ]]; then
+			_oidc_offer < <(printf '%s\n' use start restart restart-s stop kill status)
 		elif [[ $program != fakeidp ]]; then
 			_oidc_offer < <(_oidc_accounts)
 		fi
@@ -84,4 +86,4 @@ _oidc() {
 	esac
 }
 
-complete -F _oidc oidc-agent oidc-gen oidc-add oidc-token oidc-tokensh fakeidp
+complete -F _oidc oidc-agent oidc-agent-service oidc-keychain oidc-gen oidc-add oidc-token oidc-tokensh fakeidp

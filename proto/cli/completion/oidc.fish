@@ -34,7 +34,7 @@ function __oidc_accounts
     end </dev/null 2>/dev/null
 end
 
-for program in oidc-agent oidc-gen oidc-add oidc-token oidc-tokensh fakeidp
+for program in oidc-agent oidc-agent-service oidc-keychain oidc-gen oidc-add oidc-token oidc-tokensh fakeidp
     command -q $program; or continue
     __oidc_table $program | while read -d \t -l names arg text
         set -l option -d (string trim -- $text)
@@ -64,6 +64,8 @@ for program in oidc-agent oidc-gen oidc-add oidc-token oidc-tokensh fakeidp
     switch $program
         case oidc-agent
             complete -c $program -f -a '(__fish_complete_subcommand)'
+        case oidc-agent-service
+            complete -c $program -f -a 'use start restart restart-s stop kill status'
         case fakeidp
             complete -c $program -f
         case '*'

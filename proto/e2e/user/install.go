@@ -28,7 +28,8 @@ func Install(root string) (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "oidc-bin"); err != nil {
 		return "", err
 	}
-	errs := []error{os.Chmod(dir, 0o755), os.Symlink("oidc-token", filepath.Join(dir, "oidc-tokensh"))}
+	errs := []error{os.Chmod(dir, 0o755), os.Symlink("oidc-token", filepath.Join(dir, "oidc-tokensh")),
+		os.Symlink("oidc-agent", filepath.Join(dir, "oidc-agent-service")), os.Symlink("oidc-agent", filepath.Join(dir, "oidc-keychain"))}
 	for name, room := range Programs {
 		args := []string{"build", "-trimpath", "-o", filepath.Join(dir, name)}
 		if os.Getenv("GOCOVERDIR") != "" {

@@ -105,6 +105,8 @@ var completed = []struct{ line, want string }{
 	{"oidc-tokensh --oidc=acc-l", "--oidc=acc-loaded"},
 	{"oidc-tokensh acc-loaded -- mkfif", "mkfifo"},
 	{"oidc-tokensh acc-loaded -- cat sec", "secret.txt"},
+	{"oidc-agent-service restart-", "restart-s"},
+	{"oidc-keychain --accounts acc-s", "acc-stored"},
 	{"oidc-gen --reauthenticate acc", "acc-stored"},
 	{"oidc-gen -p acc", "acc-stored"},
 	{"oidc-gen -p sec", "secret.txt"},
@@ -247,7 +249,7 @@ func (h *home) interactive(t *testing.T, shell, load string, do func(context.Con
 	}})
 }
 
-var programs = []string{"oidc-agent", "oidc-gen", "oidc-add", "oidc-token", "oidc-tokensh", "fakeidp"}
+var programs = []string{"oidc-agent", "oidc-agent-service", "oidc-keychain", "oidc-gen", "oidc-add", "oidc-token", "oidc-tokensh", "fakeidp"}
 
 // checkOptions: the options of the help text are offered, and no others.
 func checkOptions(t *testing.T, program string, offered []string) {

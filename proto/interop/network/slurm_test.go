@@ -3,11 +3,13 @@ package network
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestSlurm: a job of 64 tasks at once, on a cluster of one node, which get tokens through a forwarded socket.
+// TestSlurm: a job of 64 tasks at once, on a cluster of one node, which get tokens through a forwarded socket, and out of a
+// bearer file.
 func TestSlurm(t *testing.T) {
 	t.Parallel()
 	near, far, variables := sites(t)
@@ -24,6 +26,12 @@ func TestSlurm(t *testing.T) {
 	tokens := far.run(config, "OIDC_SOCK="+remote, "srun", "--ntasks=64", "--overcommit", far.bin+"/oidc-token", "demo")
 	if lines := strings.Fields(tokens); len(lines) != 64 || strings.Count(tokens, ".") != 2*64 {
 		t.Errorf("%d tokens", len(lines))
+	}
+	file := filepath.Join(far.dir, "bt") // all machines see it
+	near.run(append(slices.Clone(variables), "oidc-add", "--bearer-file="+file, "demo")...)
+	tokens = far.run(config, "BEARER_TOKEN_FILE="+file, "srun", "--ntasks=64", "--overcommit", "sh", "-c", `cat "$BEARER_TOKEN_FILE"`)
+	if lines := strings.Fields(tokens); len(lines) != 64 || lines[0] != near.run(append(slices.Clone(variables), "oidc-token", "demo")...) {
+		t.Errorf("%d tokens in the file", len(lines))
 	}
 }
 
