@@ -1,6 +1,8 @@
 package network
 
 import (
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,6 +61,14 @@ func TestForwarding(t *testing.T) {
 	// ssh has gone and left the socket's file: a clear error there, and no hindrance for the next ssh.
 	if _, err := os.Lstat(remote); err != nil {
 		t.Fatalf("no stale socket to be tried: %v", err)
+	}
+	for { // the server needs a moment to notice
+		conn, err := net.Dial("unix", remote)
+		if err != nil {
+			break
+		}
+		io.Copy(io.Discard, conn)
+		conn.Close()
 	}
 	said := far.fail("OIDC_SOCK="+remote, "oidc-token", "demo")
 	wantText(t, said, remote, "nobody listens on its socket")
