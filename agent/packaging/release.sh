@@ -141,6 +141,7 @@ package_version() {
 
 deb() {
 	stage vendor-completions
+	(cd "$root/usr/share/doc/$package" && cat LICENSE LICENSE.modules >copyright && rm LICENSE LICENSE.modules)
 	mkdir "$root/DEBIAN"
 	(cd "$root" && find usr -type f -exec md5sum {} + | sort -k 2 >DEBIAN/md5sums)
 	cat >"$root/DEBIAN/control" <<END

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const version = "1.2.3"
@@ -217,7 +218,15 @@ func files(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// The list of components is what Go itself says to be linked.
+// component is what we say of a part: a type and a name are required (CycloneDX 1.6, "components").
+type component struct {
+	Type, Name, Version, Purl string
+	Ref                       string `json:"bom-ref"`
+	Licenses                  []struct{ License struct{ ID string } }
+	Hashes                    []struct{ Alg, Content string }
+}
+
+// The list of components is what Go itself says to be linked, and has no field but those of the format.
 func TestSBOM(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(dist("oidc-agent-" + version + ".cdx.json"))
@@ -226,14 +235,31 @@ func TestSBOM(t *testing.T) {
 	}
 	var bom struct {
 		BOMFormat, SpecVersion string
-		Components             []struct {
-			Purl   string
-			Hashes []struct{ Alg, Content string }
+		Version                int
+		Metadata               struct {
+			Timestamp time.Time
+			Component component
 		}
-		Dependencies []struct{ DependsOn []string }
+		Components   []component
+		Dependencies []struct {
+			Ref       string
+			DependsOn []string
+		}
 	}
-	if err := json.Unmarshal(text, &bom); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&bom); err != nil {
 		t.Fatal(err)
+	}
+	if bom.SpecVersion != "1.6" || bom.Version != 1 || bom.Metadata.Timestamp.Unix() != 1700000000 ||
+		len(bom.Dependencies) != 1 || bom.Dependencies[0].Ref != bom.Metadata.Component.Ref {
+		t.Fatalf("version, time or dependencies:\n%s", text)
+	}
+	for _, c := range append([]component{bom.Metadata.Component}, bom.Components...) {
+		if !slices.Contains([]string{"application", "library"}, c.Type) || c.Name == "" || c.Version == "" ||
+			c.Ref == "" || c.Ref != c.Purl || len(c.Licenses) != 1 || c.Licenses[0].License.ID == "" {
+			t.Errorf("something is missing: %+v", c)
+		}
 	}
 	cmd := exec.Command("go", "list", "-deps", "-f", `{{with .Module}}{{if .Version}}pkg:golang/{{.}}{{end}}{{end}}`, "./...")
 	cmd.Dir, cmd.Env = first, append(os.Environ(), "GOOS=linux")
