@@ -51,25 +51,26 @@ type knownClient struct {
 func (a *agent) client(certPath string) (*oidc.Client, error) {
 	stamp, p := account.Stamp(certPath), &a.providers
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	known := p.clients[certPath]
-	current := known != nil && known.stamp == stamp
-	p.mu.Unlock()
-	if !current {
+	if known == nil || known.stamp != stamp {
+		p.mu.Unlock() // nobody else waits for the file
 		made, err := oidc.NewClient(oidc.Options{CAFile: certPath, UserAgent: "oidc-agent/" + version})
-		switch {
-		case err != nil && known == nil:
+		p.mu.Lock()
+		switch before := known; {
+		case p.clients[certPath] != before: // somebody was faster
+			known = p.clients[certPath]
+		case err != nil && before == nil:
 			return nil, err
 		case err != nil:
 			a.log.warning("still with the CA file as it was: %v", err)
 		default:
-			if known != nil {
-				known.CloseIdle()
+			if before != nil {
+				before.CloseIdle()
 			}
 			known = &knownClient{Client: made, used: a.moment()}
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	now := a.moment()
 	known.stamp = stamp
 	if now.sleptSince(known.used) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -99,6 +100,38 @@ func TestCAFileChanges(t *testing.T) {
 	}
 	if n := strings.Count(w.log.String(), "still with the CA file as it was"); n != 1 {
 		t.Errorf("logged %d times", n)
+	}
+}
+
+// Requests that come at once share one client, whose connections end on lock: a second one would be forgotten.
+func TestOneClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{})
+	path := filepath.Join(w.dir, "ca.pem")
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: secureServer(t, w.idp).Certificate().Raw}
+	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var (
+		start   = make(chan struct{})
+		clients [32]*oidc.Client
+		all     sync.WaitGroup
+	)
+	for i := range clients {
+		all.Go(func() {
+			<-start
+			var err error
+			if clients[i], err = w.agent.client(path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	for _, c := range clients {
+		if c != clients[0] {
+			t.Fatal("there are two clients for one CA file")
+		}
 	}
 }
 

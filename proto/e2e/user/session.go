@@ -63,9 +63,14 @@ func (s *Session) wait(ctx context.Context, pattern *regexp.Regexp, start int) (
 		select {
 		case <-changed:
 		case <-s.done:
-			return nil, 0, fmt.Errorf("%w; it never printed %q", ErrEnded, pattern)
+			err = fmt.Errorf("%w; it never printed %q", ErrEnded, pattern)
 		case <-ctx.Done():
-			return nil, 0, fmt.Errorf("waiting for %q: %w", pattern, context.Cause(ctx))
+		}
+		if ctx.Err() != nil { // a program that did not end is killed then
+			err = fmt.Errorf("waiting for %q: %w", pattern, context.Cause(ctx))
+		}
+		if err != nil {
+			return nil, 0, err
 		}
 	}
 }

@@ -90,9 +90,14 @@ func (t *terminal) waitEcho(ctx context.Context, ended <-chan struct{}, on bool)
 		select {
 		case <-tick.C:
 		case <-ended:
-			return ErrEnded
+			err = ErrEnded
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for echo to be %t: %w", on, context.Cause(ctx))
+		}
+		if ctx.Err() != nil { // a program that did not end is killed then
+			err = fmt.Errorf("waiting for echo to be %t: %w", on, context.Cause(ctx))
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
