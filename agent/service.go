@@ -151,7 +151,7 @@ func openOwn(path string) (*os.File, error) {
 	if err == nil {
 		owner, ok := info.Sys().(*syscall.Stat_t)
 		if !info.Mode().IsRegular() || !ok || int(owner.Uid) != os.Getuid() {
-			err = fmt.Errorf("%q belongs to another user: remove it, or choose another folder by OIDC_CONFIG_DIR or TMPDIR", path)
+			err = fmt.Errorf("%q belongs to another user: remove it, or choose another directory by OIDC_CONFIG_DIR or TMPDIR", path)
 		}
 	}
 	if err != nil {

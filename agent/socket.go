@@ -87,13 +87,13 @@ func socketFolder(path string) (whole, made string, err error) {
 			}
 		}
 		if err != nil {
-			return "", "", cli.WithHint(fmt.Errorf("folder for the socket: %w", err),
-				"Name a folder where you may write by TMPDIR, or the socket's path by -a.")
+			return "", "", cli.WithHint(fmt.Errorf("directory for the socket: %w", err),
+				"Name a directory where you may write by TMPDIR, or the socket's path by -a.")
 		}
 		return filepath.Join(folder, filepath.Base(path)), folder, nil
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return "", "", fmt.Errorf("folder for the socket: %w", err)
+		return "", "", fmt.Errorf("directory for the socket: %w", err)
 	}
 	return path, "", nil
 }
@@ -152,7 +152,7 @@ func lockFolder(path string) (*os.File, error) {
 	}
 	if open := uint32(stat.Mode)&others != 0 && stat.Mode&unix.S_ISVTX == 0; open || int(stat.Uid) != os.Getuid() && stat.Uid != 0 {
 		folder.Close()
-		return nil, errors.New("others may write in its folder: choose another place")
+		return nil, errors.New("others may write to its directory: choose another place")
 	}
 	if err := flock(folder, folderTimeout); err != nil {
 		folder.Close()

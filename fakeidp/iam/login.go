@@ -59,7 +59,7 @@ func (s *Server) posted(w http.ResponseWriter, r *http.Request) (session, url.Va
 	}
 	f := r.PostForm // boxes to tick repeat their names
 	if !sameText(f.Get("csrf"), t.csrf) {
-		return t, nil, refuse(http.StatusForbidden, "This form is not valid any more", "Please go back, load the page again and repeat what you did.")
+		return t, nil, refuse(http.StatusForbidden, "This form is not valid any more", "Go back, load the page again and repeat what you did.")
 	}
 	return t, f, nil
 }

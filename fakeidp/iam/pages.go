@@ -161,7 +161,7 @@ func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) postedByUser(w http.ResponseWriter, r *http.Request) (session, url.Values, error) {
 	t, f, err := s.posted(w, r)
 	if err == nil && t.user == nil {
-		err = refuse(http.StatusForbidden, "You are not signed in", "Please sign in first.")
+		err = refuse(http.StatusForbidden, "You are not signed in", "Sign in first.")
 	}
 	return t, f, err
 }

@@ -57,7 +57,7 @@ var meanings = []meaning{
 	{`Error: Environment variable HOME is not set, cannot resolve ~\.`, `Error: .*HOME is not set.*`},
 	{`Error: File exists`, `Error: making the configuration directory: .*file exists`},
 	{`Error: No such file or directory`, `Error: run ".*": .*(?:no such file or directory|executable file not found).*`},
-	{`Error: Could not make temp socket directory`, `Error: folder for the socket: .*`},
+	{`Error: Could not make temp socket directory`, `Error: directory for the socket: .*`},
 	{`Error: Group does not exist`, `Error: Group does not exist: ".*"`},
 
 	// The agent is not there.
