@@ -57,7 +57,7 @@ func options(r *request) *cli.Program {
 		Footer:  "Make a new account with  oidc-gen NAME",
 		Groups:  []string{general: "General:", verbosity: "Verbosity:"},
 		MaxArgs: 1,
-		Options: []cli.Option{
+		Options: append(r.password.Options(0), []cli.Option{
 			{Long: "remove", Short: 'r', Set: choose("remove"), Help: "Take the account out of the agent instead of loading it"},
 			{Long: "remove-all", Short: 'R', Set: choose("remove-all"), Help: "Take all accounts out of the agent"},
 			{Long: "all", Set: choose("all"), Help: "Load all accounts that exist, with one password; those under another one are named"},
@@ -74,10 +74,6 @@ func options(r *request) *cli.Program {
 			{Long: "skip-check", Set: cli.Flag(&r.skipCheck), Help: "Load the account without getting a first access token"},
 			{Long: "force", Short: 'f', Set: cli.Flag(&r.force), Help: "Load the account although it is loaded already"},
 			{Long: "remote", Set: cli.Flag(&r.remote), Help: "Use the agent that OIDC_REMOTE_SOCK names"},
-			{Long: "pw-cmd", Arg: "CMD", Set: r.password.Set(prompt.Command), Help: "Password: the first line that the shell command CMD prints"},
-			{Long: "pw-env", Arg: prompt.DefaultEnv, Optional: true, Default: prompt.DefaultEnv, Set: r.password.Set(prompt.Env), Help: "Password: the value of an environment variable, by default " + prompt.DefaultEnv},
-			{Long: "pw-file", Arg: "FILE", Set: r.password.Set(prompt.File), Help: "Password: the first line of FILE"},
-			{Long: "pw-prompt", Arg: "cli|gui", Set: r.password.SetPrompt, Help: "Ask for the password on the terminal (cli) or in a window (gui)"},
 			{Long: "pw-store", Arg: "TIME", Optional: true, Set: r.setStore, Help: "Let the agent keep the password for TIME seconds, by default for ever. Not needed with this agent: it keeps the file's key"},
 			{Long: "relay", Hidden: true, Set: choose("relay")},
 			{Long: "pw-gpg", Aliases: []string{"pw-pgp", "gpg", "pgp"}, Arg: "KEY_ID", Hidden: true, Set: func(string) error { return nil }},
@@ -86,7 +82,7 @@ func options(r *request) *cli.Program {
 
 			{Long: "debug", Short: 'g', Group: verbosity, Set: cli.Flag(&ignored), Help: "Accepted for compatibility; this program logs nothing"},
 			{Long: "verbose", Short: 'v', Group: verbosity, Set: cli.Flag(&r.verbose), Help: "Say more"},
-		},
+		}...),
 	}
 }
 

@@ -83,7 +83,7 @@ func options(r *request) *cli.Program {
 			verbosity:          "Verbosity:",
 		},
 		MaxArgs: 1,
-		Options: []cli.Option{
+		Options: append(r.password.Options(advanced), []cli.Option{
 			{Long: "accounts", Short: 'l', Group: managing, Set: do(actionList), Help: "List the accounts that exist, as oidc-add -l"},
 			{Long: "json", Group: managing, Set: cli.Flag(&r.json), Help: "With -l: print the names as a JSON array"},
 			{Long: "print", Short: 'p', Arg: "FILE", Group: managing, Set: do(actionPrint), Help: "Print a file decrypted; FILE is an account's name or an absolute path"},
@@ -134,19 +134,15 @@ func options(r *request) *cli.Program {
 			{Long: "no-url-call", Group: advanced, Set: cli.Flag(&r.noURLCall), Help: "Do not open the URL in a browser"},
 			{Long: "no-webserver", Group: advanced, Set: cli.Flag(&r.noWebserver), Help: "Code flow: do not start a local web server"},
 			{Long: "prompt", Arg: "cli|gui|none", Group: advanced, Set: cli.OneOf(&r.prompt, "cli", "gui", "none"), Help: "How to ask for what is missing; none asks nothing and fails"},
-			{Long: "pw-cmd", Arg: "CMD", Group: advanced, Set: r.password.Set(prompt.Command), Help: "Password: the first line that the shell command CMD prints"},
-			{Long: "pw-env", Arg: prompt.DefaultEnv, Optional: true, Default: prompt.DefaultEnv, Group: advanced, Set: r.password.Set(prompt.Env), Help: "Password: the value of an environment variable, by default " + prompt.DefaultEnv},
-			{Long: "pw-file", Arg: "FILE", Group: advanced, Set: r.password.Set(prompt.File), Help: "Password: the first line of FILE"},
 			{Long: "pw-gpg", Aliases: []string{"pw-pgp", "gpg", "pgp"}, Arg: "KEY_ID", Group: advanced, Set: cli.Text(&r.gpgKey), Help: "Encrypt with this GPG key instead of a password"},
 			{Long: "format", Arg: "scrypt|c", Group: advanced, Set: r.setFormat, Help: "Write the file in this agent's own format (scrypt), or in the C oidc-agent's (c)"},
-			{Long: "pw-prompt", Arg: "cli|gui", Group: advanced, Set: r.password.SetPrompt, Help: "Ask for passwords on the terminal (cli) or in a window (gui)"},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
 
 			{Long: "state", Arg: "STATE", Group: internal, Set: cli.Text(&r.state), Help: "Fetch the account that the flow with this state has made"},
 
 			{Long: "debug", Short: 'g', Group: verbosity, Set: cli.Flag(&ignored), Help: "Accepted for compatibility; this program logs nothing"},
 			{Long: "verbose", Short: 'v', Group: verbosity, Set: cli.Flag(&r.verbose), Help: "Print the finished account, with its secrets"},
-		},
+		}...),
 	}
 }
 

@@ -44,6 +44,7 @@ func (o *output) set(variable string) error {
 const (
 	general = iota
 	advanced
+	loading
 )
 
 func options(r *request) *cli.Program {
@@ -54,7 +55,7 @@ func options(r *request) *cli.Program {
 		ArgsDoc: "ACCOUNT_SHORTNAME | ISSUER_URL",
 		Doc:     "Prints an access token that oidc-agent holds or fetches",
 		Footer:  "Load an account with  oidc-add NAME , make one with  oidc-gen NAME",
-		Groups:  []string{general: "General:", advanced: "Advanced:"},
+		Groups:  []string{general: "General:", advanced: "Advanced:", loading: "If the account must be loaded:"},
 		MinArgs: 1,
 		MaxArgs: 1,
 		Options: []cli.Option{
@@ -91,14 +92,14 @@ func options(r *request) *cli.Program {
 				Help: "The name of the program or script that wants the token, shown where the user is asked for consent"},
 			{Long: "id-token", Group: advanced, Set: cli.Flag(&r.idToken),
 				Help: "Print an id-token instead: for development only, it is no credential for a service"},
-			{Long: "no-autoload", Group: advanced, Set: cli.Flag(&r.noAutoload),
-				Help: "Do not load the account if the agent has not loaded it"},
-			{Long: "pw-cmd", Arg: "CMD", Group: advanced, Set: r.passwordFrom("--pw-cmd="),
-				Help: "If the account must be loaded: its password is the first line that the shell command CMD prints"},
-			{Long: "pw-env", Arg: "OIDC_ENCRYPTION_PW", Optional: true, Default: "OIDC_ENCRYPTION_PW", Group: advanced, Set: r.passwordFrom("--pw-env="),
-				Help: "If the account must be loaded: its password is the value of an environment variable, by default OIDC_ENCRYPTION_PW"},
-			{Long: "pw-file", Arg: "FILE", Group: advanced, Set: r.passwordFrom("--pw-file="),
-				Help: "If the account must be loaded: its password is the first line of FILE"},
+			{Long: "no-autoload", Group: loading, Set: cli.Flag(&r.noAutoload),
+				Help: "Do not load it: that is an error then"},
+			{Long: "pw-cmd", Arg: "CMD", Group: loading, Set: r.passwordFrom("--pw-cmd="),
+				Help: "Password: the first line that the shell command CMD prints"},
+			{Long: "pw-env", Arg: "OIDC_ENCRYPTION_PW", Optional: true, Default: "OIDC_ENCRYPTION_PW", Group: loading, Set: r.passwordFrom("--pw-env="),
+				Help: "Password: the value of an environment variable, by default OIDC_ENCRYPTION_PW"},
+			{Long: "pw-file", Arg: "FILE", Group: loading, Set: r.passwordFrom("--pw-file="),
+				Help: "Password: the first line of FILE"},
 			{Long: "mytoken", Short: 'm', Aliases: []string{"MT"}, Arg: "PROFILE", Optional: true, Group: advanced,
 				Set: func(string) error { return errMytoken }, Help: "Print a mytoken instead (not supported yet)"},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},

@@ -47,8 +47,10 @@ func shellOptions(s *shell) *cli.Program {
 				Help: "The token in the file stays valid for at least SECONDS; by default 60"},
 			{Long: "outfile", Short: 'o', Arg: "FILE", Set: cli.Text(&s.file), Help: "Keep the token in FILE"},
 			{Long: "verbose", Short: 'v', Set: cli.Flag(&s.verbose), Help: "Tell what is done"},
-			{Long: "scope", Short: 's', Arg: "SCOPE", Group: advanced, Set: cli.Join(&s.scope), Help: "As for oidc-token"},
-			{Long: "aud", Arg: "AUDIENCE", Group: advanced, Set: cli.Text(&s.audience), Help: "As for oidc-token"},
+			{Long: "scope", Short: 's', Arg: "SCOPE", Group: advanced, Set: cli.Join(&s.scope),
+				Help: "Ask for a token with these scopes only, separated by blanks; may be given several times"},
+			{Long: "aud", Arg: "AUDIENCE", Group: advanced, Set: cli.Text(&s.audience),
+				Help: "Ask for a token for this audience; several are separated by blanks"},
 			{Long: "renewer", Hidden: true, Set: cli.Flag(&s.inside)},
 		},
 	}

@@ -237,3 +237,34 @@ func lastName(e ast.Expr) string {
 	}
 	return ""
 }
+
+// otherMeaning are options that are not the same thing in all programs: those that C has given two meanings, and those
+// whose words name what the program does.
+var otherMeaning = map[string]bool{
+	"--accounts": true, "--all": true, "--aud": true, "--confirm": true, "--always-allow-idtoken": true, "--debug": true,
+	"--issuer": true, "--json": true, "--kill": true, "--lifetime": true, "--no-autoload": true, "--outfile": true,
+	"--print": true, "--scope": true, "--time": true, "--verbose": true,
+}
+
+// TestSameWords: an option that several programs have has the same words in all of them.
+func TestSameWords(t *testing.T) {
+	t.Parallel()
+	said := map[string]map[string][]string{} // by option, then by words: the programs
+	for _, programs := range manuals {
+		for _, program := range programs {
+			for _, e := range helpEntries(t, program) {
+				forms := strings.Split(e.forms, ", ")
+				long, _, _ := strings.Cut(strings.NewReplacer("[", "=").Replace(forms[len(forms)-1]), "=")
+				if said[long] == nil {
+					said[long] = map[string][]string{}
+				}
+				said[long][e.words] = append(said[long][e.words], program)
+			}
+		}
+	}
+	for long, words := range said {
+		if (len(words) > 1) != otherMeaning[long] {
+			t.Errorf("%s: %q", long, words)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"oidc-agent/proto/cli"
 	"oidc-agent/proto/secret"
 )
 
@@ -69,6 +70,16 @@ func (s *Source) SetPrompt(how string) error {
 		s.Kind = Askpass
 	}
 	return nil
+}
+
+// Options are the command line's ways to a password, for a group of the help text.
+func (s *Source) Options(group int) []cli.Option {
+	return []cli.Option{
+		{Long: "pw-cmd", Arg: "CMD", Group: group, Set: s.Set(Command), Help: "Password: the first line that the shell command CMD prints"},
+		{Long: "pw-env", Arg: DefaultEnv, Optional: true, Default: DefaultEnv, Group: group, Set: s.Set(Env), Help: "Password: the value of an environment variable, by default " + DefaultEnv},
+		{Long: "pw-file", Arg: "FILE", Group: group, Set: s.Set(File), Help: "Password: the first line of FILE"},
+		{Long: "pw-prompt", Arg: "cli|gui", Group: group, Set: s.SetPrompt, Help: "Ask for passwords on the terminal (cli) or in a window (gui)"},
+	}
 }
 
 // Given reports whether the user named a source other than the terminal.
