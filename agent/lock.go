@@ -123,9 +123,13 @@ func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error)
 		return nil, err
 	}
 	a.scrub()
+	time.AfterFunc(lateScrub, a.scrub)
 	a.log.notice("locked")
 	return ipc.Success("Agent locked"), nil
 }
+
+// lateScrub is when an agent that was locked looks once more for what goroutines that were slow to end have left.
+const lateScrub = time.Second
 
 // unlockDelay makes guessing slow: it grows with the square of the failures. It ends long before the request's
 // own time: the right password must be heard after any number of wrong ones.

@@ -28,11 +28,16 @@ const scrubTimeout = 2 * time.Second
 // scrub closes the connections that nobody uses and has the collector take all that is left of them.
 func (a *agent) scrub() {
 	end := time.Now().Add(scrubTimeout)
-	for n := 0; a.providers.closeIdle() > 0 && time.Now().Before(end) || n < 2; n++ {
+	open := int64(1)
+	for n := 0; open > 0 && time.Now().Before(end) || n < 2; n++ {
+		open = a.providers.closeIdle()
 		time.Sleep(time.Duration(n-1) * time.Millisecond) // the connections' goroutines end
 		runtime.GC()                                      // what a sync.Pool holds survives the first one
 	}
 	debug.FreeOSMemory()
+	if open > 0 {
+		a.log.warning("%d connections to providers are still in memory", open)
+	}
 }
 
 // environment is what an agent is started with: what the user has, the runtime's settings, and no secrets.
