@@ -132,18 +132,14 @@ run_tests() {
 	unformatted=$(gofmt -l agent gen add token proto crypt fakeidp)
 	[ -z "$unformatted" ] || die "gofmt would change: $unformatted"
 	go vet ./...
-	# The end-to-end tests run programs that are built without the race detector. Under it, their search through the
-	# agent's memory would take four times as long.
-	others=$(go list ./... | grep -v /e2e)
 	if can_race; then
-		# The key derivations are watched by nobody: they share no memory, and would take four times as long.
-		# shellcheck disable=SC2086 # a list of packages
-		CGO_ENABLED=1 go test -race -gcflags='golang.org/x/crypto/...=-race=false' $others
+		# Two are watched by nobody: the key derivations, which share no memory, and the end-to-end tests, whose
+		# programs are built without: searching the agent's memory would take four times as long.
+		CGO_ENABLED=1 go test -race -gcflags='golang.org/x/crypto/...=-race=false' \
+			-gcflags='oidc-agent/proto/e2e=-race=false' ./...
 	else
-		# shellcheck disable=SC2086
-		go test $others
+		go test ./...
 	fi
-	go test ./proto/e2e/...
 }
 
 # fuzz_targets lists all fuzz targets: package, name.
