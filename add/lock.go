@@ -3,42 +3,41 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"oidc-agent/proto/cli"
 	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/secret"
 )
-
-var errMismatch = errors.New("the passwords do not match: nothing was locked")
 
 // lock asks for a password twice and locks the agent with it.
 func lock(ctx context.Context, r *request) error {
-	password, err := prompt.Password(ctx, "Enter lock password: ")
-	if err != nil {
-		return err
-	}
-	again, err := prompt.Password(ctx, "Confirm lock password: ")
-	if err != nil {
-		return err
-	}
-	defer again.Wipe()
-	if !password.Equal(again) {
-		return errMismatch
-	}
-	answer, err := ask(ctx, r, ipc.Request(ipc.RequestLock).SetSecret(ipc.KeyPassword, password))
-	password.Wipe()
-	if err != nil {
-		return err
-	}
-	return done(answer.Text(ipc.KeyInfo))
+	return withLockPassword(ctx, r, ipc.RequestLock, func(question string) (secret.Secret, error) {
+		password, err := prompt.NewPassword(ctx, question, "Confirm lock password: ", false)
+		if errors.Is(err, prompt.ErrMismatch) {
+			err = fmt.Errorf("the %w: nothing was locked", err)
+		}
+		return password, err
+	})
 }
 
 func unlock(ctx context.Context, r *request) error {
-	password, err := prompt.Password(ctx, "Enter lock password: ")
+	return withLockPassword(ctx, r, ipc.RequestUnlock, func(question string) (secret.Secret, error) {
+		return prompt.Password(ctx, question)
+	})
+}
+
+func withLockPassword(ctx context.Context, r *request, name string, read func(question string) (secret.Secret, error)) error {
+	password, err := read("Enter lock password: ")
+	if errors.Is(err, prompt.ErrNoTerminal) {
+		return cli.WithHint(err, "The lock password is typed on a terminal and nowhere else: run the same command on one.")
+	}
 	if err != nil {
 		return err
 	}
-	answer, err := ask(ctx, r, ipc.Request(ipc.RequestUnlock).SetSecret(ipc.KeyPassword, password))
-	password.Wipe()
+	defer password.Wipe()
+	answer, err := ask(ctx, r, ipc.Request(name).SetSecret(ipc.KeyPassword, password))
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,8 @@ func (r request) account() string {
 	return ""
 }
 
-// handlers is what the agent understands: the requests of the C agent, and `saved`, `bearer_file` and `verify_token`, which are ours. The answer to
-// access_token is kept ready.
+// handlers is what the agent understands: the requests of the C agent, and `saved`, `bearer_file` and `verify_token`,
+// which are ours. The answer to access_token is kept ready.
 var handlers = [...]struct {
 	name       string
 	whenLocked bool
