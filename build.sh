@@ -134,8 +134,9 @@ run_tests() {
 	go vet ./...
 	if can_race; then
 		# Two are watched by nobody: the key derivations, which share no memory, and the end-to-end tests, whose
-		# programs are built without: searching the agent's memory would take four times as long.
-		CGO_ENABLED=1 go test -race -gcflags='golang.org/x/crypto/...=-race=false' \
+		# programs are built without: searching the agent's memory would take four times as long. A program that
+		# watches itself waits a second at its end, for reports of other threads: a twentieth is enough.
+		GORACE="atexit_sleep_ms=50 ${GORACE:-}" CGO_ENABLED=1 go test -race -gcflags='golang.org/x/crypto/...=-race=false' \
 			-gcflags='oidc-agent/proto/e2e=-race=false' ./...
 	else
 		go test ./...
