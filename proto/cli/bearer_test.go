@@ -111,7 +111,7 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 		{dir + "/..", me, "the name of a file is expected"},
 		{"", me, "the name of a file is expected"},
 	} {
-		if err := writeBearerFile(c.path, secret.FromString("new"), c.user); err == nil || err.Error() != c.reason {
+		if err := writeBearerFile(c.path, secret.FromString("new"), c.user); err == nil || errors.Unwrap(err).Error() != c.reason {
 			t.Errorf("%s: %v, want %s", c.path, err, c.reason)
 		}
 	}
@@ -131,7 +131,7 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeBearerFile(at("theirs/token"), secret.FromString("new"), me); err == nil || err.Error() != "the directory belongs to another user" {
+	if err := writeBearerFile(at("theirs/token"), secret.FromString("new"), me); err == nil || errors.Unwrap(err).Error() != "the directory belongs to another user" {
 		t.Errorf("another user's directory: %v", err)
 	}
 	if err := WriteBearerFile(at("link"), secret.FromString("new")); err == nil || err.Error() != "token file "+strconv.Quote(at("link"))+": it is a symbolic link" {

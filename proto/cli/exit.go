@@ -11,7 +11,6 @@ import (
 
 // Exit codes of the commands, as the C tools have them.
 const (
-	CodeOK    = 0
 	CodeError = 1
 	CodeUsage = 64 // EX_USAGE of sysexits(3)
 )
@@ -47,12 +46,6 @@ func (p *Program) WrongOperands() error {
 	return &UsageError{Program: p.Name, Text: strings.TrimSuffix(p.usageLine(), "\n")}
 }
 
-// Hinter is an error that knows what to do next: lines that Report prints below the error.
-type Hinter interface {
-	error
-	Hint() string
-}
-
 // WithHint returns err with lines that tell the user what to do next.
 func WithHint(err error, hint string) error { return &hinted{err, hint} }
 
@@ -83,56 +76,42 @@ func (e *ExitError) Error() string {
 func (e *ExitError) Unwrap() error { return e.Err }
 
 // Report tells the user how a run ended and returns the exit code: nothing for nil, the text of an *Output on
-// stdout, everything else on stderr, "Error: TEXT" with the hints of the whole chain below, outermost first.
+// stdout, everything else on stderr, "Error: TEXT" with the hints of the whole chain below, outermost first. A hint
+// is what an error's method Hint says, lines that tell what to do next.
 func Report(stdout, stderr io.Writer, err error) int {
 	if err == nil {
-		return CodeOK
+		return 0
 	}
-	var output *Output
-	if errors.As(err, &output) {
-		if _, err := io.WriteString(stdout, output.Text); err != nil {
-			return Report(stdout, stderr, err)
-		}
-		return CodeOK
+	if output, ok := errors.AsType[*Output](err); ok {
+		_, err = io.WriteString(stdout, output.Text)
+		return Report(stdout, stderr, err)
 	}
-	code := CodeError
-	text := "Error: " + err.Error()
-	var usage *UsageError
-	if errors.As(err, &usage) {
+	code, text := CodeError, "Error: "+err.Error()
+	if _, ok := errors.AsType[*UsageError](err); ok {
 		code, text = CodeUsage, err.Error()
 	}
-	var own *ExitError
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*ExitError](err); ok {
 		code = own.Code
 		if own.Err == nil {
 			return code
 		}
 	}
-	io.WriteString(stderr, Printable(text+"\n"+hints(err)))
-	return code
-}
-
-// hints collects the hint lines of an error and of what it wraps.
-func hints(err error) string {
-	var lines string
+	text += "\n"
 	for ; err != nil; err = errors.Unwrap(err) {
-		if h, ok := err.(Hinter); ok && h.Hint() != "" {
-			lines += strings.TrimSuffix(h.Hint(), "\n") + "\n"
+		if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
+			text += strings.TrimSuffix(h.Hint(), "\n") + "\n"
 		}
 	}
-	return lines
+	io.WriteString(stderr, Printable(text))
+	return code
 }
 
 // Printable replaces what could steer a terminal, control characters but newline and tab, by an escape such as
 // \x1b: texts of providers and of other agents end up on the terminal.
 func Printable(text string) string {
-	harmless := func(r rune) bool { return r == '\n' || r == '\t' || !unicode.IsControl(r) }
-	if strings.IndexFunc(text, func(r rune) bool { return !harmless(r) || r == utf8.RuneError }) < 0 {
-		return text
-	}
 	var out []byte
 	for _, r := range text {
-		if harmless(r) {
+		if r == '\n' || r == '\t' || !unicode.IsControl(r) {
 			out = utf8.AppendRune(out, r)
 		} else {
 			q := strconv.QuoteRuneToASCII(r)

@@ -50,15 +50,13 @@ func hide(value string) {
 }
 
 // secretVariables are those that our options read where no other is named.
-var secretVariables = [...]string{
-	"OIDC_ENCRYPTION_PW", "OIDC_REFRESH_TOKEN", "OIDC_CLIENT_SECRET", "OIDC_ACCESS_TOKEN", "OIDC_OP_PASSWORD",
-}
+var secretVariables = []string{EnvPassword, "OIDC_REFRESH_TOKEN", "OIDC_CLIENT_SECRET", "OIDC_ACCESS_TOKEN", "OIDC_OP_PASSWORD"}
 
 // Environ is the environment without the variables that hold secrets for our programs.
 func Environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
-		return slices.Contains(secretVariables[:], name)
+		return slices.Contains(secretVariables, name)
 	})
 }
 

@@ -30,7 +30,8 @@ func tokenProgram(r *result) *Program {
 			{Long: "auth-header", Aliases: []string{"auth"}, Help: "Header", Set: Flag(&r.all)},
 			{Long: "scope", Short: 's', Arg: "SCOPE", Group: 1, Help: "Scope", Set: Join(&r.scope)},
 			{Long: "aud", Arg: "AUDIENCE", Group: 1, Help: "Audience", Set: Text(&r.aud)},
-			{Long: "mytoken", Short: 'm', Aliases: []string{"mytoken-long", "MT"}, Arg: "PROFILE", Optional: true, Group: 1, Set: Append(&r.mytoken)},
+			{Long: "mytoken", Short: 'm', Aliases: []string{"mytoken-long", "MT"}, Arg: "PROFILE", Optional: true, Group: 1,
+				Set: func(value string) error { r.mytoken = append(r.mytoken, value); return nil }},
 			{Long: "prompt", Arg: "cli|gui", Hidden: true, Set: OneOf(&r.prompt, "cli", "gui")},
 		},
 	}

@@ -28,9 +28,6 @@ const (
 	Askpass       // --pw-prompt=gui: a window
 )
 
-// DefaultEnv is the variable of --pw-env without a name.
-const DefaultEnv = "OIDC_ENCRYPTION_PW"
-
 // maxPassword is the longest password in bytes, end of line included.
 const maxPassword = 64 << 10
 
@@ -43,8 +40,8 @@ type Source struct {
 
 var errTwoSources = errors.New("only one of --pw-cmd, --pw-env, --pw-file can be given")
 
-// Set returns what an option stores with: the source becomes this kind, unless it is another one already.
-func (s *Source) Set(kind Kind) func(value string) error {
+// set returns what an option stores with: the source becomes this kind, unless it is another one already.
+func (s *Source) set(kind Kind) func(value string) error {
 	return func(value string) error {
 		if s.Kind != Terminal && s.Kind != Askpass && s.Kind != kind {
 			return errTwoSources
@@ -63,23 +60,23 @@ func (s *Source) Set(kind Kind) func(value string) error {
 
 // SetPrompt is what --pw-prompt stores with: cli is the terminal, gui a window. A source that was named counts more.
 func (s *Source) SetPrompt(how string) error {
+	kinds := map[string]Kind{"cli": Terminal, "gui": Askpass}
+	kind, ok := kinds[how]
 	switch {
-	case how != "cli" && how != "gui":
+	case !ok:
 		return errors.New("cli or gui is expected")
-	case how == "gui" && s.Kind == Terminal:
-		s.Kind = Askpass
+	case s.Kind == Terminal || s.Kind == Askpass:
+		s.Kind = kind
 	}
 	return nil
 }
 
 // Options are the command line's ways to a password, for a group of the help text.
 func (s *Source) Options(group int) []cli.Option {
-	return []cli.Option{
-		{Long: "pw-cmd", Arg: "CMD", Group: group, Set: s.Set(Command), Help: "Password: the first line that the shell command CMD prints"},
-		{Long: "pw-env", Arg: DefaultEnv, Optional: true, Default: DefaultEnv, Group: group, Set: s.Set(Env), Help: "Password: the value of an environment variable, by default " + DefaultEnv},
-		{Long: "pw-file", Arg: "FILE", Group: group, Set: s.Set(File), Help: "Password: the first line of FILE"},
-		{Long: "pw-prompt", Arg: "cli|gui", Group: group, Set: s.SetPrompt, Help: "Ask for passwords on the terminal (cli) or in a window (gui)"},
-	}
+	kinds := map[string]Kind{"pw-cmd": Command, "pw-env": Env, "pw-file": File}
+	set := func(name string) func(string) error { return s.set(kinds[name]) }
+	return append(cli.PasswordOptions(group, set), cli.Option{
+		Long: "pw-prompt", Arg: "cli|gui", Group: group, Set: s.SetPrompt, Help: "Ask for passwords on the terminal (cli) or in a window (gui)"})
 }
 
 // Given reports whether the user named a source other than the terminal.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"oidc-agent/proto/cli"
 	"oidc-agent/proto/secret"
 )
 
@@ -89,10 +90,10 @@ func TestSourceSet(t *testing.T) {
 	if s.Given() {
 		t.Error("the zero source counts as given")
 	}
-	if err := errors.Join(s.Set(File)("a"), s.Set(File)("b")); err != nil || s != (Source{Kind: File, Value: "b"}) || !s.Given() {
+	if err := errors.Join(s.set(File)("a"), s.set(File)("b")); err != nil || s != (Source{Kind: File, Value: "b"}) || !s.Given() {
 		t.Errorf("got %v and %v", s, err)
 	}
-	if err := s.Set(Env)(DefaultEnv); !errors.Is(err, errTwoSources) || s.Kind != File {
+	if err := s.set(Env)(cli.EnvPassword); !errors.Is(err, errTwoSources) || s.Kind != File {
 		t.Errorf("two sources: got %v and %v", s, err)
 	}
 }
