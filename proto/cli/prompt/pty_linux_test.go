@@ -62,7 +62,7 @@ var questions = map[string]func() string{
 		return fmt.Sprint(err)
 	},
 	"decrypt":      func() string { return decrypt(Source{}) },
-	"decrypt-file": func() string { return decrypt(Source{Kind: File, Value: os.Getenv("PASSWORD_FILE")}) },
+	"decrypt-file": func() string { return decrypt(Source{kind: file, value: os.Getenv("PASSWORD_FILE")}) },
 }
 
 // decrypt accepts the password "right" and finds a damaged file with "damaged".
@@ -125,7 +125,9 @@ func start(t *testing.T, question string, env ...string) *child {
 
 func childCommand(question string, env ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(append(os.Environ(), questionVariable+"="+question), env...)
+	// A child of a test with -race would wait a second at its end for other threads' reports.
+	race := "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0"
+	cmd.Env = append(append(os.Environ(), race, questionVariable+"="+question), env...)
 	cmd.Stdin = strings.NewReader("not for us\n")
 	return cmd
 }
@@ -191,7 +193,10 @@ func (c *child) end() syscall.WaitStatus {
 		buf := make([]byte, 1000)
 		n, err := c.master.Read(buf)
 		c.shown = append(c.shown, buf[:n]...)
-		if err != nil { // EIO: nobody has the other side open
+		if err != nil {
+			if !errors.Is(err, unix.EIO) { // nobody has the other side open
+				c.t.Errorf("the terminal's end: %v", err)
+			}
 			return c.cmd.ProcessState.Sys().(syscall.WaitStatus)
 		}
 	}

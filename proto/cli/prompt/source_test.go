@@ -35,25 +35,25 @@ func TestSourceRead(t *testing.T) {
 		source    Source
 		want, err string
 	}{
-		{Source{Kind: File, Value: "line"}, "secret123", ""},
-		{Source{Kind: File, Value: "two"}, "secret123", ""},
-		{Source{Kind: File, Value: "bare"}, "secret123", ""},
-		{Source{Kind: File, Value: "crlf"}, "secret123\r", ""},
-		{Source{Kind: File, Value: "blank"}, "", ""},
-		{Source{Kind: File, Value: "longest"}, long, ""},
-		{Source{Kind: File, Value: "empty"}, "", `password file "empty": empty`},
-		{Source{Kind: File, Value: "long"}, "", `password file "long": first line is longer than 65535 bytes`},
-		{Source{Kind: File, Value: "nothere"}, "", `password file "nothere": no such file or directory`},
-		{Source{Kind: File, Value: "."}, "", `password file ".": is a directory`},
-		{Source{Kind: Env, Value: "MY_PW"}, "secret123\nmore", ""},
-		{Source{Kind: Env, Value: "MY_EMPTY"}, "", ""},
-		{Source{Kind: Env, Value: "MY_UNSET"}, "", `environment variable "MY_UNSET": not set`},
-		{Source{Kind: Command, Value: "cat two"}, "secret123", ""},
-		{Source{Kind: Command, Value: "printf secret123"}, "secret123", ""},
-		{Source{Kind: Command, Value: "cat longest longest longest"}, long, ""},
-		{Source{Kind: Command, Value: "cat line; exit 3"}, "", "password command: exit status 3"},
-		{Source{Kind: Command, Value: "true"}, "", "password command: empty"},
-		{Source{Kind: Command, Value: "cat long"}, "", "password command: first line is longer than 65535 bytes"},
+		{Source{kind: file, value: "line"}, "secret123", ""},
+		{Source{kind: file, value: "two"}, "secret123", ""},
+		{Source{kind: file, value: "bare"}, "secret123", ""},
+		{Source{kind: file, value: "crlf"}, "secret123\r", ""},
+		{Source{kind: file, value: "blank"}, "", ""},
+		{Source{kind: file, value: "longest"}, long, ""},
+		{Source{kind: file, value: "empty"}, "", `password file "empty": empty`},
+		{Source{kind: file, value: "long"}, "", `password file "long": first line is longer than 65535 bytes`},
+		{Source{kind: file, value: "nothere"}, "", `password file "nothere": no such file or directory`},
+		{Source{kind: file, value: "."}, "", `password file ".": is a directory`},
+		{Source{kind: env, value: "MY_PW"}, "secret123\nmore", ""},
+		{Source{kind: env, value: "MY_EMPTY"}, "", ""},
+		{Source{kind: env, value: "MY_UNSET"}, "", `environment variable "MY_UNSET": not set`},
+		{Source{kind: command, value: "cat two"}, "secret123", ""},
+		{Source{kind: command, value: "printf secret123"}, "secret123", ""},
+		{Source{kind: command, value: "cat longest longest longest"}, long, ""},
+		{Source{kind: command, value: "cat line; exit 3"}, "", "password command: exit status 3"},
+		{Source{kind: command, value: "true"}, "", "password command: empty"},
+		{Source{kind: command, value: "cat long"}, "", "password command: first line is longer than 65535 bytes"},
 	} {
 		got, err := c.source.Read(context.Background(), "")
 		text := ""
@@ -70,11 +70,11 @@ func TestSourceCommandEnds(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := (Source{Kind: Command, Value: "exec sleep 600"}).Read(ctx, ""); err == nil || ctx.Err() == nil {
+	if _, err := (Source{kind: command, value: "exec sleep 600"}).Read(ctx, ""); err == nil || ctx.Err() == nil {
 		t.Errorf("a command that does not end: %v", err)
 	}
 	// What a command leaves running in the background is not waited for.
-	got, err := Source{Kind: Command, Value: "sleep 600 & echo $!"}.Read(t.Context(), "")
+	got, err := Source{kind: command, value: "sleep 600 & echo $!"}.Read(t.Context(), "")
 	if err != nil || got.IsEmpty() {
 		t.Errorf("a command with a child: %q, %v", got.Reveal(), err)
 	}
@@ -84,17 +84,54 @@ func TestSourceCommandEnds(t *testing.T) {
 	}
 }
 
-func TestSourceSet(t *testing.T) {
+// The last --pw-prompt counts, and a source that was named counts more, wherever it stands.
+func TestSourceOptions(t *testing.T) {
 	t.Parallel()
+	for _, c := range []struct {
+		args string
+		want Source
+		err  string
+	}{
+		{"", Source{}, ""},
+		{"--pw-prompt=gui", Source{kind: window}, ""},
+		{"--pw-prompt=cli", Source{}, ""},
+		{"--pw-prompt=gui --pw-prompt=cli", Source{}, ""},
+		{"--pw-file=a --pw-file b", Source{kind: file, value: "b"}, ""},
+		{"--pw-prompt=gui --pw-file=a", Source{kind: file, value: "a"}, ""},
+		{"--pw-file=a --pw-prompt=gui", Source{kind: file, value: "a"}, ""},
+		{"--pw-file=a --pw-prompt=cli", Source{kind: file, value: "a"}, ""},
+		{"--pw-cmd=a", Source{kind: command, value: "a"}, ""},
+		{"--pw-env=NOT_SET", Source{kind: env, value: "NOT_SET"}, ""},
+		{"--pw-file=a --pw-env", Source{kind: file, value: "a"}, "x: option '--pw-env' cannot take \"OIDC_ENCRYPTION_PW\": " + errTwoSources.Error()},
+		{"--pw-prompt=none", Source{}, "x: option '--pw-prompt' cannot take \"none\": cli or gui is expected"},
+	} {
+		var s Source
+		_, err := (&cli.Program{Name: "x", Options: s.Options(0)}).Parse(strings.Fields(c.args))
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if s != c.want || s.Given() != (s != Source{}) || text != c.err {
+			t.Errorf("%q: got %v, %q, want %v, %q", c.args, s, text, c.want, c.err)
+		}
+	}
+}
+
+// A variable is read once and then gone, so that no program that we run has it.
+func TestSourceEnv(t *testing.T) {
+	t.Setenv("MY_PW", "secret123")
 	var s Source
-	if s.Given() {
-		t.Error("the zero source counts as given")
+	for range 2 {
+		if err := s.set(env)("MY_PW"); err != nil || os.Getenv("MY_PW") != "" {
+			t.Errorf("%v, %q is left", err, os.Getenv("MY_PW"))
+		}
 	}
-	if err := errors.Join(s.set(File)("a"), s.set(File)("b")); err != nil || s != (Source{Kind: File, Value: "b"}) || !s.Given() {
-		t.Errorf("got %v and %v", s, err)
-	}
-	if err := s.set(Env)(cli.EnvPassword); !errors.Is(err, errTwoSources) || s.Kind != File {
-		t.Errorf("two sources: got %v and %v", s, err)
+	for range 2 {
+		password, err := s.Read(t.Context(), "")
+		if err != nil || string(password.Reveal()) != "secret123" {
+			t.Errorf("%q, %v", password.Reveal(), err)
+		}
+		password.Wipe()
 	}
 }
 
@@ -102,8 +139,8 @@ func TestSourceSet(t *testing.T) {
 func TestSourceString(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[Source]string{
-		{}: "terminal", {Kind: Command, Value: "echo hunter2"}: "password command",
-		{Kind: Env, Value: "PW"}: `environment variable "PW"`, {Kind: File, Value: "a b"}: `password file "a b"`,
+		{}: "terminal", {kind: command, value: "echo hunter2"}: "password command",
+		{kind: env, value: "PW"}: `environment variable "PW"`, {kind: file, value: "a b"}: `password file "a b"`,
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -119,7 +156,7 @@ func TestDecryptWipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var given, clone secret.Secret
-	err := Decrypt(t.Context(), Source{Kind: File, Value: name}, "", errors.New("wrong"), func(p secret.Secret) error {
+	err := Decrypt(t.Context(), Source{kind: file, value: name}, "", errors.New("wrong"), func(p secret.Secret) error {
 		given, clone = p, p.Clone()
 		return nil
 	})
