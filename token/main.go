@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,13 +49,10 @@ func run(args []string) error {
 }
 
 func (r *request) writeFile(token secret.Secret) error {
-	path := r.outfile.variable
-	if path == "" {
-		path = cli.BearerFile()
-		if os.Getenv(cli.EnvBearerToken) != "" {
-			warn(cli.EnvBearerToken + " is set: programs take that instead of the file")
-		}
+	if r.outfile.variable == "" && os.Getenv(cli.EnvBearerToken) != "" {
+		warn(cli.EnvBearerToken + " is set: programs take that instead of the file")
 	}
+	path := cmp.Or(r.outfile.variable, os.Getenv(cli.EnvBearerTokenFile), cli.DefaultBearerFile())
 	return cli.WriteBearerFile(path, token)
 }
 

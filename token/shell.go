@@ -100,7 +100,7 @@ func parseShell(args []string) (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.minValid = s.minsecs
+	s.minValid = s.minsecs + 1
 	_, err = os.Lstat(s.file)
 	s.existed = err == nil
 	return s, nil
@@ -148,17 +148,9 @@ func (s *shell) renew(t ipc.AccessToken, err error) error {
 	return nil
 }
 
-// due looks at both clocks: the monotonic one stands still while a machine sleeps, and the other one may be set.
-func (s *shell) due() bool {
-	now := time.Now()
-	return !now.Before(s.next) || !now.Round(0).Before(s.next.Round(0))
-}
-
-const retryPause = 10 * time.Second
-
 // later takes a renewal that failed: it is told once, and tried again.
 func (s *shell) later(err error) {
-	s.next = time.Now().Add(retryPause)
+	s.next = time.Now().Add(10 * time.Second)
 	if !s.failing || s.verbose {
 		say("warning: the token in " + s.file + " ends at " + s.expires.Format(time.TimeOnly) + " and cannot be renewed: " + err.Error())
 	}
@@ -220,19 +212,20 @@ func forward(signals <-chan os.Signal, command *os.Process) {
 	}
 }
 
-// keepFresh renews the token. It looks at the clock every half minute: timers stand still while a machine sleeps.
+// keepFresh renews the token. It looks at both clocks, at least every half minute: timers and the monotonic clock stand
+// still while a machine sleeps, and the other one may be set.
 func (s *shell) keepFresh() {
 	s.noAutoload = true // from now on the terminal is the command's
-	s.minValid = s.minsecs + 1
 	for {
 		time.Sleep(min(max(time.Until(s.next), time.Second), time.Minute/2))
-		if s.due() {
-			token, err := fetch(&s.request)
-			s.writing.Lock()
-			if err = s.renew(token, err); err != nil {
-				s.later(err)
-			}
-			s.writing.Unlock()
+		if now := time.Now(); now.Before(s.next) && now.Round(0).Before(s.next.Round(0)) {
+			continue
 		}
+		token, err := fetch(&s.request)
+		s.writing.Lock()
+		if err = s.renew(token, err); err != nil {
+			s.later(err)
+		}
+		s.writing.Unlock()
 	}
 }

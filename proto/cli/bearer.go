@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -20,21 +21,9 @@ const (
 	EnvBearerTokenFile = "BEARER_TOKEN_FILE"
 )
 
-// BearerFile returns where programs look for the user's token file.
-func BearerFile() string {
-	if path := os.Getenv(EnvBearerTokenFile); path != "" {
-		return path
-	}
-	return DefaultBearerFile()
-}
-
 // DefaultBearerFile is the file's place where BEARER_TOKEN_FILE does not say.
 func DefaultBearerFile() string {
-	dir := os.Getenv("XDG_RUNTIME_DIR")
-	if dir == "" {
-		dir = "/tmp"
-	}
-	return dir + "/bt_u" + strconv.Itoa(os.Geteuid())
+	return cmp.Or(os.Getenv("XDG_RUNTIME_DIR"), "/tmp") + "/bt_u" + strconv.Itoa(os.Geteuid())
 }
 
 // WriteBearerFile puts a token into a file, mode 0600, of which readers see the old one or the new one, whole. It refuses to

@@ -13,18 +13,12 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Not parallel: the places come from the environment.
-func TestBearerFile(t *testing.T) {
-	name := "/bt_u" + strconv.Itoa(os.Geteuid())
-	for _, c := range []struct{ file, runtime, want string }{
-		{"/a/file", "/run/user/1", "/a/file"},
-		{"", "/run/user/1", "/run/user/1" + name},
-		{"", "", "/tmp" + name},
-	} {
-		t.Setenv("BEARER_TOKEN_FILE", c.file)
-		t.Setenv("XDG_RUNTIME_DIR", c.runtime)
-		if got := BearerFile(); got != c.want {
-			t.Errorf("%+v: %s", c, got)
+// Not parallel: the place comes from the environment.
+func TestDefaultBearerFile(t *testing.T) {
+	for runtime, dir := range map[string]string{"/run/user/1": "/run/user/1", "": "/tmp"} {
+		t.Setenv("XDG_RUNTIME_DIR", runtime)
+		if got, want := DefaultBearerFile(), dir+"/bt_u"+strconv.Itoa(os.Geteuid()); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

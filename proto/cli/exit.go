@@ -21,30 +21,19 @@ type Output struct{ Text string }
 // Error says only that there is something to print.
 func (o *Output) Error() string { return "text to print" }
 
-// UsageError is a command line that cannot be meant; the exit code is 64.
-type UsageError struct {
-	Program string
-	Text    string // whole lines for standard error, without the last newline
-}
+// UsageError is a command line that cannot be meant; the exit code is 64, and a hint tells where the options are listed.
+type UsageError struct{ hinted }
 
-// Error returns the text without the advice to look at the help.
-func (e *UsageError) Error() string { return e.Text }
-
-// Hint tells where the options are listed.
-func (e *UsageError) Hint() string {
-	return "Try `" + e.Program + " --help' or `" + e.Program + " --usage' for more information."
+func (p *Program) misuse(text string) error {
+	return &UsageError{hinted{errors.New(text), "Try `" + p.Name + " --help' or `" + p.Name + " --usage' for more information."}}
 }
 
 // Refuse returns the *UsageError for a command line that is wrong in the way that reason says.
-func (p *Program) Refuse(reason string) error {
-	return &UsageError{Program: p.Name, Text: p.Name + ": " + reason}
-}
+func (p *Program) Refuse(reason string) error { return p.misuse(p.Name + ": " + reason) }
 
 // WrongOperands returns the *UsageError for too few or too many operands. A program whose number of operands
 // depends on its options calls it after Parse.
-func (p *Program) WrongOperands() error {
-	return &UsageError{Program: p.Name, Text: strings.TrimSuffix(p.usageLine(), "\n")}
-}
+func (p *Program) WrongOperands() error { return p.misuse(strings.TrimSuffix(p.usageLine(), "\n")) }
 
 // WithHint returns err with lines that tell the user what to do next.
 func WithHint(err error, hint string) error { return &hinted{err, hint} }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -24,24 +25,23 @@ func (p *Program) Help() string {
 	b.add(p.usageLine())
 	b.fill(p.Name+" -- "+p.Doc, 0)
 	b.add("\n")
-	group, optionalNote := -1, false
+	group, note := -1, ""
 	for _, o := range p.visible() {
 		if o.Group != group {
 			group = o.Group
 			b.add("\n " + groups[group] + "\n")
 		}
 		b.entry(o)
-		optionalNote = optionalNote || o.Short != 0 && o.Long != "" && o.Arg != ""
+		if o.Short != 0 && o.Long != "" && o.Arg != "" {
+			note = "Mandatory or optional arguments to long options are also mandatory or optional for any corresponding short options."
+		}
 	}
-	if optionalNote {
-		b.add("\n")
-		b.fill("Mandatory or optional arguments to long options are also mandatory or optional for any corresponding short options.", 0)
-		b.add("\n")
-	}
-	if p.Footer != "" {
-		b.add("\n")
-		b.fill(p.Footer, 0)
-		b.add("\n")
+	for _, text := range []string{note, p.Footer} {
+		if text != "" {
+			b.add("\n")
+			b.fill(text, 0)
+			b.add("\n")
+		}
 	}
 	return string(b)
 }
@@ -133,7 +133,7 @@ type builder []byte
 func (b *builder) add(text string) { *b = append(*b, text...) }
 
 // column returns the number of characters in the last line.
-func (b *builder) column() int { return len(*b) - 1 - strings.LastIndexByte(string(*b), '\n') }
+func (b *builder) column() int { return len(*b) - 1 - bytes.LastIndexByte(*b, '\n') }
 
 // indent adds blanks up to a column.
 func (b *builder) indent(column int) {
@@ -191,7 +191,7 @@ func (b *builder) fill(text string, column int) {
 		}
 		bare := strings.TrimLeft(word, " \n")
 		if word[0] == '\n' || bare != "" && b.column() > column && b.column()+len(word) > width {
-			*b = []byte(strings.TrimRight(string(*b), " "))
+			*b = bytes.TrimRight(*b, " ")
 			b.add("\n")
 			b.indent(column)
 			word = bare

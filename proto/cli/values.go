@@ -42,11 +42,11 @@ func OneOf(p *string, choices ...string) func(string) error {
 // Seconds returns a Set that takes a number of seconds, digits only.
 func Seconds(p *int64) func(string) error {
 	return func(value string) error {
-		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || value[0] < '0' || value[0] > '9' {
+		n, err := strconv.ParseUint(value, 10, 63)
+		if err != nil {
 			return errors.New("a number of seconds is expected")
 		}
-		*p = n
+		*p = int64(n)
 		return nil
 	}
 }
@@ -62,7 +62,6 @@ func PasswordOptions(group int, set func(name string) func(value string) error) 
 			Help: "Password: the first line that the shell command CMD prints"},
 		{Long: "pw-env", Arg: EnvPassword, Optional: true, Default: EnvPassword, Group: group, Set: set("pw-env"),
 			Help: "Password: the value of an environment variable, by default " + EnvPassword},
-		{Long: "pw-file", Arg: "FILE", Group: group, Set: set("pw-file"),
-			Help: "Password: the first line of FILE"},
+		{Long: "pw-file", Arg: "FILE", Group: group, Set: set("pw-file"), Help: "Password: the first line of FILE"},
 	}
 }
