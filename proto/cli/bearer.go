@@ -100,11 +100,8 @@ func inBearerDir(path string, do func(dir *os.Root, name string) error) error {
 	if err == nil {
 		return nil
 	}
-	// Without the names that these add: of the directory we have a relative view.
 	if failed, ok := errors.AsType[*fs.PathError](err); ok {
-		err = failed.Err
-	} else if failed, ok := errors.AsType[*os.LinkError](err); ok {
-		err = failed.Err
+		err = failed.Err // without the name: of the directory we have a relative view
 	}
 	return &bearerError{path, err}
 }

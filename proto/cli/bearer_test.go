@@ -102,6 +102,7 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 		{at("nosuch/token"), me, "no such file or directory"},
 		{at("mine/token"), me, "not a directory"},
 		{dir + "/", me, "the name of a file is expected"},
+		{dir + "/.", me, "the name of a file is expected"},
 		{dir + "/..", me, "the name of a file is expected"},
 		{"", me, "the name of a file is expected"},
 	} {
@@ -127,6 +128,14 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 	}
 	if err := writeBearerFile(at("theirs/token"), secret.FromString("new"), me); err == nil || errors.Unwrap(err).Error() != "the directory belongs to another user" {
 		t.Errorf("another user's directory: %v", err)
+	}
+	root, err := os.OpenRoot("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := safeDirectory(root, another); err != nil {
+		t.Errorf("root's directory: %v", err)
 	}
 	if err := WriteBearerFile(at("link"), secret.FromString("new")); err == nil || err.Error() != "token file "+strconv.Quote(at("link"))+": it is a symbolic link" {
 		t.Error(err)

@@ -83,7 +83,7 @@ func readProgram(help string) *Program {
 
 func TestHelpDetails(t *testing.T) {
 	t.Parallel()
-	p := &Program{Name: "x", Version: "1", Doc: "Does things.", Footer: "Manual: x(1)", Options: []Option{
+	p := &Program{Name: "x", Version: "1", Doc: "Does things.", Footer: "Manual: x(1). This footer goes on to the end of the line and breaks at two blanks  here", Options: []Option{
 		{Long: "configuration-endpoint", Aliases: []string{"config-endpoint", "discovery-endpoint"}, Arg: "ENDPOINT_URI", Help: "Where.\nOr there."},
 		{Long: "hidden", Hidden: true, Help: "secret"},
 		{Short: 'z', Arg: "N", Help: "A letter alone"},
@@ -103,7 +103,8 @@ x -- Does things.
       --usage                Give a short usage message
   -V, --version              Print program version
 
-Manual: x(1)
+Manual: x(1). This footer goes on to the end of the line and breaks at two
+blanks  here
 `
 	if got := p.Help(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

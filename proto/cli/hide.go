@@ -31,9 +31,6 @@ func (p *Program) Conceal(args []string) []string {
 
 // hide overwrites a value of the command line with asterisks. One that is not part of os.Args is left alone.
 func hide(value string) {
-	if value == "" {
-		return
-	}
 	start := uintptr(unsafe.Pointer(unsafe.StringData(value)))
 	for _, arg := range os.Args {
 		first := uintptr(unsafe.Pointer(unsafe.StringData(arg)))

@@ -3,6 +3,7 @@ package prompt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/secret"
 )
@@ -178,4 +180,87 @@ func TestConfirmPreset(t *testing.T) {
 			t.Errorf("%+v: got %v and %v", c, got, err)
 		}
 	}
+}
+
+// What a C program tells the agent leads to the same password; a prompt leads nowhere.
+func TestEntry(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pw")
+	if err := os.WriteFile(name, []byte("secret123\n"), 0600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MY_PW", "secret123")
+	for _, c := range []struct {
+		source      Source
+		entry, want string
+	}{
+		{Source{}, `{"account":"demo","type":8}`, ""},
+		{Source{kind: window}, `{"account":"demo","type":8}`, ""},
+		{Source{kind: command, value: "echo secret123"}, `{"account":"demo","command":"echo secret123","type":12}`, "secret123"},
+		{Source{kind: file, value: name}, `{"account":"demo","pw_file":"` + name + `","type":24}`, "secret123"},
+		{Source{kind: env, value: "MY_PW"}, `{"account":"demo","password":"secret123","type":9}`, "secret123"},
+		{Source{kind: env, value: "MY_UNSET"}, `{"account":"demo","type":8}`, ""},
+	} {
+		entry := c.source.Entry("demo")
+		password, err := ReadEntry(t.Context(), entry)
+		if string(entry.Compact()) != c.entry || err != nil || string(password.Reveal()) != c.want {
+			t.Errorf("%v: %s leads to %q, %v; want %s and %q", c.source, entry.Compact(), password.Reveal(), err, c.entry, c.want)
+		}
+	}
+	// C has kept the password for a time that is over.
+	entry := cjson.New().SetInt("type", entryMemory|entryCommand).SetText("command", "echo secret123")
+	if password, err := ReadEntry(t.Context(), entry); err != nil || string(password.Reveal()) != "secret123" {
+		t.Errorf("without the password: %q, %v", password.Reveal(), err)
+	}
+}
+
+// An askpass program gets the question and tells a no by its exit code; oidc-prompt has arguments of its own and
+// prints yes or no.
+func TestWindow(t *testing.T) {
+	dir := t.TempDir()
+	program := func(name, script string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0700); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Setenv("PATH", os.Getenv("PATH"))
+	t.Setenv("SSH_ASKPASS", program("ssh", `echo "$SSH_ASKPASS_PROMPT:$*"; [ "$1" != no ]`))
+	t.Setenv("SSH_ASKPASS_REQUIRE", "force")
+	t.Setenv("OIDC_ASKPASS", "")
+	password := func(text string) string {
+		p, err := Window(t.Context(), "Title", text)
+		return fmt.Sprintf("%s %v", p.Reveal(), err)
+	}
+	consent := func(text string) string { return fmt.Sprint(Consent(t.Context(), "Title", text)) }
+	want := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	want(password("Password"), ":Password <nil>")
+	want(password("no"), " the user has cancelled")
+	want(consent("May they?"), "false <nil>") // it prints something that is no yes
+
+	t.Setenv("OIDC_ASKPASS", program("own", `[ "$SSH_ASKPASS_PROMPT:$1" = confirm:yes ]`))
+	want(consent("yes"), "true <nil>")
+	want(consent("no"), "false <nil>")
+	t.Setenv("OIDC_ASKPASS", program("slow", `exec sleep 600`))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := Window(ctx, "Title", "Password")
+	want(fmt.Sprint(err), "context deadline exceeded")
+
+	t.Setenv("OIDC_ASKPASS", "")
+	program("oidc-prompt", `if [ "$1" = password ]; then echo "$*"; else echo "$3"; fi`)
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	want(password("Text"), "password Title Text Encryption password 300  <nil>")
+	want(consent("yes"), "true <nil>")
+	want(consent("no"), "false <nil>")
+	if err := os.Remove(filepath.Join(dir, "oidc-prompt")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSH_ASKPASS", "")
+	want(consent("yes"), "false there is no askpass program to ask with (OIDC_ASKPASS, SSH_ASKPASS)")
 }
