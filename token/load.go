@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"oidc-agent/proto/cjson"
@@ -112,8 +113,11 @@ func ended(state *os.ProcessState) error {
 	}
 	switch s := status.Signal(); s {
 	case syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP:
-		signal.Reset(s)
-		syscall.Kill(os.Getpid(), s)
+		if !signal.Ignored(s) { // nohup
+			signal.Reset(s)
+			syscall.Kill(os.Getpid(), s)
+			time.Sleep(time.Second) // it may come to another thread
+		}
 	}
 	return &cli.ExitError{Code: 128 + int(status.Signal())}
 }

@@ -165,6 +165,10 @@ func TestDecryptWipes(t *testing.T) {
 	if err != nil || !given.IsEmpty() || string(clone.Reveal()) != "secret123" {
 		t.Errorf("left %q and the copy %q, %v", given.Reveal(), clone.Reveal(), err)
 	}
+	data := []byte("secret123\nsecret456")
+	if _, err := firstLine(data); err != nil || strings.Trim(string(data[9:]), "\x00\n") != "" {
+		t.Errorf("left %q, %v", data, err)
+	}
 }
 
 func TestConfirmPreset(t *testing.T) {
