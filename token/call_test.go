@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"oidc-agent/proto/cli"
+	"oidc-agent/proto/ipc"
 )
 
 // A world has an agent that gives answers in their order, and an oidc-add that notes its arguments and its input, prints
@@ -89,18 +90,21 @@ func TestFetch(t *testing.T) {
 			`{"request":"access_token","min_valid_period":-1,"account":"demo","scope":"a","application_hint":"n","audience":"b","no_autoload":1,"timeout":99}`}},
 		"id-token": {args: "--id-token", answers: []string{`{"status":"success","id_token":"IT"}`}, token: "IT", questions: []string{
 			`{"request":"id_token","account":"demo","application_hint":"oidc-token","no_autoload":1}`}},
-		"no agent":          {err: "could not connect to oidc-agent"},
-		"no agent here":     {remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
-		"no account here":   {answers: []string{noAccount}, remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
-		"no account":        {answers: []string{noAccount}, err: "No account configured"},
-		"another failure":   {answers: []string{`{"status":"failure","error":"odd"}`}, remote: true, printed: success, err: "odd"},
-		"no remote agent":   {remote: true, fails: true, err: "the agent that OIDC_REMOTE_SOCK names gave no answer", noted: relayed + asked + "\n"},
-		"not loaded there":  {args: "--pw-file=pw", remote: true, printed: unloaded, err: "account not loaded", noted: relayed + asked + "\n"},
-		"loaded by us":      {args: "--pw-file=pw", answers: []string{unloaded, success}, token: "AT", noted: "--pw-file=pw -- demo\n", questions: []string{asked, asked}},
-		"cannot be loaded":  {args: "--pw-file=pw", answers: []string{unloaded}, fails: true, err: "exit code 5", noted: "--pw-file=pw -- demo\n"},
-		"not to be loaded":  {args: "--pw-file=pw --no-autoload", answers: []string{unloaded}, err: "account not loaded"},
-		"agent's own rule":  {args: "--pw-file=pw", answers: []string{`{"status":"failure","error":"account not loaded","no_autoload":1}`}, err: "account not loaded"},
-		"of an issuer":      {args: "--pw-file=pw https://op.example/", answers: []string{`{"status":"failure","error":"account not loaded","account":"mine"}`, success}, token: "AT", noted: "--pw-file=pw -- mine\n"},
+		"no agent":         {err: "could not connect to oidc-agent"},
+		"no agent here":    {remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
+		"no account here":  {answers: []string{noAccount}, remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
+		"no account":       {answers: []string{noAccount}, err: "No account configured"},
+		"another failure":  {answers: []string{`{"status":"failure","error":"odd"}`}, remote: true, printed: success, err: "odd"},
+		"no remote agent":  {remote: true, fails: true, err: "the agent that OIDC_REMOTE_SOCK names gave no answer", noted: relayed + asked + "\n"},
+		"not loaded there": {args: "--pw-file=pw", remote: true, printed: unloaded, err: "account not loaded", noted: relayed + asked + "\n"},
+		"loaded by us":     {args: "--pw-file=pw", answers: []string{unloaded, success}, token: "AT", noted: "--pw-file=pw -- demo\n", questions: []string{asked, asked}},
+		"cannot be loaded": {args: "--pw-file=pw", answers: []string{unloaded}, fails: true, err: "exit code 5", noted: "--pw-file=pw -- demo\n"},
+		"not to be loaded": {args: "--pw-file=pw --no-autoload", answers: []string{unloaded}, err: "account not loaded"},
+		"agent's own rule": {args: "--pw-file=pw", answers: []string{`{"status":"failure","error":"account not loaded","no_autoload":1}`}, err: "account not loaded"},
+		"of an issuer":     {args: "--pw-file=pw https://op.example/", answers: []string{`{"status":"failure","error":"account not loaded","account":"mine"}`, success}, token: "AT", noted: "--pw-file=pw -- mine\n"},
+		"an issuer's account": {args: "--pw-file=pw https://op.example/", answers: []string{unloaded, success}, token: "AT", questions: []string{
+			strings.Replace(asked, `"account":"demo"`, `"issuer":"https://op.example/"`, 1),
+			strings.Replace(strings.Replace(asked, `"account":"demo"`, `"issuer":"https://op.example/"`, 1), `,"no_autoload":1`, "", 1)}},
 		"issuer on this PC": {args: "http://127.0.0.1:1/", answers: []string{success}, token: "AT", questions: []string{strings.Replace(asked, `"account":"demo"`, `"issuer":"http://127.0.0.1:1/"`, 1)}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -128,6 +132,17 @@ func TestFetch(t *testing.T) {
 				t.Errorf("oidc-add was called with %q, want %q", w.noted(), c.noted)
 			}
 		})
+	}
+}
+
+// The hint names the account where it is known.
+func TestNotLoaded(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"": "Load the account:  oidc-add NAME", "demo": "Load the account:  oidc-add demo", "a b": "Load the account:  oidc-add 'a b'"} {
+		hinted, ok := notLoaded(ipc.ErrNotLoaded, name).(interface{ Hint() string })
+		if !ok || hinted.Hint() != want {
+			t.Errorf("%q: %v, want the hint %q", name, hinted, want)
+		}
 	}
 }
 

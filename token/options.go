@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"oidc-agent/proto/cli"
 )
@@ -115,7 +116,7 @@ const unset = -1
 
 func parse(args []string) (r *request, err error) {
 	r = &request{hint: "oidc-token", minValid: unset}
-	if len(args) == 1 && args[0] != "" && args[0][0] != '-' {
+	if len(args) == 1 && !strings.HasPrefix(args[0], "-") {
 		r.name = args[0] // what scripts do thousands of times an hour: the table of options costs 3 % of the whole call
 	} else if err = r.readOptions(args); err != nil {
 		return nil, err
