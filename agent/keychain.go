@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 
 	"oidc-agent/proto/cli"
@@ -67,7 +66,7 @@ func loadAccounts(path string, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	program, err := sister("oidc-add")
+	program, err := cli.Sister("oidc-add")
 	if err != nil {
 		return err
 	}
@@ -80,15 +79,4 @@ func loadAccounts(path string, names []string) error {
 		}
 	}
 	return nil
-}
-
-// sister finds another of our programs: beside this one, else in PATH.
-func sister(name string) (string, error) {
-	if own, err := cli.Executable(); err == nil {
-		path := filepath.Join(filepath.Dir(own), name)
-		if _, err := os.Stat(path); err == nil {
-			return path, nil
-		}
-	}
-	return cli.LookPath(name)
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -15,18 +15,9 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// The agent gives up first, so that its own words arrive.
-const (
-	patience = 40 * time.Second // the agent waits 35 s for a provider
-	grace    = time.Second      // on top of --timeout
-)
-
-func (r *request) patience() time.Duration {
-	if r.timeout > 0 && r.timeout < int64(patience/time.Second) {
-		return time.Duration(r.timeout)*time.Second + grace
-	}
-	return patience
-}
+// patience is how long an answer may take, in seconds. The agent waits 35 s for a provider and gives up first, so that
+// its own words arrive.
+const patience = 40
 
 // until is a context that has a deadline and no timer: starting the runtime's timers would cost every call.
 type until struct {
@@ -40,17 +31,19 @@ func (u until) Deadline() (time.Time, bool) { return u.at, true }
 // call asks the local agent, and where that cannot help the one that OIDC_REMOTE_SOCK names. An answer that tells
 // a failure comes with that failure.
 func (r *request) call(question *cjson.Object) (answer *cjson.Object, err error) {
-	wait := r.patience()
+	seconds := int64(patience)
 	if r.timeout > 0 {
 		question.SetInt(ipc.KeyTimeout, r.timeout)
+		seconds = min(r.timeout, patience-1) + 1
 	}
-	answer, err = ipc.Call(until{context.Background(), time.Now().Add(wait)}, ipc.SocketPath(), question)
+	wait, agent, remote := time.Duration(seconds)*time.Second, ipc.SocketPath(), os.Getenv("OIDC_REMOTE_SOCK")
+	answer, err = ipc.Call(until{context.Background(), time.Now().Add(wait)}, agent, question)
 	if err == nil {
 		err = ipc.Check(answer)
 	}
-	unreached := new(ipc.ConnectError)
-	if os.Getenv("OIDC_REMOTE_SOCK") != "" && (errors.As(err, &unreached) || errors.Is(err, ipc.ErrNoAccount)) {
-		r.remote = true
+	_, unreached := errors.AsType[*ipc.ConnectError](err)
+	if remote != "" && (unreached || errors.Is(err, ipc.ErrNoAccount)) {
+		r.remote, agent = true, remote
 		ctx, cancel := context.WithTimeout(context.Background(), wait)
 		defer cancel()
 		if answer, err = callRemote(ctx, question); err == nil {
@@ -58,74 +51,57 @@ func (r *request) call(question *cjson.Object) (answer *cjson.Object, err error)
 		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, r.late(wait)
+		return nil, cli.WithHint(
+			errors.New("the agent at "+strconv.Quote(agent)+" gave no answer within "+strconv.FormatInt(seconds, 10)+" seconds"),
+			"See what it does:  oidc-agent --status  or end it and start another one:  oidc-agent -k; eval $(oidc-agent)")
 	}
 	return answer, err
-}
-
-func (r *request) late(wait time.Duration) error {
-	agent := ipc.SocketPath()
-	if r.remote {
-		agent = os.Getenv("OIDC_REMOTE_SOCK")
-	}
-	return cli.WithHint(
-		errors.New("the agent at "+strconv.Quote(agent)+" gave no answer within "+strconv.Itoa(int(wait/time.Second))+" seconds"),
-		"See what it does:  oidc-agent --status  or end it and start another one:  oidc-agent -k; eval $(oidc-agent)")
 }
 
 // callRemote lets oidc-add carry the request: the encrypted channel and the network would cost every call of
 // this program a part of its start-up, though hardly one needs them.
 func callRemote(ctx context.Context, question *cjson.Object) (*cjson.Object, error) {
-	in, request, err := os.Pipe()
-	if err != nil {
+	text, state, err := runAdd(ctx, question.Compact(), "--remote", "--relay")
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	answer, out, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Close()
-	relay, err := startAdd([]*os.File{in, out, os.Stderr}, "--remote", "--relay")
-	in.Close()
-	out.Close()
-	if err != nil {
-		request.Close()
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { relay.Kill() })
-	defer stop()
-	_, err = request.Write(question.Compact())
-	request.Close()
-	text, readErr := io.ReadAll(answer)
-	state, waitErr := relay.Wait()
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err = errors.Join(err, readErr, waitErr); err != nil {
-		return nil, err
-	}
-	if !state.Success() { // it has told why
-		return nil, errRelay
+	case !state.Success(): // it has told why
+		return nil, errors.New("the agent that OIDC_REMOTE_SOCK names gave no answer")
 	}
 	return ipc.Answer(bytes.NewReader(text))
 }
 
-var errRelay = errors.New("the agent that OIDC_REMOTE_SOCK names gave no answer")
-
-func startAdd(files []*os.File, args ...string) (*os.Process, error) {
-	return os.StartProcess(sister("oidc-add"), append([]string{"oidc-add"}, args...), &os.ProcAttr{Files: files})
+// runAdd runs oidc-add, but no longer than ctx lives, with a text on its standard input, and returns what it prints.
+func runAdd(ctx context.Context, input []byte, args ...string) ([]byte, *os.ProcessState, error) {
+	in, writer, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	reader, out, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer reader.Close()
+	add, err := startAdd([]*os.File{in, out, os.Stderr}, args...)
+	in.Close()
+	out.Close()
+	if err != nil {
+		writer.Close()
+		return nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { add.Kill() })
+	defer stop()
+	writer.Write(input) // where that fails it has ended, and its state tells
+	writer.Close()
+	text, readErr := io.ReadAll(reader)
+	state, waitErr := add.Wait()
+	return text, state, cmp.Or(ctx.Err(), readErr, waitErr)
 }
 
-// sister finds another of our programs: beside this one, else in PATH.
-func sister(name string) string {
-	if self, err := cli.Executable(); err == nil {
-		path := filepath.Join(filepath.Dir(self), name)
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
+func startAdd(files []*os.File, args ...string) (*os.Process, error) {
+	program, err := cli.Sister("oidc-add")
+	if err != nil {
+		return nil, err
 	}
-	if path, err := cli.LookPath(name); err == nil {
-		return path
-	}
-	return name
+	return os.StartProcess(program, append([]string{"oidc-add"}, args...), &os.ProcAttr{Files: files})
 }

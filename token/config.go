@@ -39,16 +39,13 @@ func defaultMinValid() (int64, error) {
 // configFiles are the places of `config`, in the order of proto/account, which this program does not enter.
 func configFiles() []string {
 	user := os.Getenv("OIDC_USER_CONFIG")
-	if user == "" {
-		home := os.Getenv("HOME")
-		for _, dir := range [...]string{os.Getenv("OIDC_CONFIG_DIR"), home + "/.config/oidc-agent", home + "/.oidc-agent"} {
-			if dir == "" {
-				continue // a system call for nothing, at every start
-			}
-			if info, err := os.Stat(dir); err == nil && info.IsDir() {
-				user = filepath.Join(dir, "config")
-				break
-			}
+	home := os.Getenv("HOME")
+	for _, dir := range [...]string{os.Getenv("OIDC_CONFIG_DIR"), home + "/.config/oidc-agent", home + "/.oidc-agent"} {
+		if user != "" || dir == "" {
+			continue // a system call for nothing, at every start
+		}
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			user = filepath.Join(dir, "config")
 		}
 	}
 	return []string{user, "/etc/oidc-agent/config"}

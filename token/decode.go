@@ -30,9 +30,7 @@ func decode(r *request) error {
 	if err != nil {
 		return err
 	}
-	out := append([]byte(`{"header":`), header...)
-	out = append(append(out, `,"payload":`...), claims...)
-	if _, err := os.Stdout.Write(append(indent(append(out, '}')), '\n')); err != nil {
+	if _, err := os.Stdout.Write(layout(cjson.New().SetObject("header", header).SetObject("payload", claims))); err != nil {
 		return err
 	}
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
@@ -51,31 +49,33 @@ func (r *request) tokenToDecode() (secret.Secret, error) {
 }
 
 // parts are header and payload of a JWT in JWS compact serialization (RFC 7515 section 7.1), JSON objects both.
-func parts(token secret.Secret) (header, payload []byte, err error) {
+func parts(token secret.Secret) (header, payload *cjson.Object, err error) {
 	all := bytes.Split(token.Reveal(), []byte("."))
 	if len(all) != 3 {
 		return nil, nil, errors.New("the token is not a JWT: only its issuer can tell what it means")
 	}
-	var decoded [2][]byte
+	var objects [2]*cjson.Object
 	for i, name := range [...]string{"header", "payload"} {
-		if decoded[i], err = fromBase64URL(all[i]); err == nil {
-			_, err = cjson.Parse(decoded[i])
+		text, err := fromBase64URL(all[i])
+		if err == nil {
+			objects[i], err = cjson.Parse(text)
 		}
 		if err != nil {
 			return nil, nil, errors.New("the token is not a JWT: " + name + ": " + err.Error())
 		}
 	}
-	return decoded[0], decoded[1], nil
+	return objects[0], objects[1], nil
 }
+
+const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 // fromBase64URL decodes base64url without padding (RFC 7515 section 2). It is here because encoding/base64 builds
 // tables at every start, which cost 2 % of a call that prints a token.
 func fromBase64URL(text []byte) ([]byte, error) {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	var out []byte
 	var bits, n uint
 	for _, c := range text {
-		value := strings.IndexByte(alphabet, c)
+		value := strings.IndexByte(base64URL, c)
 		if value < 0 {
 			return nil, errors.New("base64url expected")
 		}
@@ -112,15 +112,11 @@ func (r *request) verify(token secret.Secret) error {
 const unknownRequest = "Bad Request: Unknown request type." // what a C agent says
 
 // inWords tells the times among the claims (RFC 7519 section 4.1, OpenID Connect Core section 2).
-func inWords(claims []byte, now time.Time) (text string) {
-	o, err := cjson.Parse(claims)
-	if err != nil {
-		return ""
-	}
+func inWords(claims *cjson.Object, now time.Time) (text string) {
 	for _, c := range [...]struct{ name, past, future string }{
 		{"auth_time", "login", "login"}, {"iat", "issued", "issued"}, {"nbf", "valid since", "valid from"}, {"exp", "EXPIRED", "expires"},
 	} {
-		seconds, ok := o.Int(c.name)
+		seconds, ok := claims.Int(c.name)
 		if !ok {
 			continue
 		}
@@ -148,72 +144,21 @@ func length(d time.Duration) string {
 	return strconv.Itoa(int(d/time.Second)) + " seconds"
 }
 
-// indent lays out JSON text with two blanks a level, as jq does. In strings it escapes what could steer a terminal: the
-// text stays the same JSON.
-func indent(data []byte) (out []byte) {
-	depth := 0
-	line := func() {
-		out = append(out, '\n')
-		for range depth {
-			out = append(out, "  "...)
-		}
-	}
-	for len(data) > 0 {
-		c := data[0]
-		if c == '"' {
-			out, data = appendString(out, data)
-			continue
-		}
-		data = data[1:]
-		switch c {
-		case '{', '[':
-			out = append(out, c)
-			data = bytes.TrimLeftFunc(data, blank)
-			if data[0] == c+2 { // its closing bracket
-				out, data = append(out, data[0]), data[1:]
-				continue
-			}
-			depth++
-			line()
-		case '}', ']':
-			depth--
-			line()
-			out = append(out, c)
-		case ',':
-			out = append(out, c)
-			line()
-		case ':':
-			out = append(out, ": "...)
-		default:
-			if !blank(rune(c)) {
-				out = append(out, c)
-			}
-		}
-	}
-	return out
-}
-
-func blank(r rune) bool { return r <= ' ' }
-
-// appendString moves a string literal from the beginning of data to the end of dst.
-func appendString(dst, data []byte) (out, rest []byte) {
-	dst, data = append(dst, '"'), data[1:]
-	for {
-		r, size := utf8.DecodeRune(data)
+// layout is an object with two blanks a level. What could steer a terminal is escaped, and stays the same JSON: such
+// characters stand nowhere but in strings.
+func layout(o *cjson.Object) (out []byte) {
+	for _, r := range string(o.Layout()) {
 		switch {
-		case r == '"':
-			return append(dst, '"'), data[1:]
-		case r == '\\':
-			size = 2
-			dst = append(dst, data[:2]...)
-		case r == utf8.RuneError || unicode.IsControl(r):
-			dst = append(dst, `\u`...)
-			for shift := 12; shift >= 0; shift -= 4 {
-				dst = append(dst, "0123456789abcdef"[r>>shift&15])
-			}
+		case r == '\t' && out[len(out)-1] == ':':
+			out = append(out, ' ')
+		case r == '\t':
+			out = append(out, "  "...)
+		case r != '\n' && unicode.IsControl(r):
+			out = append(out, `\u00`...)
+			out = append(out, "0123456789abcdef"[r>>4], "0123456789abcdef"[r&15])
 		default:
-			dst = append(dst, data[:size]...)
+			out = utf8.AppendRune(out, r)
 		}
-		data = data[size:]
 	}
+	return append(out, '\n')
 }

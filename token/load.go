@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"oidc-agent/proto/cjson"
@@ -56,11 +57,8 @@ func (r *request) passwordSource() (options []string, found bool) {
 	if len(r.password) > 0 {
 		return r.password, true
 	}
-	require := os.Getenv("SSH_ASKPASS_REQUIRE")
-	display := os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
-	window := os.Getenv("OIDC_ASKPASS") != "" ||
-		os.Getenv("SSH_ASKPASS") != "" && require != "never" && (display || require == "force")
-	terminal := inForeground()
+	terminal, require := inForeground(), os.Getenv("SSH_ASKPASS_REQUIRE")
+	window := os.Getenv("OIDC_ASKPASS") != "" || cli.SSHAskpass() != ""
 	if window && (!terminal || require == "force" || require == "prefer") {
 		return []string{"--pw-prompt=gui"}, true
 	}
@@ -106,17 +104,20 @@ func load(name string, options []string) error {
 // ended is how a child has ended, for us to end in the same way: by the same signal, so that a shell that runs us
 // sees the interrupt; else with its code. It has told why itself.
 func ended(state *os.ProcessState) error {
-	status, ok := state.Sys().(syscall.WaitStatus)
-	if !ok || !status.Signaled() {
-		if state.Success() {
-			return nil
-		}
-		return &cli.ExitError{Code: state.ExitCode()}
+	if state.Success() {
+		return nil
+	}
+	status := state.Sys().(syscall.WaitStatus)
+	if status.Exited() {
+		return &cli.ExitError{Code: status.ExitStatus()}
 	}
 	switch s := status.Signal(); s {
 	case syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP:
-		signal.Reset(s)
-		syscall.Kill(os.Getpid(), s)
+		if !signal.Ignored(s) { // nohup
+			signal.Reset(s)
+			syscall.Kill(os.Getpid(), s)
+			time.Sleep(time.Second) // it may come to another thread
+		}
 	}
 	return &cli.ExitError{Code: 128 + int(status.Signal())}
 }

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,13 +23,10 @@ var version = "unknown"
 func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, start(os.Args))) }
 
 func start(args []string) error {
-	switch {
-	case len(args) == 0:
-		return run(nil)
-	case filepath.Base(args[0]) == "oidc-tokensh":
+	if len(args) > 0 && filepath.Base(args[0]) == "oidc-tokensh" {
 		return runShell(args)
 	}
-	return run(args[1:])
+	return run(args[min(1, len(args)):])
 }
 
 func run(args []string) error {
@@ -46,18 +44,15 @@ func run(args []string) error {
 	if r.outfile.wanted {
 		return r.writeFile(t.Token)
 	}
-	_, err = os.Stdout.Write(render(r, t))
+	_, err = os.Stdout.WriteString(render(r, t))
 	return err
 }
 
 func (r *request) writeFile(token secret.Secret) error {
-	path := r.outfile.variable
-	if path == "" {
-		path = cli.BearerFile()
-		if os.Getenv(cli.EnvBearerToken) != "" {
-			warn(cli.EnvBearerToken + " is set: programs take that instead of the file")
-		}
+	if r.outfile.variable == "" && os.Getenv(cli.EnvBearerToken) != "" {
+		warn(cli.EnvBearerToken + " is set: programs take that instead of the file")
 	}
+	path := cmp.Or(r.outfile.variable, os.Getenv(cli.EnvBearerTokenFile), cli.DefaultBearerFile())
 	return cli.WriteBearerFile(path, token)
 }
 
@@ -66,11 +61,7 @@ func warn(text string) { os.Stderr.WriteString(cli.Printable("oidc-token: warnin
 
 // fetch asks the agent.
 func fetch(r *request) (ipc.AccessToken, error) {
-	question := r.accessTokenRequest()
-	if r.idToken {
-		question = r.idTokenRequest()
-	}
-	answer, err := obtain(r, question)
+	answer, err := obtain(r, r.question())
 	if err != nil {
 		return ipc.AccessToken{}, err
 	}
@@ -83,27 +74,21 @@ func fetch(r *request) (ipc.AccessToken, error) {
 	return ipc.ParseAccessToken(answer)
 }
 
-func (r *request) accessTokenRequest() *cjson.Object {
+func (r *request) question() *cjson.Object {
 	question := ipc.AccessTokenRequest{
-		MinValidPeriod: r.minValid, Scope: r.scope, Audience: r.audience, ApplicationHint: r.hint,
+		Account: r.name, MinValidPeriod: r.minValid, Scope: r.scope, Audience: r.audience, ApplicationHint: r.hint,
+	}
+	key := ipc.KeyAccount
+	if isIssuer(r.name) {
+		key, question.Account, question.Issuer = ipc.KeyIssuer, "", r.name
+	}
+	if r.idToken {
+		return ipc.Request(ipc.RequestIDToken).SetText(key, r.name).SetText(ipc.KeyApplicationHint, "oidc-token")
 	}
 	if r.force {
 		question.MinValidPeriod = -1
 	}
-	if isIssuer(r.name) {
-		question.Issuer = r.name
-	} else {
-		question.Account = r.name
-	}
 	return question.Encode()
-}
-
-func (r *request) idTokenRequest() *cjson.Object {
-	key := ipc.KeyAccount
-	if isIssuer(r.name) {
-		key = ipc.KeyIssuer
-	}
-	return ipc.Request(ipc.RequestIDToken).SetText(key, r.name).SetText(ipc.KeyApplicationHint, "oidc-token")
 }
 
 // isIssuer: an account's name has no scheme. Plain http is for a provider on the loopback.

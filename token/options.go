@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"oidc-agent/proto/cli"
 )
@@ -58,7 +60,7 @@ func options(r *request) *cli.Program {
 		Groups:  []string{general: "General:", advanced: "Advanced:", loading: "If the account must be loaded:"},
 		MinArgs: 1,
 		MaxArgs: 1,
-		Options: []cli.Option{
+		Options: slices.Concat(r.scopeOptions(), cli.PasswordOptions(loading, r.passwordFrom), []cli.Option{
 			{Long: "time", Short: 't', Arg: "SECONDS", Set: cli.Seconds(&r.minValid),
 				Help: "The token must stay valid for at least SECONDS"},
 			{Long: "issuer", Short: 'i', Arg: "OIDC_ISS", Optional: true, Set: r.issuer.set,
@@ -69,12 +71,9 @@ func options(r *request) *cli.Program {
 				Help: "Print the token, as without this option. With a variable name, or together with -i or -e, print a shell command that exports it; the default name is OIDC_AT"},
 			{Long: "env", Short: 'c', Set: cli.Flag(&r.env),
 				Help: "Print shell commands that export token, issuer and expiry, as -o -i -e does"},
-			{Long: "all", Short: 'a', Set: cli.Flag(&r.all),
-				Help: "Print token, issuer and expiry, a line each"},
-			{Long: "force-new", Short: 'f', Set: cli.Flag(&r.force),
-				Help: "Fetch a new token in any case"},
-			{Long: "bearer", Set: cli.Flag(&r.bearer),
-				Help: "Put 'Bearer ' in front of the token"},
+			{Long: "all", Short: 'a', Set: cli.Flag(&r.all), Help: "Print token, issuer and expiry, a line each"},
+			{Long: "force-new", Short: 'f', Set: cli.Flag(&r.force), Help: "Fetch a new token in any case"},
+			{Long: "bearer", Set: cli.Flag(&r.bearer), Help: "Put 'Bearer ' in front of the token"},
 			{Long: "auth-header", Aliases: []string{"auth"}, Set: cli.Flag(&r.header),
 				Help: "Print the token as a whole HTTP header, for curl -H"},
 			{Long: "outfile", Arg: "FILE", Optional: true, Set: r.outfile.set,
@@ -84,41 +83,40 @@ func options(r *request) *cli.Program {
 			{Long: "timeout", Arg: "SECONDS", Set: cli.Seconds(&r.timeout),
 				Help: "Wait for the agent and its provider no longer than SECONDS"},
 
-			{Long: "scope", Short: 's', Arg: "SCOPE", Group: advanced, Set: cli.Join(&r.scope),
-				Help: "Ask for a token with these scopes only, separated by blanks; may be given several times"},
-			{Long: "aud", Arg: "AUDIENCE", Group: advanced, Set: cli.Text(&r.audience),
-				Help: "Ask for a token for this audience; several are separated by blanks"},
 			{Long: "name", Arg: "NAME", Group: advanced, Set: cli.Text(&r.hint),
 				Help: "The name of the program or script that wants the token, shown where the user is asked for consent"},
 			{Long: "id-token", Group: advanced, Set: cli.Flag(&r.idToken),
 				Help: "Print an id-token instead: for development only, it is no credential for a service"},
-			{Long: "no-autoload", Group: loading, Set: cli.Flag(&r.noAutoload),
-				Help: "Do not load it: that is an error then"},
-			{Long: "pw-cmd", Arg: "CMD", Group: loading, Set: r.passwordFrom("--pw-cmd="),
-				Help: "Password: the first line that the shell command CMD prints"},
-			{Long: "pw-env", Arg: "OIDC_ENCRYPTION_PW", Optional: true, Default: "OIDC_ENCRYPTION_PW", Group: loading, Set: r.passwordFrom("--pw-env="),
-				Help: "Password: the value of an environment variable, by default OIDC_ENCRYPTION_PW"},
-			{Long: "pw-file", Arg: "FILE", Group: loading, Set: r.passwordFrom("--pw-file="),
-				Help: "Password: the first line of FILE"},
+			{Long: "no-autoload", Group: loading, Set: cli.Flag(&r.noAutoload), Help: "Do not load it: that is an error then"},
 			{Long: "mytoken", Short: 'm', Aliases: []string{"MT"}, Arg: "PROFILE", Optional: true, Group: advanced,
 				Set: func(string) error { return errMytoken }, Help: "Print a mytoken instead (not supported yet)"},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
-		},
+		}),
+	}
+}
+
+// scopeOptions are those that narrow the token.
+func (r *request) scopeOptions() []cli.Option {
+	return []cli.Option{
+		{Long: "scope", Short: 's', Arg: "SCOPE", Group: advanced, Set: cli.Join(&r.scope),
+			Help: "Ask for a token with these scopes only, separated by blanks; may be given several times"},
+		{Long: "aud", Arg: "AUDIENCE", Group: advanced, Set: cli.Text(&r.audience),
+			Help: "Ask for a token for this audience; several are separated by blanks"},
 	}
 }
 
 var errMytoken = &cli.ExitError{Code: cli.CodeError, Err: errors.New("mytoken is not supported yet: ask for an access token, without -m")}
 
 // passwordFrom hands an option on to oidc-add, which knows what it means.
-func (r *request) passwordFrom(option string) func(string) error {
-	return func(value string) error { r.password = append(r.password, option+value); return nil }
+func (r *request) passwordFrom(name string) func(string) error {
+	return func(value string) error { r.password = append(r.password, "--"+name+"="+value); return nil }
 }
 
 const unset = -1
 
 func parse(args []string) (r *request, err error) {
 	r = &request{hint: "oidc-token", minValid: unset}
-	if len(args) == 1 && args[0] != "" && args[0][0] != '-' {
+	if len(args) == 1 && !strings.HasPrefix(args[0], "-") {
 		r.name = args[0] // what scripts do thousands of times an hour: the table of options costs 3 % of the whole call
 	} else if err = r.readOptions(args); err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func TestRender(t *testing.T) {
 			t.Errorf("%q: %v", c.args, err)
 			continue
 		}
-		if got := string(render(r, token)); got != c.want {
+		if got := render(r, token); got != c.want {
 			t.Errorf("%q: %q, want %q", c.args, got, c.want)
 		}
 	}

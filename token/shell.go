@@ -1,14 +1,16 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,14 +21,14 @@ import (
 // shell is oidc-tokensh: a command, and a token that stays fresh in a file while it runs.
 type shell struct {
 	request
-	account string // of --oidc
-	minsecs int64  // seconds that the token in the file is always good for
+	minsecs int64 // seconds that the token in the file is always good for
 	file    string
 	inside  bool // this process was started by the agent that it needed
 	verbose bool
 	command []string
 
-	existed bool // the file was there before: it is not ours to remove
+	existed bool       // the file was there before: it is not ours to remove
+	writing sync.Mutex // held while the file is written, and when the command has ended
 	expires time.Time
 	next    time.Time // renewal
 	failing bool      // the last renewal failed, and the user knows
@@ -41,18 +43,14 @@ func shellOptions(s *shell) *cli.Program {
 		Footer:  "The file is that of --outfile, else $BEARER_TOKEN_FILE, else one of its own beside the usual place. Without an agent one is started, and ends with the command",
 		Groups:  []string{general: "General:", advanced: "Advanced:"},
 		MaxArgs: 1,
-		Options: []cli.Option{
-			{Long: "oidc", Arg: "NAME|URL", Set: cli.Text(&s.account), Help: "The account, or its issuer; not needed where there is only one"},
+		Options: append(s.scopeOptions(), []cli.Option{
+			{Long: "oidc", Arg: "NAME|URL", Set: cli.Text(&s.name), Help: "The account, or its issuer; not needed where there is only one"},
 			{Long: "minsecs", Aliases: []string{"time"}, Short: 't', Arg: "SECONDS", Set: cli.Seconds(&s.minsecs),
 				Help: "The token in the file stays valid for at least SECONDS; by default 60"},
 			{Long: "outfile", Short: 'o', Arg: "FILE", Set: cli.Text(&s.file), Help: "Keep the token in FILE"},
 			{Long: "verbose", Short: 'v', Set: cli.Flag(&s.verbose), Help: "Tell what is done"},
-			{Long: "scope", Short: 's', Arg: "SCOPE", Group: advanced, Set: cli.Join(&s.scope),
-				Help: "Ask for a token with these scopes only, separated by blanks; may be given several times"},
-			{Long: "aud", Arg: "AUDIENCE", Group: advanced, Set: cli.Text(&s.audience),
-				Help: "Ask for a token for this audience; several are separated by blanks"},
 			{Long: "renewer", Hidden: true, Set: cli.Flag(&s.inside)},
-		},
+		}...),
 	}
 }
 
@@ -63,10 +61,12 @@ func runShell(args []string) error {
 		return err
 	}
 	err = s.renew(fetch(&s.request))
-	if unreached := new(ipc.ConnectError); errors.As(err, &unreached) && !s.inside {
+	if _, unreached := errors.AsType[*ipc.ConnectError](err); unreached && !s.inside {
 		// Once more, beside an agent of its own that ends with it.
-		again := append([]string{"oidc-agent", "--quiet", "--", args[0], "--renewer"}, args[1:]...)
-		_ = syscall.Exec(sister("oidc-agent"), again, os.Environ()) // comes back only if it fails
+		if agent, missing := cli.Sister("oidc-agent"); missing == nil {
+			again := append([]string{"oidc-agent", "--quiet", "--", args[0], "--renewer"}, args[1:]...)
+			_ = syscall.Exec(agent, again, os.Environ()) // comes back only if it fails
+		}
 	}
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func parseShell(args []string) (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.name = s.account; s.name == "" && len(operands) > 0 {
+	if s.name == "" && len(operands) > 0 {
 		s.name = operands[0]
 	}
 	if s.name == "" {
@@ -92,22 +92,15 @@ func parseShell(args []string) (*shell, error) {
 		}
 	}
 	if len(s.command) == 0 {
-		s.command = []string{"/bin/sh"}
-		if user := os.Getenv("SHELL"); user != "" {
-			s.command[0] = user
-		}
+		s.command = []string{cmp.Or(os.Getenv("SHELL"), "/bin/sh")}
 	}
-	if s.file == "" {
-		s.file = os.Getenv(cli.EnvBearerTokenFile)
-	}
-	if s.file == "" {
-		// A file of its own: two of us, for two accounts, do not take it from each other.
-		s.file = cli.DefaultBearerFile() + ".sh-" + strconv.Itoa(os.Getpid())
-	}
-	if s.file, err = filepath.Abs(s.file); err != nil { // the command may change its directory
+	// A file of its own: two of us, for two accounts, do not take it from each other.
+	own := cli.DefaultBearerFile() + ".sh-" + strconv.Itoa(os.Getpid())
+	s.file, err = filepath.Abs(cmp.Or(s.file, os.Getenv(cli.EnvBearerTokenFile), own)) // the command may change its directory
+	if err != nil {
 		return nil, err
 	}
-	s.minValid = s.minsecs
+	s.minValid = s.minsecs + 1
 	_, err = os.Lstat(s.file)
 	s.existed = err == nil
 	return s, nil
@@ -115,22 +108,15 @@ func parseShell(args []string) (*shell, error) {
 
 // onlyAccount is the account to use where none is named. oidc-add knows where accounts are.
 func onlyAccount() (string, error) {
-	names, out, err := os.Pipe()
+	text, state, err := runAdd(context.Background(), nil, "--list")
+	if err == nil {
+		err = ended(state)
+	}
 	if err != nil {
 		return "", err
 	}
-	defer names.Close()
-	list, err := startAdd([]*os.File{nil, out, os.Stderr}, "--list")
-	out.Close()
-	if err != nil {
-		return "", err
-	}
-	text, err := io.ReadAll(names)
-	if state, waitErr := list.Wait(); waitErr == nil && !state.Success() {
-		return "", ended(state)
-	}
-	if all := strings.Fields(string(text)); err == nil && len(all) == 1 {
-		return all[0], nil
+	if names := strings.Fields(string(text)); len(names) == 1 {
+		return names[0], nil
 	}
 	// The C tool's code and words.
 	return "", &cli.ExitError{Code: 3, Err: cli.WithHint(errors.New("Please specify the oidc-agent shortname that you wish to use"),
@@ -162,17 +148,9 @@ func (s *shell) renew(t ipc.AccessToken, err error) error {
 	return nil
 }
 
-// due looks at both clocks: the monotonic one stands still while a machine sleeps, and the other one may be set.
-func (s *shell) due() bool {
-	now := time.Now()
-	return !now.Before(s.next) || !now.Round(0).Before(s.next.Round(0))
-}
-
-const retryPause = 10 * time.Second
-
 // later takes a renewal that failed: it is told once, and tried again.
 func (s *shell) later(err error) {
-	s.next = time.Now().Add(retryPause)
+	s.next = time.Now().Add(10 * time.Second)
 	if !s.failing || s.verbose {
 		say("warning: the token in " + s.file + " ends at " + s.expires.Format(time.TimeOnly) + " and cannot be renewed: " + err.Error())
 	}
@@ -189,18 +167,20 @@ func (s *shell) run() error {
 			signal.Notify(signals, one)
 		}
 	}
+	var state *os.ProcessState
 	command, err := s.start()
+	if err == nil {
+		go forward(signals, command)
+		go s.keepFresh()
+		state, err = command.Wait()
+	}
+	s.writing.Lock() // for ever
+	if !s.existed {  // else it is the user's, or another oidc-tokensh's
+		os.Remove(s.file)
+	}
 	if err != nil {
-		s.remove()
 		return err
 	}
-	end := make(chan *os.ProcessState, 1)
-	go func() {
-		state, _ := command.Wait() // a child of ours is always there to wait for
-		end <- state
-	}()
-	state := s.watch(command, signals, end)
-	s.remove()
 	return ended(state)
 }
 
@@ -223,47 +203,29 @@ func (s *shell) start() (*os.Process, error) {
 	return nil, &cli.ExitError{Code: 127, Err: err}
 }
 
-// watch renews the token and passes signals on until the command ends. It looks at the clock every half minute:
-// timers stand still while a machine sleeps.
-func (s *shell) watch(command *os.Process, signals <-chan os.Signal, end <-chan *os.ProcessState) *os.ProcessState {
-	type renewal struct {
-		ipc.AccessToken
-		err error
-	}
-	s.noAutoload = true // from now on the terminal is the command's
-	s.minValid = s.minsecs + 1
-	renewed, busy := make(chan renewal, 1), false
-	for {
-		wait := time.NewTimer(min(max(time.Until(s.next), time.Second), time.Minute/2))
-		select {
-		case state := <-end:
-			return state
-		case one := <-signals:
-			// The terminal has sent these to the command as well, if it was the terminal.
-			if one != syscall.SIGINT && one != syscall.SIGQUIT || !inForeground() {
-				command.Signal(one)
-			}
-		case r := <-renewed:
-			busy = false
-			if err := s.renew(r.AccessToken, r.err); err != nil {
-				s.later(err)
-			}
-		case <-wait.C:
-			if !busy && s.due() {
-				busy = true
-				go func() {
-					t, err := fetch(&s.request)
-					renewed <- renewal{t, err}
-				}()
-			}
+// forward passes signals on. The terminal has sent some of them to the command as well, if it was the terminal.
+func forward(signals <-chan os.Signal, command *os.Process) {
+	for one := range signals {
+		if one != syscall.SIGINT && one != syscall.SIGQUIT || !inForeground() {
+			command.Signal(one)
 		}
-		wait.Stop()
 	}
 }
 
-// remove takes the file away, unless it was there before: then it is the user's, or another oidc-tokensh's.
-func (s *shell) remove() {
-	if !s.existed {
-		os.Remove(s.file)
+// keepFresh renews the token. It looks at both clocks, at least every half minute: timers and the monotonic clock stand
+// still while a machine sleeps, and the other one may be set.
+func (s *shell) keepFresh() {
+	s.noAutoload = true // from now on the terminal is the command's
+	for {
+		time.Sleep(min(max(time.Until(s.next), time.Second), time.Minute/2))
+		if now := time.Now(); now.Before(s.next) && now.Round(0).Before(s.next.Round(0)) {
+			continue
+		}
+		token, err := fetch(&s.request)
+		s.writing.Lock()
+		if err = s.renew(token, err); err != nil {
+			s.later(err)
+		}
+		s.writing.Unlock()
 	}
 }

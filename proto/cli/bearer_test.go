@@ -13,18 +13,12 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Not parallel: the places come from the environment.
-func TestBearerFile(t *testing.T) {
-	name := "/bt_u" + strconv.Itoa(os.Geteuid())
-	for _, c := range []struct{ file, runtime, want string }{
-		{"/a/file", "/run/user/1", "/a/file"},
-		{"", "/run/user/1", "/run/user/1" + name},
-		{"", "", "/tmp" + name},
-	} {
-		t.Setenv("BEARER_TOKEN_FILE", c.file)
-		t.Setenv("XDG_RUNTIME_DIR", c.runtime)
-		if got := BearerFile(); got != c.want {
-			t.Errorf("%+v: %s", c, got)
+// Not parallel: the place comes from the environment.
+func TestDefaultBearerFile(t *testing.T) {
+	for runtime, dir := range map[string]string{"/run/user/1": "/run/user/1", "": "/tmp"} {
+		t.Setenv("XDG_RUNTIME_DIR", runtime)
+		if got, want := DefaultBearerFile(), dir+"/bt_u"+strconv.Itoa(os.Geteuid()); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }
@@ -108,10 +102,11 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 		{at("nosuch/token"), me, "no such file or directory"},
 		{at("mine/token"), me, "not a directory"},
 		{dir + "/", me, "the name of a file is expected"},
+		{dir + "/.", me, "the name of a file is expected"},
 		{dir + "/..", me, "the name of a file is expected"},
 		{"", me, "the name of a file is expected"},
 	} {
-		if err := writeBearerFile(c.path, secret.FromString("new"), c.user); err == nil || err.Error() != c.reason {
+		if err := writeBearerFile(c.path, secret.FromString("new"), c.user); err == nil || errors.Unwrap(err).Error() != c.reason {
 			t.Errorf("%s: %v, want %s", c.path, err, c.reason)
 		}
 	}
@@ -131,8 +126,16 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeBearerFile(at("theirs/token"), secret.FromString("new"), me); err == nil || err.Error() != "the directory belongs to another user" {
+	if err := writeBearerFile(at("theirs/token"), secret.FromString("new"), me); err == nil || errors.Unwrap(err).Error() != "the directory belongs to another user" {
 		t.Errorf("another user's directory: %v", err)
+	}
+	root, err := os.OpenRoot("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := safeDirectory(root, another); err != nil {
+		t.Errorf("root's directory: %v", err)
 	}
 	if err := WriteBearerFile(at("link"), secret.FromString("new")); err == nil || err.Error() != "token file "+strconv.Quote(at("link"))+": it is a symbolic link" {
 		t.Error(err)

@@ -11,7 +11,6 @@ import (
 
 // Exit codes of the commands, as the C tools have them.
 const (
-	CodeOK    = 0
 	CodeError = 1
 	CodeUsage = 64 // EX_USAGE of sysexits(3)
 )
@@ -22,36 +21,19 @@ type Output struct{ Text string }
 // Error says only that there is something to print.
 func (o *Output) Error() string { return "text to print" }
 
-// UsageError is a command line that cannot be meant; the exit code is 64.
-type UsageError struct {
-	Program string
-	Text    string // whole lines for standard error, without the last newline
-}
+// UsageError is a command line that cannot be meant; the exit code is 64, and a hint tells where the options are listed.
+type UsageError struct{ hinted }
 
-// Error returns the text without the advice to look at the help.
-func (e *UsageError) Error() string { return e.Text }
-
-// Hint tells where the options are listed.
-func (e *UsageError) Hint() string {
-	return "Try `" + e.Program + " --help' or `" + e.Program + " --usage' for more information."
+func (p *Program) misuse(text string) error {
+	return &UsageError{hinted{errors.New(text), "Try `" + p.Name + " --help' or `" + p.Name + " --usage' for more information."}}
 }
 
 // Refuse returns the *UsageError for a command line that is wrong in the way that reason says.
-func (p *Program) Refuse(reason string) error {
-	return &UsageError{Program: p.Name, Text: p.Name + ": " + reason}
-}
+func (p *Program) Refuse(reason string) error { return p.misuse(p.Name + ": " + reason) }
 
 // WrongOperands returns the *UsageError for too few or too many operands. A program whose number of operands
 // depends on its options calls it after Parse.
-func (p *Program) WrongOperands() error {
-	return &UsageError{Program: p.Name, Text: strings.TrimSuffix(p.usageLine(), "\n")}
-}
-
-// Hinter is an error that knows what to do next: lines that Report prints below the error.
-type Hinter interface {
-	error
-	Hint() string
-}
+func (p *Program) WrongOperands() error { return p.misuse(strings.TrimSuffix(p.usageLine(), "\n")) }
 
 // WithHint returns err with lines that tell the user what to do next.
 func WithHint(err error, hint string) error { return &hinted{err, hint} }
@@ -83,56 +65,42 @@ func (e *ExitError) Error() string {
 func (e *ExitError) Unwrap() error { return e.Err }
 
 // Report tells the user how a run ended and returns the exit code: nothing for nil, the text of an *Output on
-// stdout, everything else on stderr, "Error: TEXT" with the hints of the whole chain below, outermost first.
+// stdout, everything else on stderr, "Error: TEXT" with the hints of the whole chain below, outermost first. A hint
+// is what an error's method Hint says, lines that tell what to do next.
 func Report(stdout, stderr io.Writer, err error) int {
 	if err == nil {
-		return CodeOK
+		return 0
 	}
-	var output *Output
-	if errors.As(err, &output) {
-		if _, err := io.WriteString(stdout, output.Text); err != nil {
-			return Report(stdout, stderr, err)
-		}
-		return CodeOK
+	if output, ok := errors.AsType[*Output](err); ok {
+		_, err = io.WriteString(stdout, output.Text)
+		return Report(stdout, stderr, err)
 	}
-	code := CodeError
-	text := "Error: " + err.Error()
-	var usage *UsageError
-	if errors.As(err, &usage) {
+	code, text := CodeError, "Error: "+err.Error()
+	if _, ok := errors.AsType[*UsageError](err); ok {
 		code, text = CodeUsage, err.Error()
 	}
-	var own *ExitError
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*ExitError](err); ok {
 		code = own.Code
 		if own.Err == nil {
 			return code
 		}
 	}
-	io.WriteString(stderr, Printable(text+"\n"+hints(err)))
-	return code
-}
-
-// hints collects the hint lines of an error and of what it wraps.
-func hints(err error) string {
-	var lines string
+	text += "\n"
 	for ; err != nil; err = errors.Unwrap(err) {
-		if h, ok := err.(Hinter); ok && h.Hint() != "" {
-			lines += strings.TrimSuffix(h.Hint(), "\n") + "\n"
+		if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
+			text += strings.TrimSuffix(h.Hint(), "\n") + "\n"
 		}
 	}
-	return lines
+	io.WriteString(stderr, Printable(text))
+	return code
 }
 
 // Printable replaces what could steer a terminal, control characters but newline and tab, by an escape such as
 // \x1b: texts of providers and of other agents end up on the terminal.
 func Printable(text string) string {
-	harmless := func(r rune) bool { return r == '\n' || r == '\t' || !unicode.IsControl(r) }
-	if strings.IndexFunc(text, func(r rune) bool { return !harmless(r) || r == utf8.RuneError }) < 0 {
-		return text
-	}
 	var out []byte
 	for _, r := range text {
-		if harmless(r) {
+		if r == '\n' || r == '\t' || !unicode.IsControl(r) {
 			out = utf8.AppendRune(out, r)
 		} else {
 			q := strconv.QuoteRuneToASCII(r)

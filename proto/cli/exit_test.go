@@ -21,6 +21,7 @@ func TestReport(t *testing.T) {
 		{"nil", nil, 0, "", ""},
 		{"output", &Output{"text\n"}, 0, "text\n", ""},
 		{"plain", failed, 1, "", "Error: invalid_grant: expired\n"},
+		{"no hint", WithHint(failed, ""), 1, "", "Error: invalid_grant: expired\n"},
 		{"hint", WithHint(failed, "log in again"), 1, "", "Error: invalid_grant: expired\nlog in again\n"},
 		{"hints", WithHint(fmt.Errorf("account \"demo\": %w", WithHint(failed, "inner\n")), "outer"), 1, "",
 			"Error: account \"demo\": invalid_grant: expired\nouter\ninner\n"},

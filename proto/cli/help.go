@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -18,28 +20,28 @@ const (
 
 // Help returns the text of --help.
 func (p *Program) Help() string {
+	groups := append(slices.Clip(p.Groups), "Help:")
 	var b builder
 	b.add(p.usageLine())
 	b.fill(p.Name+" -- "+p.Doc, 0)
 	b.add("\n")
-	group, optionalNote := -1, false
+	group, note := -1, ""
 	for _, o := range p.visible() {
 		if o.Group != group {
 			group = o.Group
-			b.add("\n " + p.groupName(group) + "\n")
+			b.add("\n " + groups[group] + "\n")
 		}
 		b.entry(o)
-		optionalNote = optionalNote || o.Short != 0 && o.Long != "" && o.Arg != ""
+		if o.Short != 0 && o.Long != "" && o.Arg != "" {
+			note = "Mandatory or optional arguments to long options are also mandatory or optional for any corresponding short options."
+		}
 	}
-	if optionalNote {
-		b.add("\n")
-		b.fill("Mandatory or optional arguments to long options are also mandatory or optional for any corresponding short options.", 0)
-		b.add("\n")
-	}
-	if p.Footer != "" {
-		b.add("\n")
-		b.fill(p.Footer, 0)
-		b.add("\n")
+	for _, text := range []string{note, p.Footer} {
+		if text != "" {
+			b.add("\n")
+			b.fill(text, 0)
+			b.add("\n")
+		}
 	}
 	return string(b)
 }
@@ -62,7 +64,7 @@ func (p *Program) Usage() string {
 		items = append([]string{"[-" + letters + "]"}, items...)
 	}
 	for _, o := range options {
-		for name := range o.longNames() {
+		for _, name := range o.longNames() {
 			items = append(items, "[--"+name+o.argument("=")+"]")
 		}
 	}
@@ -92,56 +94,26 @@ func (p *Program) usageOf(items []string) string {
 	return string(b)
 }
 
-func (p *Program) version() string { return p.Name + " " + p.Version + "\n" }
-
-// groupName returns the header of a group; the one behind the program's own is that of the help options.
-func (p *Program) groupName(group int) string {
-	if group < len(p.Groups) {
-		return p.Groups[group]
-	}
-	return "Help:"
-}
-
-// visible returns the options of the help texts in argp's order: by group, then by the first letter (of the short
-// name, else of the long one), lower case before upper case, and long names alone before those with a short one.
+// visible returns the options of the help texts in argp's order.
 func (p *Program) visible() []Option {
-	var shown []Option
-	for _, o := range p.table() {
-		if !o.Hidden {
-			shown = append(shown, o)
-		}
-	}
-	slices.SortStableFunc(shown, func(a, b Option) int {
-		if a.Group != b.Group {
-			return a.Group - b.Group
-		}
-		if a.Short == 0 && b.Short == 0 {
-			return strings.Compare(strings.ToLower(a.Long), strings.ToLower(b.Long))
-		}
-		x, y := a.firstLetter(), b.firstLetter()
-		switch {
-		case lower(x) != lower(y):
-			return int(lower(x)) - int(lower(y))
-		case x != y:
-			return int(y) - int(x)
-		}
-		return min(int(a.Short), 1) - min(int(b.Short), 1)
+	shown := slices.DeleteFunc(p.table(), func(o Option) bool { return o.Hidden })
+	slices.SortFunc(shown, func(a, b Option) int {
+		return cmp.Or(a.Group-b.Group, strings.Compare(a.sortKey(), b.sortKey()))
 	})
 	return shown
 }
 
-func (o *Option) firstLetter() byte {
-	if o.Short != 0 {
-		return o.Short
+// sortKey sorts by the first letter (of the short name, else of the long one), lower case before upper case, long
+// names alone before those with a short one.
+func (o *Option) sortKey() string {
+	if o.Short == 0 {
+		return strings.ToLower(o.Long[:1]) + " " + strings.ToLower(o.Long)
 	}
-	return o.Long[0]
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		c += 'a' - 'A'
+	letter := string(rune(o.Short))
+	if lower := strings.ToLower(letter); lower != letter {
+		return lower + "~"
 	}
-	return c
+	return letter + "!"
 }
 
 // argument returns the argument as it stands behind a name, with the separator of the long or the short form.
@@ -161,7 +133,7 @@ type builder []byte
 func (b *builder) add(text string) { *b = append(*b, text...) }
 
 // column returns the number of characters in the last line.
-func (b *builder) column() int { return len(*b) - 1 - strings.LastIndexByte(string(*b), '\n') }
+func (b *builder) column() int { return len(*b) - 1 - bytes.LastIndexByte(*b, '\n') }
 
 // indent adds blanks up to a column.
 func (b *builder) indent(column int) {
@@ -181,7 +153,7 @@ func (b *builder) entry(o Option) {
 		}
 		separator = ", "
 	}
-	for name := range o.longNames() {
+	for _, name := range o.longNames() {
 		item := "--" + name + o.argument("=")
 		if separator != "" && b.column()+len(separator)+len(item) > lineWidth {
 			separator = ",\n"
@@ -219,7 +191,7 @@ func (b *builder) fill(text string, column int) {
 		}
 		bare := strings.TrimLeft(word, " \n")
 		if word[0] == '\n' || bare != "" && b.column() > column && b.column()+len(word) > width {
-			*b = []byte(strings.TrimRight(string(*b), " "))
+			*b = bytes.TrimRight(*b, " ")
 			b.add("\n")
 			b.indent(column)
 			word = bare

@@ -83,9 +83,10 @@ func readProgram(help string) *Program {
 
 func TestHelpDetails(t *testing.T) {
 	t.Parallel()
-	p := &Program{Name: "x", Version: "1", Doc: "Does things.", Footer: "Manual: x(1)", Options: []Option{
+	p := &Program{Name: "x", Version: "1", Doc: "Does things.", Footer: "Manual: x(1). This footer goes on to the end of the line and breaks at two  here", Options: []Option{
 		{Long: "configuration-endpoint", Aliases: []string{"config-endpoint", "discovery-endpoint"}, Arg: "ENDPOINT_URI", Help: "Where.\nOr there."},
 		{Long: "hidden", Hidden: true, Help: "secret"},
+		{Short: 'Z', Help: "Another"},
 		{Short: 'z', Arg: "N", Help: "A letter alone"},
 	}, Groups: []string{"All:"}}
 	want := `Usage: x [OPTION...]
@@ -97,13 +98,15 @@ x -- Does things.
                              Where.
                              Or there.
   -z N                       A letter alone
+  -Z                         Another
 
  Help:
   -?, --help                 Give this help list
       --usage                Give a short usage message
   -V, --version              Print program version
 
-Manual: x(1)
+Manual: x(1). This footer goes on to the end of the line and breaks at two
+here
 `
 	if got := p.Help(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -31,9 +31,6 @@ func (p *Program) Conceal(args []string) []string {
 
 // hide overwrites a value of the command line with asterisks. One that is not part of os.Args is left alone.
 func hide(value string) {
-	if value == "" {
-		return
-	}
 	start := uintptr(unsafe.Pointer(unsafe.StringData(value)))
 	for _, arg := range os.Args {
 		first := uintptr(unsafe.Pointer(unsafe.StringData(arg)))
@@ -50,15 +47,13 @@ func hide(value string) {
 }
 
 // secretVariables are those that our options read where no other is named.
-var secretVariables = [...]string{
-	"OIDC_ENCRYPTION_PW", "OIDC_REFRESH_TOKEN", "OIDC_CLIENT_SECRET", "OIDC_ACCESS_TOKEN", "OIDC_OP_PASSWORD",
-}
+var secretVariables = []string{EnvPassword, "OIDC_REFRESH_TOKEN", "OIDC_CLIENT_SECRET", "OIDC_ACCESS_TOKEN", "OIDC_OP_PASSWORD"}
 
 // Environ is the environment without the variables that hold secrets for our programs.
 func Environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
-		return slices.Contains(secretVariables[:], name)
+		return slices.Contains(secretVariables, name)
 	})
 }
 

@@ -36,7 +36,7 @@ func showConcealed() {
 	var user string
 	ignore := func(string) error { return nil }
 	p := Program{Name: "x", Options: []Option{
-		{Long: "refresh-token", Aliases: []string{"rt"}, Arg: "T", Secret: true, Set: Append(&tokens)},
+		{Long: "refresh-token", Aliases: []string{"rt"}, Arg: "T", Secret: true, Set: func(value string) error { tokens = append(tokens, value); return nil }},
 		{Long: "refresh-token-env", Arg: "N", Optional: true, Whole: true, Set: ignore},
 		{Long: "user", Arg: "U", Set: Text(&user)},
 		{Long: "env", Arg: "E", Optional: true, Secret: true, Default: "a constant, which it would be a fault to write to", Set: ignore},

@@ -5,8 +5,8 @@
 package cli
 
 import (
-	"iter"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -81,14 +81,15 @@ func (p *Program) Parse(args []string) ([]string, error) {
 // table is the program's table and the options that every program has.
 func (p *Program) table() []Option {
 	show := func(text func() string) func(string) error {
-		return func(string) error { return &Output{Text: text()} }
+		return func(string) error { return &Output{text()} }
 	}
+	version := func() string { return p.Name + " " + p.Version + "\n" }
 	group := len(p.Groups)
-	return append(p.Options[:len(p.Options):len(p.Options)],
+	return append(slices.Clip(p.Options),
 		Option{Long: "help", Short: '?', Group: group, Help: "Give this help list", Set: show(p.Help)},
 		Option{Short: 'h', Group: group, Hidden: true, Set: show(p.Help)},
 		Option{Long: "usage", Group: group, Help: "Give a short usage message", Set: show(p.Usage)},
-		Option{Long: "version", Short: 'V', Group: group, Help: "Print program version", Set: show(p.version)})
+		Option{Long: "version", Short: 'V', Group: group, Help: "Print program version", Set: show(version)})
 }
 
 // scanner walks over the arguments of one call.
@@ -108,21 +109,16 @@ func (s *scanner) next() string {
 func (s *scanner) long(text string) error {
 	given, value, attached := strings.Cut(text, "=")
 	name, o, err := s.find(given)
-	if err != nil {
-		return err
-	}
 	shown := "'--" + name + "'"
 	switch {
-	case attached && o.Arg == "":
-		return s.program.Refuse("option " + shown + " doesn't allow an argument")
-	case attached:
-	case o.Arg != "" && o.Optional:
-		value = o.Default
-	case o.Arg != "":
-		if len(s.rest) == 0 {
-			return s.program.Refuse("option " + shown + " requires an argument")
-		}
-		value = s.next()
+	case err != nil:
+	case !attached:
+		value, err = s.argument(o, "option "+shown+" requires an argument")
+	case o.Arg == "":
+		err = s.program.Refuse("option " + shown + " doesn't allow an argument")
+	}
+	if err != nil {
+		return err
 	}
 	return s.set(o, shown, value)
 }
@@ -134,7 +130,7 @@ func (s *scanner) find(given string) (string, *Option, error) {
 	var option *Option
 	var others []string
 	for i := range s.table {
-		for name := range s.table[i].longNames() {
+		for _, name := range s.table[i].longNames() {
 			switch {
 			case name == given:
 				return name, &s.table[i], nil
@@ -156,71 +152,61 @@ func (s *scanner) find(given string) (string, *Option, error) {
 	return found, option, nil
 }
 
-// longNames yields the first long name and its aliases.
-func (o *Option) longNames() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		if o.Long == "" || !yield(o.Long) {
-			return
-		}
-		for _, name := range o.Aliases {
-			if !yield(name) {
-				return
-			}
-		}
+// longNames returns the first long name and its aliases.
+func (o *Option) longNames() []string {
+	if o.Long == "" {
+		return nil
 	}
+	return append([]string{o.Long}, o.Aliases...)
 }
 
 // bundle handles what stood behind one dash: letters without argument, then at most one with.
 func (s *scanner) bundle(letters string) error {
 	for letters != "" {
-		o := s.letter(letters[0])
-		if o == nil {
+		i := slices.IndexFunc(s.table, func(o Option) bool { return o.Short == letters[0] })
+		if i < 0 {
 			_, size := utf8.DecodeRuneInString(letters)
 			return s.program.Refuse("invalid option -- '" + letters[:size] + "'")
 		}
-		shown := "'-" + letters[:1] + "'"
-		value := ""
-		letters = letters[1:]
-		if o.Arg != "" {
-			value, letters = letters, ""
-			switch {
-			case value != "":
-			case o.Optional:
-				value = o.Default
-			case len(s.rest) == 0:
-				return s.program.Refuse("option requires an argument -- " + "'" + shown[2:])
-			default:
-				value = s.next()
-			}
+		o, shown, rest := &s.table[i], "'-"+letters[:1]+"'", letters[1:]
+		var value string
+		var err error
+		if o.Arg != "" && rest != "" {
+			value, rest = rest, ""
+		} else {
+			value, err = s.argument(o, "option requires an argument -- '"+letters[:1]+"'")
 		}
-		if err := s.set(o, shown, value); err != nil {
+		if err == nil {
+			err = s.set(o, shown, value)
+		}
+		if err != nil {
 			return err
 		}
+		letters = rest
 	}
 	return nil
 }
 
-func (s *scanner) letter(c byte) *Option {
-	for i := range s.table {
-		if s.table[i].Short == c {
-			return &s.table[i]
-		}
+// argument returns the value of an option that has none attached; missing is the reason to refuse the line.
+func (s *scanner) argument(o *Option, missing string) (string, error) {
+	switch {
+	case o.Arg == "" || o.Optional:
+		return o.Default, nil
+	case len(s.rest) == 0:
+		return "", s.program.Refuse(missing)
 	}
-	return nil
+	return s.next(), nil
 }
 
 // set stores a value; shown is the option in quotes as the user may recognize it.
 func (s *scanner) set(o *Option, shown, value string) error {
 	err := o.Set(value)
-	if err == nil {
-		return nil
-	}
 	switch err.(type) {
-	case *Output, *ExitError: // no misuse
+	case nil, *Output, *ExitError: // no misuse
 		return err
 	}
-	if o.Arg == "" {
-		return s.program.Refuse("option " + shown + ": " + err.Error())
+	if o.Arg != "" {
+		shown += " cannot take " + strconv.Quote(value)
 	}
-	return s.program.Refuse("option " + shown + " cannot take " + strconv.Quote(value) + ": " + err.Error())
+	return s.program.Refuse("option " + shown + ": " + err.Error())
 }

@@ -30,7 +30,10 @@ func tokenProgram(r *result) *Program {
 			{Long: "auth-header", Aliases: []string{"auth"}, Help: "Header", Set: Flag(&r.all)},
 			{Long: "scope", Short: 's', Arg: "SCOPE", Group: 1, Help: "Scope", Set: Join(&r.scope)},
 			{Long: "aud", Arg: "AUDIENCE", Group: 1, Help: "Audience", Set: Text(&r.aud)},
-			{Long: "mytoken", Short: 'm', Aliases: []string{"mytoken-long", "MT"}, Arg: "PROFILE", Optional: true, Group: 1, Set: Append(&r.mytoken)},
+			{Long: "mytoken", Short: 'm', Aliases: []string{"mytoken-long", "MT"}, Arg: "PROFILE", Optional: true, Group: 1,
+				Set: func(value string) error { r.mytoken = append(r.mytoken, value); return nil }},
+			{Long: "never", Hidden: true, Set: func(string) error { return errors.New("not here") }},
+			{Long: "prompt-mode", Hidden: true, Set: func(string) error { return &ExitError{Code: 3, Err: errors.New("not yet")} }},
 			{Long: "prompt", Arg: "cli|gui", Hidden: true, Set: OneOf(&r.prompt, "cli", "gui")},
 		},
 	}
@@ -109,10 +112,12 @@ func TestParseRefuses(t *testing.T) {
 		{"--a demo", "oidc-token: option '--a' is ambiguous; possibilities: '--all' '--auth-header' '--auth' '--aud'"},
 		{"--au=1 demo", "oidc-token: option '--au' is ambiguous; possibilities: '--auth-header' '--aud'"},
 		{"-t demo", `oidc-token: option '-t' cannot take "demo": a number of seconds is expected`},
+		{"-t0x1 demo", `oidc-token: option '-t' cannot take "0x1": a number of seconds is expected`},
 		{"-t-1 demo", `oidc-token: option '-t' cannot take "-1": a number of seconds is expected`},
 		{"-t+1 demo", `oidc-token: option '-t' cannot take "+1": a number of seconds is expected`},
 		{"--time= demo", `oidc-token: option '--time' cannot take "": a number of seconds is expected`},
-		{"--ti=99999999999999999999 demo", `oidc-token: option '--time' cannot take "99999999999999999999": a number of seconds is expected`},
+		{"--ti=9223372036854775808 demo", `oidc-token: option '--time' cannot take "9223372036854775808": a number of seconds is expected`},
+		{"--never demo", "oidc-token: option '--never': not here"},
 		{"--prompt=none demo", `oidc-token: option '--prompt' cannot take "none": one of cli, gui is expected`},
 	} {
 		_, err := tokenProgram(new(result)).Parse(strings.Fields(c.args))
@@ -120,6 +125,15 @@ func TestParseRefuses(t *testing.T) {
 		if !errors.As(err, &usage) || err.Error() != c.want {
 			t.Errorf("%q: got %v, want %s", c.args, err, c.want)
 		}
+	}
+}
+
+// An option may end the program in its own way.
+func TestParseExits(t *testing.T) {
+	t.Parallel()
+	_, err := tokenProgram(new(result)).Parse([]string{"--prompt-m", "demo"})
+	if exit, ok := err.(*ExitError); !ok || exit.Code != 3 {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // Executable returns the file of the program that runs. [os.Executable] asks /proc, which a chroot may lack.
@@ -18,6 +19,17 @@ func Executable() (string, error) {
 	return "", err
 }
 
+// Sister finds another of our programs: beside this one, else in PATH.
+func Sister(name string) (string, error) {
+	if own, err := Executable(); err == nil {
+		path := filepath.Join(filepath.Dir(own), name)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return LookPath(name)
+}
+
 // LookPath finds a program as a shell does.
 func LookPath(name string) (string, error) {
 	if filepath.Base(name) != name {
@@ -29,5 +41,15 @@ func LookPath(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.New("command not found")
+	return "", errors.New("command " + strconv.Quote(name) + " not found")
+}
+
+// SSHAskpass returns the program of SSH_ASKPASS where ssh(1) would ask with it, else "".
+func SSHAskpass() string {
+	display := os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
+	switch require := os.Getenv("SSH_ASKPASS_REQUIRE"); {
+	case require == "force", require != "never" && display:
+		return os.Getenv("SSH_ASKPASS")
+	}
+	return ""
 }

@@ -30,4 +30,49 @@ func TestLookPath(t *testing.T) {
 	if path, err := LookPath("tool"); err != nil || path != want {
 		t.Errorf("found %q, %v, not %q", path, err, want)
 	}
+	if path, err := LookPath("./tool"); err != nil || path != "./tool" {
+		t.Errorf("found %q, %v, not the path itself", path, err)
+	}
+}
+
+// The test binary is beside itself; what is not there comes from PATH.
+func TestSister(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	elsewhere := filepath.Join(dir, "oidc-elsewhere")
+	if err := os.WriteFile(elsewhere, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{own, elsewhere} {
+		if path, err := Sister(filepath.Base(want)); err != nil || path != want {
+			t.Errorf("found %q, %v, not %q", path, err, want)
+		}
+	}
+}
+
+func TestSSHAskpass(t *testing.T) {
+	for _, c := range []struct {
+		display, wayland, require string
+		want                      bool
+	}{
+		{"", "", "", false},
+		{":0", "", "", true},
+		{"", "wayland-0", "", true},
+		{":0", "", "never", false},
+		{":0", "", "prefer", true},
+		{"", "", "prefer", false},
+		{"", "", "force", true},
+	} {
+		t.Setenv("SSH_ASKPASS", "ask")
+		t.Setenv("DISPLAY", c.display)
+		t.Setenv("WAYLAND_DISPLAY", c.wayland)
+		t.Setenv("SSH_ASKPASS_REQUIRE", c.require)
+		if got := SSHAskpass(); (got == "ask") != c.want || got != "" && !c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
 }

@@ -1,7 +1,7 @@
 package prompt
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"oidc-agent/proto/cli"
 	"oidc-agent/proto/secret"
 )
 
@@ -20,91 +21,63 @@ import (
 // WindowTimeout is how long a window stays.
 const WindowTimeout = 5 * time.Minute
 
-// Reasons why a window gives no answer.
-var (
-	ErrNoWindow  = errors.New("there is no askpass program to ask with (OIDC_ASKPASS, SSH_ASKPASS)")
-	ErrCancelled = errors.New("the user has cancelled")
-)
+var errCancelled = errors.New("the user has cancelled")
 
 // Window asks for a password in a window.
 func Window(ctx context.Context, title, text string) (secret.Secret, error) {
-	c, err := askpass(title, text, false)
+	out, err := inWindow(ctx, title, text, false)
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	return runAskpass(ctx, c)
+	return firstLine(out)
 }
 
 // Consent asks a question of yes or no in a window. The error is for what went wrong; a no is none.
 func Consent(ctx context.Context, title, text string) (bool, error) {
-	c, err := askpass(title, text, true)
-	if err != nil {
-		return false, err
-	}
-	answer, err := runAskpass(ctx, c)
-	if errors.Is(err, ErrCancelled) {
+	out, err := inWindow(ctx, title, text, true)
+	if errors.Is(err, errCancelled) {
 		return false, nil
 	}
-	defer answer.Wipe()
 	// oidc-prompt prints its answer, an askpass program tells it by its exit code alone.
-	said := strings.TrimSpace(string(answer.Reveal()))
+	said, _, _ := strings.Cut(string(out), "\n")
+	said = strings.TrimSpace(said)
 	return err == nil && (said == "" || said == "yes"), err
 }
 
-// askpass is the program for a question, with its arguments in that program's order.
-func askpass(title, text string, confirm bool) (*exec.Cmd, error) {
-	if program := os.Getenv("OIDC_ASKPASS"); program != "" {
-		return sshAskpass(program, text, confirm), nil
+// inWindow returns what the program prints. Its end with an error is the user's no.
+func inWindow(ctx context.Context, title, text string, confirm bool) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, WindowTimeout)
+	defer cancel()
+	c, err := askpass(ctx, title, text, confirm)
+	if err != nil {
+		return nil, err
 	}
-	if program, err := exec.LookPath("oidc-prompt"); err == nil {
-		kind, label := "password", "Encryption password"
-		if confirm {
-			kind, label = "confirm-default-yes", ""
-		}
-		return exec.Command(program, kind, title, text, label, strconv.Itoa(int(WindowTimeout.Seconds())), ""), nil
+	out, err := output(c)
+	if _, failed := errors.AsType[*exec.ExitError](err); failed {
+		err = cmp.Or(ctx.Err(), errCancelled)
 	}
-	program, require := os.Getenv("SSH_ASKPASS"), os.Getenv("SSH_ASKPASS_REQUIRE")
-	display := os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
-	if program == "" || require == "never" || !display && require != "force" {
-		return nil, ErrNoWindow
-	}
-	return sshAskpass(program, text, confirm), nil
+	return out, err
 }
 
-// sshAskpass calls a program by the conventions of ssh-askpass: the text is its argument, and a question of
-// yes or no is announced in the environment.
-func sshAskpass(program, text string, confirm bool) *exec.Cmd {
-	c := exec.Command(program, text)
+// askpass is the program for a question, with its arguments in that program's order.
+func askpass(ctx context.Context, title, text string, confirm bool) (*exec.Cmd, error) {
+	program := os.Getenv("OIDC_ASKPASS")
+	if program == "" {
+		if theirs, err := exec.LookPath("oidc-prompt"); err == nil {
+			kind, label := "password", "Encryption password"
+			if confirm {
+				kind, label = "confirm-default-yes", ""
+			}
+			return exec.CommandContext(ctx, theirs, kind, title, text, label, strconv.Itoa(int(WindowTimeout.Seconds())), ""), nil
+		}
+		program = cli.SSHAskpass()
+	}
+	if program == "" {
+		return nil, errors.New("there is no askpass program to ask with (OIDC_ASKPASS, SSH_ASKPASS)")
+	}
+	c := exec.CommandContext(ctx, program, text)
 	if confirm {
 		c.Env = append(os.Environ(), "SSH_ASKPASS_PROMPT=confirm")
 	}
-	return c
-}
-
-// runAskpass returns the first line that the program prints. Its end with an error is the user's no.
-func runAskpass(ctx context.Context, c *exec.Cmd) (secret.Secret, error) {
-	ctx, cancel := context.WithTimeout(ctx, WindowTimeout)
-	defer cancel()
-	var out head
-	c.Stdout = &out
-	if err := c.Start(); err != nil {
-		return secret.Secret{}, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
-	var err error
-	select {
-	case err = <-ended:
-	case <-ctx.Done():
-		c.Process.Kill()
-		<-ended
-		return secret.Secret{}, ctx.Err()
-	}
-	if failed := new(exec.ExitError); errors.As(err, &failed) {
-		clear(out)
-		return secret.Secret{}, ErrCancelled
-	}
-	line, rest, _ := bytes.Cut(out, []byte("\n"))
-	clear(rest)
-	return secret.New(line), err
+	return c, nil
 }

@@ -1,7 +1,6 @@
 package prompt
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -62,10 +61,10 @@ func Confirm(ctx context.Context, question string, byDefault bool, preset Answer
 // (yes | oidc-gen -d NAME); its end is no answer.
 func fromInput(text string) (string, error) {
 	io.WriteString(os.Stderr, text)
-	line, err := bufio.NewReader(io.LimitReader(os.Stdin, maxLine)).ReadString('\n')
+	line, err := readLine(os.Stdin)
 	io.WriteString(os.Stderr, "\n")
-	if err == io.EOF {
+	if errors.Is(err, errNoInput) {
 		err = nil
 	}
-	return line, err
+	return string(line), err
 }

@@ -22,15 +22,15 @@ var ErrMismatch = errors.New("passwords do not match")
 func Decrypt(ctx context.Context, source Source, text string, wrong error, try func(password secret.Secret) error) error {
 	if source.Given() {
 		again, err := attempt(ctx, source, text, wrong, try)
-		if !again || !Available() {
+		if !again || !say(cli.Printable(err.Error())+"\n") {
 			return err
 		}
-		say(cli.Printable(err.Error()) + "\n")
 	}
 	for n := 1; ; n++ {
 		again, err := attempt(ctx, Source{}, text, wrong, try)
 		if errors.Is(err, ErrNoTerminal) {
-			return cli.WithHint(fmt.Errorf("a password is needed, and %w", err), passwordHint)
+			return cli.WithHint(fmt.Errorf("a password is needed, and %w", err),
+				"Give the password with --pw-file, --pw-cmd or --pw-env.")
 		}
 		if !again {
 			return err
@@ -40,8 +40,6 @@ func Decrypt(ctx context.Context, source Source, text string, wrong error, try f
 		}
 	}
 }
-
-const passwordHint = "Give the password with --pw-file, --pw-cmd or --pw-env."
 
 // attempt tries one password. Again says that another one may do: this was wrong, or its source, not being the
 // terminal, gave none.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,10 +36,8 @@ var errWrong, errDamaged = errors.New("wrong password"), errors.New("file is dam
 
 // questions are what a child can ask. What they return goes to its standard output.
 var questions = map[string]func() string{
-	"password": func() string {
-		p, err := Password(context.Background(), "Password: ")
-		return fmt.Sprintf("%q %v", p.Reveal(), err)
-	},
+	"password": password,
+	"raw":      password,
 	"line": func() string {
 		line, err := Line(context.Background(), "Issuer [x]: ")
 		return fmt.Sprintf("%q %v", line, err)
@@ -51,9 +50,20 @@ var questions = map[string]func() string{
 		yes, err := Confirm(context.Background(), "Really?", true, Ask)
 		return fmt.Sprint(yes, " ", err)
 	},
-	"new": func() string {
-		p, err := NewPassword(context.Background(), "New: ", "Again: ", true)
+	"new":      func() string { return newPassword(true) },
+	"new-lock": func() string { return newPassword(false) },
+	"nohup": func() string {
+		signal.Ignore(syscall.SIGHUP)
+		return password()
+	},
+	"command": func() string {
+		p, err := Source{kind: command, value: "read line; echo told >&2; echo $line"}.Read(context.Background(), "")
 		return fmt.Sprintf("%q %v", p.Reveal(), err)
+	},
+	"cancelled": func() string {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		return decrypt(ctx, Source{kind: command, value: "true"})
 	},
 	"context": func() string {
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
@@ -61,13 +71,25 @@ var questions = map[string]func() string{
 		_, err := Password(ctx, "Password: ")
 		return fmt.Sprint(err)
 	},
-	"decrypt":      func() string { return decrypt(Source{}) },
-	"decrypt-file": func() string { return decrypt(Source{Kind: File, Value: os.Getenv("PASSWORD_FILE")}) },
+	"decrypt": func() string { return decrypt(context.Background(), Source{}) },
+	"decrypt-file": func() string {
+		return decrypt(context.Background(), Source{kind: file, value: os.Getenv("PASSWORD_FILE")})
+	},
+}
+
+func password() string {
+	p, err := Password(context.Background(), "Password: ")
+	return fmt.Sprintf("%q %v", p.Reveal(), err)
+}
+
+func newPassword(emptyOnce bool) string {
+	p, err := NewPassword(context.Background(), "New: ", "Again: ", emptyOnce)
+	return fmt.Sprintf("%q %v", p.Reveal(), err)
 }
 
 // decrypt accepts the password "right" and finds a damaged file with "damaged".
-func decrypt(source Source) string {
-	err := Decrypt(context.Background(), source, "Password: ", errWrong, func(password secret.Secret) error {
+func decrypt(ctx context.Context, source Source) string {
+	err := Decrypt(ctx, source, "Password: ", errWrong, func(password secret.Secret) error {
 		switch string(password.Reveal()) {
 		case "right":
 			return nil
@@ -111,6 +133,15 @@ func start(t *testing.T, question string, env ...string) *child {
 		t.Fatal(err)
 	}
 	defer slave.Close()
+	c.control(func(fd int) error {
+		state, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil || question != "raw" {
+			return err
+		}
+		state.Lflag &^= unix.ICANON | unix.ISIG | unix.ECHO
+		state.Iflag &^= unix.ICRNL
+		return unix.IoctlSetTermios(fd, unix.TCSETS, state)
+	})
 	c.before = c.termios()
 	c.cmd.Stdout = &c.stdout
 	c.cmd.ExtraFiles = []*os.File{slave}
@@ -125,7 +156,9 @@ func start(t *testing.T, question string, env ...string) *child {
 
 func childCommand(question string, env ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(append(os.Environ(), questionVariable+"="+question), env...)
+	// A child of a test with -race would wait a second at its end for other threads' reports.
+	race := "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0"
+	cmd.Env = append(append(os.Environ(), race, questionVariable+"="+question), env...)
 	cmd.Stdin = strings.NewReader("not for us\n")
 	return cmd
 }
@@ -191,7 +224,10 @@ func (c *child) end() syscall.WaitStatus {
 		buf := make([]byte, 1000)
 		n, err := c.master.Read(buf)
 		c.shown = append(c.shown, buf[:n]...)
-		if err != nil { // EIO: nobody has the other side open
+		if err != nil {
+			if !errors.Is(err, unix.EIO) { // nobody has the other side open
+				c.t.Errorf("the terminal's end: %v", err)
+			}
 			return c.cmd.ProcessState.Sys().(syscall.WaitStatus)
 		}
 	}
@@ -241,6 +277,14 @@ func TestEndOfInput(t *testing.T) {
 	c.want(`"secret" <nil>`, "Password: \n")
 }
 
+func TestReadLineTooLong(t *testing.T) {
+	t.Parallel()
+	_, err := readLine(strings.NewReader(strings.Repeat("x", maxLine+1)))
+	if want := "terminal: line is longer than 65536 bytes"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // A signal during a question gives the terminal back and ends the process as that signal does.
 func TestSignals(t *testing.T) {
 	t.Parallel()
@@ -255,10 +299,28 @@ func TestSignals(t *testing.T) {
 			t.Errorf("%v: ended with %v", s, status)
 		}
 	}
-	c := start(t, "password")
+	c := start(t, "nohup")
+	c.expect("Password: ")
+	c.cmd.Process.Signal(syscall.SIGHUP)
+	c.enter("", "secret\n")
+	c.want(`"secret" <nil>`, "Password: \n")
+	c = start(t, "password")
 	c.enter("Password: ", "sec\x03")
 	if status := c.end(); !status.Signaled() || status.Signal() != syscall.SIGINT || c.stdout.Len() > 0 {
 		t.Errorf("Ctrl-C: ended with %v, stdout %q", status, c.stdout.String())
+	}
+}
+
+// A terminal that somebody left raw is one on which a password can be typed, mended and broken off; then it is raw again.
+func TestRawTerminal(t *testing.T) {
+	t.Parallel()
+	for keys, want := range map[string]string{"x\x7fsecret\r": `"secret" <nil>`, "sec\x03": ""} {
+		c := start(t, "raw")
+		c.expect("Password: ")
+		io.WriteString(c.master, keys)
+		if c.end(); c.stdout.String() != want {
+			t.Errorf("%q: stdout %q, want %q", keys, c.stdout.String(), want)
+		}
 	}
 }
 
@@ -283,23 +345,32 @@ func TestContext(t *testing.T) {
 	t.Parallel()
 	c := start(t, "context")
 	c.want("context deadline exceeded", "Password: \n")
+	c = start(t, "cancelled")
+	c.want("password command: context canceled", "")
 }
 
 // Without a terminal nobody is asked, and standard input is not read in its place, but for a question of yes or no,
 // whose answer is no when standard input ends.
 func TestNoTerminal(t *testing.T) {
 	t.Parallel()
-	for question, want := range map[string]string{
-		"password": `"" ` + ErrNoTerminal.Error(),
-		"line":     `"" ` + ErrNoTerminal.Error(),
-		"confirm":  "false <nil>",
-		"decrypt":  "a password is needed, and " + ErrNoTerminal.Error(),
+	for _, c := range []struct{ question, stdin, stdout, stderr string }{
+		{"password", "not for us\n", `"" ` + ErrNoTerminal.Error(), ""},
+		{"line", "not for us\n", `"" ` + ErrNoTerminal.Error(), ""},
+		{"confirm", "perhaps\n", "false <nil>", "Really? [No/yes/quit]: \n"},
+		{"confirm", "y", "true <nil>", "Really? [No/yes/quit]: \n"},
+		{"confirm", "", "false <nil>", "Really? [No/yes/quit]: \n"},
+		{"confirm-yes", "", "true <nil>", "Really? [Yes/no/quit]: \n"},
+		{"decrypt", "", "a password is needed, and " + ErrNoTerminal.Error(), ""},
+		{"command", "for it\nmore", `"for it" <nil>`, "told\n"},
 	} {
-		cmd := childCommand(question)
+		cmd := childCommand(c.question)
+		cmd.Stdin = strings.NewReader(c.stdin)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
 		out, err := cmd.Output()
-		if err != nil || string(out) != want {
-			t.Errorf("%s: %v, stdout %q, want %q", question, err, out, want)
+		if err != nil || string(out) != c.stdout || stderr.String() != c.stderr {
+			t.Errorf("%+v: %v, stdout %q, stderr %q", c, err, out, stderr.String())
 		}
 	}
 }
@@ -339,6 +410,10 @@ func TestNewPassword(t *testing.T) {
 	c = start(t, "new")
 	c.enter("New: ", "\n")
 	c.want(`"" <nil>`, "New: \n")
+	c = start(t, "new-lock")
+	c.enter("New: ", "\n")
+	c.enter("Again: ", "\n")
+	c.want(`"" <nil>`, "New: \nAgain: \n")
 }
 
 func TestDecryptAsks(t *testing.T) {

@@ -12,48 +12,52 @@ import (
 	"strings"
 	"time"
 
+	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/secret"
 )
 
-// Kind is a way to get a password.
-type Kind int
+// kind is a way to get a password.
+type kind int
 
-// The kinds. Terminal is the one that nobody has to ask for.
+// The kinds. terminal is the one that nobody has to ask for.
 const (
-	Terminal Kind = iota
-	Command       // --pw-cmd: first line of the output of sh -c VALUE
-	Env           // --pw-env: value of the variable VALUE
-	File          // --pw-file: first line of the file VALUE
-	Askpass       // --pw-prompt=gui: a window
+	terminal kind = iota
+	command       // --pw-cmd: first line of the output of sh -c VALUE
+	env           // --pw-env: value of the variable VALUE
+	file          // --pw-file: first line of the file VALUE
+	window        // --pw-prompt=gui
 )
-
-// DefaultEnv is the variable of --pw-env without a name.
-const DefaultEnv = "OIDC_ENCRYPTION_PW"
 
 // maxPassword is the longest password in bytes, end of line included.
 const maxPassword = 64 << 10
 
 // Source says where a password comes from. The zero Source asks on the terminal.
 type Source struct {
-	Kind  Kind
-	Value string
-	held  secret.Secret // of Env
+	kind  kind
+	value string
+	held  secret.Secret // of env
 }
 
 var errTwoSources = errors.New("only one of --pw-cmd, --pw-env, --pw-file can be given")
 
-// Set returns what an option stores with: the source becomes this kind, unless it is another one already.
-func (s *Source) Set(kind Kind) func(value string) error {
+// Given reports whether the user named a source other than the terminal.
+func (s Source) Given() bool { return s.kind != terminal }
+
+// prompts reports whether the user is asked.
+func (s Source) prompts() bool { return s.kind == terminal || s.kind == window }
+
+// set returns what an option stores with: the source becomes this kind, unless it is another one already.
+func (s *Source) set(k kind) func(value string) error {
 	return func(value string) error {
-		if s.Kind != Terminal && s.Kind != Askpass && s.Kind != kind {
+		switch {
+		case !s.prompts() && s.kind != k:
 			return errTwoSources
-		}
-		if s.Kind == kind && s.Value == value {
+		case s.kind == k && s.value == value:
 			return nil
 		}
-		*s = Source{Kind: kind, Value: value}
-		if text := os.Getenv(value); kind == Env && text != "" {
+		*s = Source{kind: k, value: value}
+		if text := os.Getenv(value); k == env && text != "" {
 			s.held = secret.FromString(text)
 			os.Unsetenv(value) // no program that we run needs it
 		}
@@ -61,59 +65,52 @@ func (s *Source) Set(kind Kind) func(value string) error {
 	}
 }
 
-// SetPrompt is what --pw-prompt stores with: cli is the terminal, gui a window. A source that was named counts more.
+// SetPrompt is what --pw-prompt stores with: cli is the terminal, gui a window; the last one counts. A source that was
+// named counts more.
 func (s *Source) SetPrompt(how string) error {
-	switch {
-	case how != "cli" && how != "gui":
+	kind := terminal
+	switch how {
+	case "cli":
+	case "gui":
+		kind = window
+	default:
 		return errors.New("cli or gui is expected")
-	case how == "gui" && s.Kind == Terminal:
-		s.Kind = Askpass
+	}
+	if s.prompts() {
+		s.kind = kind
 	}
 	return nil
 }
 
 // Options are the command line's ways to a password, for a group of the help text.
 func (s *Source) Options(group int) []cli.Option {
-	return []cli.Option{
-		{Long: "pw-cmd", Arg: "CMD", Group: group, Set: s.Set(Command), Help: "Password: the first line that the shell command CMD prints"},
-		{Long: "pw-env", Arg: DefaultEnv, Optional: true, Default: DefaultEnv, Group: group, Set: s.Set(Env), Help: "Password: the value of an environment variable, by default " + DefaultEnv},
-		{Long: "pw-file", Arg: "FILE", Group: group, Set: s.Set(File), Help: "Password: the first line of FILE"},
-		{Long: "pw-prompt", Arg: "cli|gui", Group: group, Set: s.SetPrompt, Help: "Ask for passwords on the terminal (cli) or in a window (gui)"},
-	}
+	kinds := map[string]kind{"pw-cmd": command, "pw-env": env, "pw-file": file}
+	set := func(name string) func(string) error { return s.set(kinds[name]) }
+	return append(cli.PasswordOptions(group, set), cli.Option{
+		Long: "pw-prompt", Arg: "cli|gui", Group: group, Set: s.SetPrompt, Help: "Ask for passwords on the terminal (cli) or in a window (gui)"})
 }
-
-// Given reports whether the user named a source other than the terminal.
-func (s Source) Given() bool { return s.Kind != Terminal }
 
 // String names the source for messages. A command is not shown: there may be a password in it.
 func (s Source) String() string {
-	switch s.Kind {
-	case Command:
-		return "password command"
-	case Env:
-		return "environment variable " + strconv.Quote(s.Value)
-	case File:
-		return "password file " + strconv.Quote(s.Value)
-	case Askpass:
-		return "password window"
+	name := [...]string{"terminal", "password command", "environment variable ", "password file ", "password window"}[s.kind]
+	if s.kind == env || s.kind == file {
+		name += strconv.Quote(s.value)
 	}
-	return "terminal"
+	return name
 }
 
 // Read gets the password, asking with the text if the source is the terminal. Errors name the source.
-func (s Source) Read(ctx context.Context, text string) (secret.Secret, error) {
-	var password secret.Secret
-	var err error
-	switch s.Kind {
-	case Terminal:
+func (s Source) Read(ctx context.Context, text string) (password secret.Secret, err error) {
+	switch s.kind {
+	case terminal:
 		return Password(ctx, text)
-	case Command:
-		password, err = fromCommand(ctx, s.Value)
-	case Env:
+	case command:
+		password, err = fromCommand(ctx, s.value)
+	case env:
 		password, err = s.fromEnv()
-	case File:
-		password, err = fromFile(s.Value)
-	case Askpass:
+	case file:
+		password, err = fromFile(s.value)
+	case window:
 		password, err = Window(ctx, "oidc-agent", strings.TrimSuffix(text, ": "))
 	}
 	if err != nil {
@@ -126,7 +123,7 @@ func (s Source) fromEnv() (secret.Secret, error) {
 	if !s.held.IsEmpty() {
 		return s.held.Clone(), nil
 	}
-	value, ok := os.LookupEnv(s.Value)
+	value, ok := os.LookupEnv(s.value)
 	if !ok {
 		return secret.Secret{}, errors.New("not set")
 	}
@@ -134,14 +131,14 @@ func (s Source) fromEnv() (secret.Secret, error) {
 }
 
 func fromFile(name string) (secret.Secret, error) {
+	var data []byte
 	f, err := os.Open(name)
+	if err == nil {
+		defer f.Close()
+		data, err = io.ReadAll(io.LimitReader(f, maxPassword))
+	}
 	if err != nil {
 		return secret.Secret{}, errors.Unwrap(err) // the name is in the source's
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxPassword))
-	if err != nil {
-		return secret.Secret{}, errors.Unwrap(err)
 	}
 	return firstLine(data)
 }
@@ -149,14 +146,24 @@ func fromFile(name string) (secret.Secret, error) {
 // fromCommand runs a command as the user would, with our standard input and error: it may ask for something.
 func fromCommand(ctx context.Context, command string) (secret.Secret, error) {
 	c := exec.CommandContext(ctx, "sh", "-c", command)
-	var out head
-	c.Stdin, c.Stdout, c.Stderr = os.Stdin, &out, os.Stderr
-	c.WaitDelay = time.Second // something that it left running may hold its output open
-	if err := c.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		clear(out)
+	c.Stdin, c.Stderr = os.Stdin, os.Stderr
+	out, err := output(c)
+	if err != nil {
 		return secret.Secret{}, err
 	}
 	return firstLine(out)
+}
+
+// output runs a program and returns the first [maxPassword] bytes of what it prints.
+func output(c *exec.Cmd) ([]byte, error) {
+	var out head
+	c.Stdout = &out
+	c.WaitDelay = time.Second // something that it left running may hold its output open
+	if err := c.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		clear(out)
+		return nil, err
+	}
+	return out, nil
 }
 
 // head keeps the first bytes of what is written to it, and takes the rest.
@@ -183,4 +190,49 @@ func firstLine(data []byte) (secret.Secret, error) {
 		return secret.Secret{}, fmt.Errorf("first line is longer than %d bytes", maxPassword-1)
 	}
 	return secret.New(line), nil
+}
+
+// The C programs tell the agent with pw_entry where an account's password is to be had when the file must be
+// written again. Bits of its type:
+const (
+	entryMemory  = 1 // the password itself stands in it
+	entryCommand = 4
+	entryPrompt  = 8 // always set
+	entryFile    = 16
+)
+
+// Entry returns the pw_entry of an account for this source. A variable of our environment is out of the
+// agent's reach, so its value goes along.
+func (s Source) Entry(account string) *cjson.Object {
+	bits := int64(entryPrompt)
+	entry := cjson.New().SetText("account", account)
+	switch s.kind {
+	case command:
+		bits |= entryCommand
+		entry.SetText("command", s.value)
+	case file:
+		bits |= entryFile
+		entry.SetText("pw_file", s.value)
+	case env:
+		if password, err := s.fromEnv(); err == nil {
+			bits |= entryMemory
+			entry.SetSecret("password", password)
+			password.Wipe()
+		}
+	}
+	return entry.SetInt("type", bits)
+}
+
+// ReadEntry gets the password to which a pw_entry leads: the empty secret where that is a prompt only.
+func ReadEntry(ctx context.Context, entry *cjson.Object) (secret.Secret, error) {
+	bits, _ := entry.Int("type")
+	switch {
+	case bits&entryMemory != 0 && entry.Has("password"):
+		return entry.Secret("password"), nil
+	case bits&entryCommand != 0:
+		return Source{kind: command, value: entry.Text("command")}.Read(ctx, "")
+	case bits&entryFile != 0:
+		return Source{kind: file, value: entry.Text("pw_file")}.Read(ctx, "")
+	}
+	return secret.Secret{}, nil
 }

@@ -3,6 +3,7 @@ package prompt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/cli"
 	"oidc-agent/proto/secret"
 )
 
@@ -34,25 +37,25 @@ func TestSourceRead(t *testing.T) {
 		source    Source
 		want, err string
 	}{
-		{Source{Kind: File, Value: "line"}, "secret123", ""},
-		{Source{Kind: File, Value: "two"}, "secret123", ""},
-		{Source{Kind: File, Value: "bare"}, "secret123", ""},
-		{Source{Kind: File, Value: "crlf"}, "secret123\r", ""},
-		{Source{Kind: File, Value: "blank"}, "", ""},
-		{Source{Kind: File, Value: "longest"}, long, ""},
-		{Source{Kind: File, Value: "empty"}, "", `password file "empty": empty`},
-		{Source{Kind: File, Value: "long"}, "", `password file "long": first line is longer than 65535 bytes`},
-		{Source{Kind: File, Value: "nothere"}, "", `password file "nothere": no such file or directory`},
-		{Source{Kind: File, Value: "."}, "", `password file ".": is a directory`},
-		{Source{Kind: Env, Value: "MY_PW"}, "secret123\nmore", ""},
-		{Source{Kind: Env, Value: "MY_EMPTY"}, "", ""},
-		{Source{Kind: Env, Value: "MY_UNSET"}, "", `environment variable "MY_UNSET": not set`},
-		{Source{Kind: Command, Value: "cat two"}, "secret123", ""},
-		{Source{Kind: Command, Value: "printf secret123"}, "secret123", ""},
-		{Source{Kind: Command, Value: "cat longest longest longest"}, long, ""},
-		{Source{Kind: Command, Value: "cat line; exit 3"}, "", "password command: exit status 3"},
-		{Source{Kind: Command, Value: "true"}, "", "password command: empty"},
-		{Source{Kind: Command, Value: "cat long"}, "", "password command: first line is longer than 65535 bytes"},
+		{Source{kind: file, value: "line"}, "secret123", ""},
+		{Source{kind: file, value: "two"}, "secret123", ""},
+		{Source{kind: file, value: "bare"}, "secret123", ""},
+		{Source{kind: file, value: "crlf"}, "secret123\r", ""},
+		{Source{kind: file, value: "blank"}, "", ""},
+		{Source{kind: file, value: "longest"}, long, ""},
+		{Source{kind: file, value: "empty"}, "", `password file "empty": empty`},
+		{Source{kind: file, value: "long"}, "", `password file "long": first line is longer than 65535 bytes`},
+		{Source{kind: file, value: "nothere"}, "", `password file "nothere": no such file or directory`},
+		{Source{kind: file, value: "."}, "", `password file ".": is a directory`},
+		{Source{kind: env, value: "MY_PW"}, "secret123\nmore", ""},
+		{Source{kind: env, value: "MY_EMPTY"}, "", ""},
+		{Source{kind: env, value: "MY_UNSET"}, "", `environment variable "MY_UNSET": not set`},
+		{Source{kind: command, value: "cat two"}, "secret123", ""},
+		{Source{kind: command, value: "printf secret123"}, "secret123", ""},
+		{Source{kind: command, value: "cat longest longest longest"}, long, ""},
+		{Source{kind: command, value: "cat line; exit 3"}, "", "password command: exit status 3"},
+		{Source{kind: command, value: "true"}, "", "password command: empty"},
+		{Source{kind: command, value: "cat long"}, "", "password command: first line is longer than 65535 bytes"},
 	} {
 		got, err := c.source.Read(context.Background(), "")
 		text := ""
@@ -69,11 +72,11 @@ func TestSourceCommandEnds(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := (Source{Kind: Command, Value: "exec sleep 600"}).Read(ctx, ""); err == nil || ctx.Err() == nil {
+	if _, err := (Source{kind: command, value: "exec sleep 600"}).Read(ctx, ""); err == nil || ctx.Err() == nil {
 		t.Errorf("a command that does not end: %v", err)
 	}
 	// What a command leaves running in the background is not waited for.
-	got, err := Source{Kind: Command, Value: "sleep 600 & echo $!"}.Read(t.Context(), "")
+	got, err := Source{kind: command, value: "sleep 600 & echo $!"}.Read(t.Context(), "")
 	if err != nil || got.IsEmpty() {
 		t.Errorf("a command with a child: %q, %v", got.Reveal(), err)
 	}
@@ -83,17 +86,54 @@ func TestSourceCommandEnds(t *testing.T) {
 	}
 }
 
-func TestSourceSet(t *testing.T) {
+// The last --pw-prompt counts, and a source that was named counts more, wherever it stands.
+func TestSourceOptions(t *testing.T) {
 	t.Parallel()
+	for _, c := range []struct {
+		args string
+		want Source
+		err  string
+	}{
+		{"", Source{}, ""},
+		{"--pw-prompt=gui", Source{kind: window}, ""},
+		{"--pw-prompt=cli", Source{}, ""},
+		{"--pw-prompt=gui --pw-prompt=cli", Source{}, ""},
+		{"--pw-file=a --pw-file b", Source{kind: file, value: "b"}, ""},
+		{"--pw-prompt=gui --pw-file=a", Source{kind: file, value: "a"}, ""},
+		{"--pw-file=a --pw-prompt=gui", Source{kind: file, value: "a"}, ""},
+		{"--pw-file=a --pw-prompt=cli", Source{kind: file, value: "a"}, ""},
+		{"--pw-cmd=a", Source{kind: command, value: "a"}, ""},
+		{"--pw-env=NOT_SET", Source{kind: env, value: "NOT_SET"}, ""},
+		{"--pw-file=a --pw-env", Source{kind: file, value: "a"}, "x: option '--pw-env' cannot take \"OIDC_ENCRYPTION_PW\": " + errTwoSources.Error()},
+		{"--pw-prompt=none", Source{}, "x: option '--pw-prompt' cannot take \"none\": cli or gui is expected"},
+	} {
+		var s Source
+		_, err := (&cli.Program{Name: "x", Options: s.Options(0)}).Parse(strings.Fields(c.args))
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if s != c.want || s.Given() != (s != Source{}) || text != c.err {
+			t.Errorf("%q: got %v, %q, want %v, %q", c.args, s, text, c.want, c.err)
+		}
+	}
+}
+
+// A variable is read once and then gone, so that no program that we run has it.
+func TestSourceEnv(t *testing.T) {
+	t.Setenv("MY_PW", "secret123")
 	var s Source
-	if s.Given() {
-		t.Error("the zero source counts as given")
+	for range 2 {
+		if err := s.set(env)("MY_PW"); err != nil || os.Getenv("MY_PW") != "" {
+			t.Errorf("%v, %q is left", err, os.Getenv("MY_PW"))
+		}
 	}
-	if err := errors.Join(s.Set(File)("a"), s.Set(File)("b")); err != nil || s != (Source{Kind: File, Value: "b"}) || !s.Given() {
-		t.Errorf("got %v and %v", s, err)
-	}
-	if err := s.Set(Env)(DefaultEnv); !errors.Is(err, errTwoSources) || s.Kind != File {
-		t.Errorf("two sources: got %v and %v", s, err)
+	for range 2 {
+		password, err := s.Read(t.Context(), "")
+		if err != nil || string(password.Reveal()) != "secret123" {
+			t.Errorf("%q, %v", password.Reveal(), err)
+		}
+		password.Wipe()
 	}
 }
 
@@ -101,8 +141,8 @@ func TestSourceSet(t *testing.T) {
 func TestSourceString(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[Source]string{
-		{}: "terminal", {Kind: Command, Value: "echo hunter2"}: "password command",
-		{Kind: Env, Value: "PW"}: `environment variable "PW"`, {Kind: File, Value: "a b"}: `password file "a b"`,
+		{}: "terminal", {kind: command, value: "echo hunter2"}: "password command",
+		{kind: env, value: "PW"}: `environment variable "PW"`, {kind: file, value: "a b"}: `password file "a b"`,
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -118,12 +158,16 @@ func TestDecryptWipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var given, clone secret.Secret
-	err := Decrypt(t.Context(), Source{Kind: File, Value: name}, "", errors.New("wrong"), func(p secret.Secret) error {
+	err := Decrypt(t.Context(), Source{kind: file, value: name}, "", errors.New("wrong"), func(p secret.Secret) error {
 		given, clone = p, p.Clone()
 		return nil
 	})
 	if err != nil || !given.IsEmpty() || string(clone.Reveal()) != "secret123" {
 		t.Errorf("left %q and the copy %q, %v", given.Reveal(), clone.Reveal(), err)
+	}
+	data := []byte("secret123\nsecret456")
+	if _, err := firstLine(data); err != nil || strings.Trim(string(data[9:]), "\x00\n") != "" {
+		t.Errorf("left %q, %v", data, err)
 	}
 }
 
@@ -140,4 +184,87 @@ func TestConfirmPreset(t *testing.T) {
 			t.Errorf("%+v: got %v and %v", c, got, err)
 		}
 	}
+}
+
+// What a C program tells the agent leads to the same password; a prompt leads nowhere.
+func TestEntry(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pw")
+	if err := os.WriteFile(name, []byte("secret123\n"), 0600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MY_PW", "secret123")
+	for _, c := range []struct {
+		source      Source
+		entry, want string
+	}{
+		{Source{}, `{"account":"demo","type":8}`, ""},
+		{Source{kind: window}, `{"account":"demo","type":8}`, ""},
+		{Source{kind: command, value: "echo secret123"}, `{"account":"demo","command":"echo secret123","type":12}`, "secret123"},
+		{Source{kind: file, value: name}, `{"account":"demo","pw_file":"` + name + `","type":24}`, "secret123"},
+		{Source{kind: env, value: "MY_PW"}, `{"account":"demo","password":"secret123","type":9}`, "secret123"},
+		{Source{kind: env, value: "MY_UNSET"}, `{"account":"demo","type":8}`, ""},
+	} {
+		entry := c.source.Entry("demo")
+		password, err := ReadEntry(t.Context(), entry)
+		if string(entry.Compact()) != c.entry || err != nil || string(password.Reveal()) != c.want {
+			t.Errorf("%v: %s leads to %q, %v; want %s and %q", c.source, entry.Compact(), password.Reveal(), err, c.entry, c.want)
+		}
+	}
+	// C has kept the password for a time that is over.
+	entry := cjson.New().SetInt("type", entryMemory|entryCommand).SetText("command", "echo secret123")
+	if password, err := ReadEntry(t.Context(), entry); err != nil || string(password.Reveal()) != "secret123" {
+		t.Errorf("without the password: %q, %v", password.Reveal(), err)
+	}
+}
+
+// An askpass program gets the question and tells a no by its exit code; oidc-prompt has arguments of its own and
+// prints yes or no.
+func TestWindow(t *testing.T) {
+	dir := t.TempDir()
+	program := func(name, script string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0700); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Setenv("PATH", os.Getenv("PATH"))
+	t.Setenv("SSH_ASKPASS", program("ssh", `echo "$SSH_ASKPASS_PROMPT:$*"; [ "$1" != no ]`))
+	t.Setenv("SSH_ASKPASS_REQUIRE", "force")
+	t.Setenv("OIDC_ASKPASS", "")
+	password := func(text string) string {
+		p, err := Window(t.Context(), "Title", text)
+		return fmt.Sprintf("%s %v", p.Reveal(), err)
+	}
+	consent := func(text string) string { return fmt.Sprint(Consent(t.Context(), "Title", text)) }
+	want := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	want(password("Password"), ":Password <nil>")
+	want(password("no"), " the user has cancelled")
+	want(consent("May they?"), "false <nil>") // it prints something that is no yes
+
+	t.Setenv("OIDC_ASKPASS", program("own", `[ "$SSH_ASKPASS_PROMPT:$1" = confirm:yes ]`))
+	want(consent("yes"), "true <nil>")
+	want(consent("no"), "false <nil>")
+	t.Setenv("OIDC_ASKPASS", program("slow", `exec sleep 600`))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := Window(ctx, "Title", "Password")
+	want(fmt.Sprint(err), "context deadline exceeded")
+
+	t.Setenv("OIDC_ASKPASS", "")
+	program("oidc-prompt", `if [ "$1" = password ]; then echo "$*"; else echo "$3"; fi`)
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	want(password("Text"), "password Title Text Encryption password 300  <nil>")
+	want(consent("yes"), "true <nil>")
+	want(consent("no"), "false <nil>")
+	if err := os.Remove(filepath.Join(dir, "oidc-prompt")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSH_ASKPASS", "")
+	want(consent("yes"), "false there is no askpass program to ask with (OIDC_ASKPASS, SSH_ASKPASS)")
 }

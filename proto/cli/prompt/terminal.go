@@ -12,7 +12,7 @@ package prompt
 //   - Echo comes back however the question ends: SIGINT, SIGTERM, SIGHUP and SIGQUIT restore the terminal and then end
 //     the process by the same signal, so that the shell sees what happened. SIGTSTP restores it before the process
 //     stops, and the question is asked again when it goes on.
-//   - End of input (Ctrl-D) is ErrNoInput, not an empty answer.
+//   - End of input (Ctrl-D) is errNoInput, not an empty answer.
 //   - A context that ends takes the question back.
 
 import (
@@ -23,6 +23,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -34,7 +35,7 @@ import (
 // Reasons why there is no answer.
 var (
 	ErrNoTerminal = errors.New("there is no terminal to ask on")
-	ErrNoInput    = errors.New("no input")
+	errNoInput    = errors.New("no input")
 )
 
 // maxLine is the longest answer in bytes; the kernel ends lines at 4095.
@@ -53,16 +54,6 @@ func Password(ctx context.Context, text string) (secret.Secret, error) {
 	return secret.New(line), err
 }
 
-// Available reports whether there is a terminal to ask on.
-func Available() bool {
-	f, err := openTerminal()
-	if err != nil {
-		return false
-	}
-	f.Close()
-	return true
-}
-
 // openTerminal is the one place that finds the terminal.
 func openTerminal() (*os.File, error) {
 	f, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
@@ -72,12 +63,15 @@ func openTerminal() (*os.File, error) {
 	return f, nil
 }
 
-// say writes lines to the terminal, if there is one.
-func say(text string) {
-	if f, err := openTerminal(); err == nil {
-		fmt.Fprint(f, text)
-		f.Close()
+// say writes to the terminal, and reports whether there is one.
+func say(text string) bool {
+	f, err := openTerminal()
+	if err != nil {
+		return false
 	}
+	io.WriteString(f, text)
+	f.Close()
+	return true
 }
 
 func ask(ctx context.Context, text string, hidden bool) ([]byte, error) {
@@ -111,54 +105,61 @@ func ask(ctx context.Context, text string, hidden bool) ([]byte, error) {
 // readLine reads up to the end of the line. The terminal gives a line in one read unless someone left it in raw mode.
 func readLine(r io.Reader) ([]byte, error) {
 	buf := make([]byte, 0, maxLine)
-	for len(buf) < maxLine {
+	for {
 		n, err := r.Read(buf[len(buf):maxLine])
 		buf = buf[:len(buf)+n]
-		if i := bytes.IndexAny(buf, "\r\n"); i >= 0 {
-			return buf[:i], nil
-		}
+		end := bytes.IndexAny(buf, "\r\n")
 		switch {
+		case end >= 0:
+			return buf[:end], nil
 		case err == io.EOF && len(buf) > 0:
 			return buf, nil
 		case err == io.EOF:
-			return nil, ErrNoInput
-		case err != nil:
+			return nil, errNoInput
+		case err == nil && len(buf) == maxLine:
+			err = fmt.Errorf("line is longer than %d bytes", maxLine)
+		}
+		if err != nil {
 			clear(buf)
 			return nil, fmt.Errorf("terminal: %w", err)
 		}
 	}
-	clear(buf)
-	return nil, fmt.Errorf("terminal: line is longer than %d bytes", maxLine)
 }
 
 // hiding keeps echo off between begin and end.
 type hiding struct {
 	f       *os.File
+	fd      int    // of f, while that is open
 	text    string // the question, to be asked again
-	before  unix.Termios
+	before  *unix.Termios
 	signals chan os.Signal
-	done    chan struct{} // closed when the question is over
-	watched chan struct{} // closed when watch has ended
+	watch   sync.WaitGroup
 }
 
 func (h *hiding) begin() error {
-	err := h.control(func(fd int) error {
-		before, err := unix.IoctlGetTermios(fd, ioctlGetTermios)
-		if err == nil {
-			h.before = *before
-		}
-		return err
-	})
+	raw, err := h.f.SyscallConn() // File.Fd would take away the deadlines
 	if err != nil {
 		return err
 	}
-	h.signals, h.done, h.watched = make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
+	raw.Control(func(fd uintptr) { h.fd = int(fd) })
+	if h.before, err = unix.IoctlGetTermios(h.fd, ioctlGetTermios); err != nil {
+		return err
+	}
+	h.signals = make(chan os.Signal, 1)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP} {
 		if !signal.Ignored(s) { // nohup
 			signal.Notify(h.signals, s)
 		}
 	}
-	go h.watch()
+	h.watch.Go(func() {
+		for s := range h.signals {
+			h.restore()
+			io.WriteString(h.f, "\n")
+			act(s) // comes back if the process was only stopped
+			h.hide()
+			io.WriteString(h.f, h.text)
+		}
+	})
 	if err := h.hide(); err != nil {
 		h.end()
 		return err
@@ -168,37 +169,25 @@ func (h *hiding) begin() error {
 
 // end gives the terminal back before it gives the signals back: one that comes in between is not lost.
 func (h *hiding) end() {
-	close(h.done)
-	<-h.watched
 	h.restore()
 	signal.Stop(h.signals)
-	select {
-	case s := <-h.signals:
-		h.act(s)
-	default:
-	}
+	close(h.signals)
+	h.watch.Wait()
+	h.restore()
 }
 
-// watch handles the signals that come during the question.
-func (h *hiding) watch() {
-	defer close(h.watched)
-	for {
-		select {
-		case s := <-h.signals:
-			h.restore()
-			io.WriteString(h.f, "\n")
-			h.act(s) // comes back if the process was only stopped
-			h.hide()
-			io.WriteString(h.f, h.text)
-		case <-h.done:
-			return
-		}
-	}
+func (h *hiding) hide() error {
+	t := *h.before
+	t.Lflag = t.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	t.Iflag |= unix.ICRNL
+	return unix.IoctlSetTermios(h.fd, ioctlSetTermios, &t)
 }
+
+func (h *hiding) restore() { unix.IoctlSetTermios(h.fd, ioctlSetTermios, h.before) }
 
 // act does what the signal would have done without us. The process is stopped by SIGSTOP, which cannot be caught, and
 // goes on at SIGCONT: kill may return before all threads stand.
-func (h *hiding) act(s os.Signal) {
+func act(s os.Signal) {
 	if s == syscall.SIGTSTP {
 		goOn := make(chan os.Signal, 1)
 		signal.Notify(goOn, syscall.SIGCONT)
@@ -210,29 +199,4 @@ func (h *hiding) act(s os.Signal) {
 	signal.Reset(s)
 	syscall.Kill(os.Getpid(), s.(syscall.Signal))
 	select {} // the signal ends the process
-}
-
-func (h *hiding) hide() error {
-	t := h.before
-	t.Lflag = t.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
-	t.Iflag |= unix.ICRNL
-	return h.set(t)
-}
-
-func (h *hiding) restore() { h.set(h.before) }
-
-func (h *hiding) set(t unix.Termios) error {
-	return h.control(func(fd int) error { return unix.IoctlSetTermios(fd, ioctlSetTermios, &t) })
-}
-
-// control calls with the file's descriptor; File.Fd would take away the deadlines.
-func (h *hiding) control(call func(fd int) error) error {
-	raw, err := h.f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	if cerr := raw.Control(func(fd uintptr) { err = call(int(fd)) }); cerr != nil {
-		return cerr
-	}
-	return err
 }

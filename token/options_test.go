@@ -2,11 +2,27 @@ package main
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
 	"oidc-agent/proto/cli"
 )
+
+// What contradicts itself is refused.
+func TestParseRefuses(t *testing.T) {
+	t.Setenv("OIDC_CONFIG_DIR", t.TempDir())
+	for line, code := range map[string]int{
+		"--decode --outfile demo": cli.CodeUsage, "--decode -a demo": cli.CodeUsage, "--outfile -c demo": cli.CodeUsage,
+		"--outfile -oX demo": cli.CodeUsage, "demo other": cli.CodeUsage, "-m demo": cli.CodeError,
+		"--outfile --decode=x demo": cli.CodeUsage, "--outfile=x demo": 0, "--decode -": 0, "-a -c demo": 0,
+	} {
+		_, err := parse(strings.Fields(line))
+		if got := cli.Report(io.Discard, io.Discard, err); got != code {
+			t.Errorf("%q: %v, code %d, want %d", line, err, got, code)
+		}
+	}
+}
 
 // FuzzParse: any command line is understood, answered with a text, or refused as such.
 func FuzzParse(f *testing.F) {
