@@ -69,7 +69,7 @@ func (f *fileState) spend(d ...digest) {
 	f.spent = f.spent[max(0, len(f.spent)-maxSpent):]
 }
 
-// newLoaded seals the secrets of config, which must not be used for them afterwards.
+// newLoaded seals the secrets of config and takes it over: config is empty afterwards.
 func (a *agent) newLoaded(config *account.Account) *loaded {
 	l := &loaded{
 		turn:    make(chan struct{}, 1),
@@ -86,7 +86,8 @@ func (a *agent) newLoaded(config *account.Account) *loaded {
 	}
 	config.Password.Wipe()
 	config.ClientSecret, config.RefreshToken, config.Password = secret.Secret{}, secret.Secret{}, secret.Secret{}
-	l.config = config
+	own := *config
+	l.config, *config = &own, account.Account{}
 	return l
 }
 

@@ -22,10 +22,10 @@ type agent struct {
 	clock
 	providers providers
 	accounts  accounts
-	logins    logins
+	logins    sync.Map // *login by device_code or state
 	notes     notes
 	lock      *lock
-	autoloads autoloads
+	autoloads sync.Map // *autoload by the account's name
 	bearers   bearers
 	idle      *time.Timer // scrubs
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,8 +20,6 @@ import (
 // codeLifetime is how long the user may take in the browser.
 const codeLifetime = 10 * time.Minute
 
-var errNoRedirect = errors.New("no redirect URI is usable for the code flow: a port of http://localhost:PORT must be free, or a redirect URI with a custom scheme be allowed")
-
 // startCode prepares the authorization code flow (RFC 6749 section 4.1) with PKCE (RFC 7636): it answers with
 // the URL for the browser, and listens where the provider will send it back (RFC 8252 section 7.3).
 func (a *agent) startCode(_ context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
@@ -32,7 +30,7 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 	verifier, challenge := oidc.NewPKCE()
 	nonce := randomName(24)
 	state := newState(redirectURI, a.socketPath, o.onlyAT)
-	parameters := a.loginParameters(config)
+	parameters := a.tokenParameters(config, tokenRequest{})
 	uri, err := oidc.AuthorizationURL(p.metadata, oidc.AuthorizationRequest{
 		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce,
 		CodeChallenge: challenge, Audience: parameters.Audience, LegacyAudience: parameters.LegacyAudience,
@@ -46,7 +44,7 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 		account: a.newLoaded(config), id: state, options: o, expires: a.now().Add(codeLifetime),
 		redirectURI: redirectURI, verifier: a.sealer.Seal(verifier), nonce: nonce, server: server,
 	}
-	a.logins.put(l, a.now())
+	a.await(l)
 	server.serve(a, l)
 	return cjson.New().SetText(ipc.KeyStatus, ipc.StatusAccepted).SetText(ipc.KeyURI, uri).SetText(ipc.KeyState, state), nil
 }
@@ -55,14 +53,8 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 // random characters, and the socket's path with its length. S is 1 for a redirect URI that ends in a slash, O
 // for a flow that ends with an access token.
 func newState(redirectURI, socketPath string, onlyAT bool) string {
-	digit := func(b bool) string {
-		if b {
-			return "1"
-		}
-		return "0"
-	}
-	return digit(strings.HasSuffix(redirectURI, "/")) + ":" + digit(onlyAT) + randomName(24) + ":" +
-		strconv.Itoa(len(socketPath)) + ":" + base64.RawURLEncoding.EncodeToString([]byte(socketPath))
+	return fmt.Sprintf("%d:%d%s:%d:%s", ipc.Flag(strings.HasSuffix(redirectURI, "/")), ipc.Flag(onlyAT), randomName(24),
+		len(socketPath), base64.RawURLEncoding.EncodeToString([]byte(socketPath)))
 }
 
 // codeExchange takes the URL to which the browser was sent, from a user who has copied it.
@@ -79,7 +71,7 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 	case query.Get("code") == "" && query.Get("error") == "":
 		return nil, errNoCode
 	}
-	l := a.logins.find(state)
+	l := a.login(state)
 	if l == nil || l.redirectURI == "" || l.done() {
 		return nil, errWrongState
 	}
@@ -89,8 +81,8 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 	return a.stateAnswer(l)
 }
 
-// redeem exchanges the code that the browser brought and keeps the answer for oidc-gen. What cannot be the
-// provider's answer to this flow leaves the flow waiting.
+// redeem exchanges the code that the browser brought and keeps the answer for oidc-gen, sealed until that asks for it.
+// What cannot be the provider's answer to this flow leaves the flow waiting.
 func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	if a.now().After(l.expires) {
 		return errLoginExpired
@@ -99,69 +91,63 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	if err != nil {
 		return err
 	}
-	finished := false
-	defer func() {
-		if !finished {
-			config.Wipe()
-		}
-	}()
+	defer config.Wipe()
 	p, err := a.provider(ctx, config, false)
 	if err != nil {
 		return err
 	}
 	code, err := oidc.ParseAuthorizationResponse(p.metadata, query, l.id)
-	if refused := new(oidc.Error); err != nil && !errors.As(err, &refused) {
+	if _, refused := errors.AsType[*oidc.Error](err); err != nil && !refused {
 		return err
 	}
 	if !l.begin() {
 		return errWrongState
 	}
-	if err != nil {
-		a.end(l, nil, err)
-		return err
-	}
-	verifier, err := a.sealer.Open(l.verifier)
-	if err != nil {
-		return err
-	}
-	defer verifier.Wipe()
-	response, err := p.ExchangeCode(ctx, p.metadata, a.credentials(config), code, l.redirectURI, verifier, a.loginParameters(config))
-	var answer *cjson.Object
+	var result secret.Secret
 	if err == nil {
-		finished = true
-		answer, err = a.finishLogin(ctx, p, config, response, l.nonce, l.options)
+		result, err = a.exchangeCode(ctx, p, config, l, code)
 	}
-	a.end(l, answer, err)
+	sealed := a.sealer.Seal(result)
+	l.mu.Lock()
+	l.ended, l.result, l.failed = true, sealed, err
+	l.mu.Unlock()
+	l.server.stop()
 	return err
 }
 
 // begin reports whether the caller is the first with an answer to the flow. A browser may come twice, and a code
 // that is presented twice costs the tokens that it gave (RFC 6749 section 4.1.2).
 func (l *login) begin() bool {
-	l.account.mu.Lock()
-	defer l.account.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	first := !l.redeeming
 	l.redeeming = true
 	return first
 }
 
-// end keeps what came of a code flow: the answer for oidc-gen is sealed until that asks for it.
-func (a *agent) end(l *login, answer *cjson.Object, failed error) {
-	var result crypt.Sealed
-	if answer != nil {
-		result = a.sealer.Seal(secret.New(answer.Compact()))
-		answer.Wipe()
+func (a *agent) exchangeCode(ctx context.Context, p *provider, config *account.Account, l *login, code secret.Secret) (result secret.Secret, err error) {
+	verifier, err := a.sealer.Open(l.verifier)
+	if err != nil {
+		return result, err
 	}
-	l.account.mu.Lock()
-	defer l.account.mu.Unlock()
-	l.result, l.failed = result, failed
-	l.server.stop()
+	defer verifier.Wipe()
+	response, err := p.ExchangeCode(ctx, p.metadata, a.credentials(config), code, l.redirectURI, verifier,
+		a.tokenParameters(config, tokenRequest{}))
+	if err != nil {
+		return result, err
+	}
+	answer, err := a.finishLogin(ctx, p, config, response, l.nonce, l.options)
+	if err != nil {
+		return result, err
+	}
+	defer answer.Wipe()
+	return secret.New(answer.Compact()), nil
 }
 
 func (l *login) done() bool {
-	l.account.mu.Lock()
-	defer l.account.mu.Unlock()
-	return l.fetched || l.failed != nil || !l.result.IsEmpty()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
 }
 
 // stateLookup is how oidc-gen learns that the browser has come back.
@@ -170,7 +156,7 @@ func (a *agent) stateLookup(_ context.Context, r request) (*cjson.Object, error)
 	if strings.Count(state, ":") < 2 {
 		return nil, errStateMalformed
 	}
-	l := a.logins.find(state)
+	l := a.login(state)
 	if l == nil || !l.done() {
 		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusNotFound).
 			SetText(ipc.KeyInfo, "No loaded account info found for state="+state), nil
@@ -180,30 +166,26 @@ func (a *agent) stateLookup(_ context.Context, r request) (*cjson.Object, error)
 
 // stateAnswer gives the finished account away once.
 func (a *agent) stateAnswer(l *login) (*cjson.Object, error) {
-	l.account.mu.Lock()
-	defer l.account.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.failed != nil {
 		return nil, l.failed
 	}
-	if l.fetched {
+	text, err := a.sealer.Open(l.result)
+	switch {
+	case err != nil:
+		return nil, err
+	case text.IsEmpty():
 		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusFoundButReceived).
 			SetText(ipc.KeyInfo, "Account config already retrieved"), nil
 	}
-	text, err := a.sealer.Open(l.result)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := cjson.Parse(text.Reveal()) // shares the bytes, and is wiped when it has been sent
-	if err != nil {
-		return nil, err
-	}
-	l.fetched, l.result = true, crypt.Sealed{}
-	return answer, nil
+	l.result = crypt.Sealed{}
+	return cjson.Parse(text.Reveal()) // shares the bytes, and is wiped when it has been sent
 }
 
 // termHTTPServer ends the web server of a flow.
 func (a *agent) termHTTPServer(_ context.Context, r request) (*cjson.Object, error) {
-	if l := a.logins.find(r.Text(ipc.KeyState)); l != nil {
+	if l := a.login(r.Text(ipc.KeyState)); l != nil {
 		l.server.stop()
 	}
 	return ipc.Success(""), nil

@@ -97,7 +97,7 @@ func TestCodeFlow(t *testing.T) {
 	for name, value := range map[string]string{
 		"response_type": "code", "client_id": clientID, "redirect_uri": uris[0], "scope": allScopes,
 		"prompt": "consent", "state": state, "code_challenge_method": "S256",
-		"nonce": w.agent.logins.find(state).nonce,
+		"nonce": w.agent.login(state).nonce,
 	} {
 		if got := asked.Query().Get(name); got != value {
 			t.Errorf("%s is %q, want %q", name, got, value)
@@ -328,7 +328,7 @@ func TestCodeWhileLocked(t *testing.T) {
 	if status, page := get(t, back); status != http.StatusOK {
 		t.Errorf("%d %s", status, page)
 	}
-	l := w.agent.logins.find(started.Text("state"))
+	l := w.agent.login(started.Text("state"))
 	if l.result.IsEmpty() {
 		t.Error("what came of the flow does not wait sealed")
 	}

@@ -79,7 +79,7 @@ func TestRegisterScopesAndFlows(t *testing.T) {
 		flows, scope, grants, responses string
 	}{
 		{"code", "openid offline_access email", `["refresh_token","authorization_code"]`, `["code"]`},
-		{"password device code", "", `["refresh_token","password","urn:ietf:params:oauth:grant-type:device_code","authorization_code"]`, `["code"]`},
+		{"password device code", "", `["refresh_token","authorization_code","urn:ietf:params:oauth:grant-type:device_code","password"]`, `["code"]`},
 		{"device device refresh", "max", `["refresh_token","urn:ietf:params:oauth:grant-type:device_code"]`, `[]`},
 	} {
 		r := w.register("regflows", c.flows)
