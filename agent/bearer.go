@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,7 +41,7 @@ type bearers struct {
 	byPath map[string]*bearer
 }
 
-// bearer is a file with a token of an account. It has a timer unless the agent is locked.
+// bearer is a file with a token of an account.
 type bearer struct {
 	account, path string
 
@@ -51,7 +52,7 @@ type bearer struct {
 	due     time.Duration
 	delay   time.Duration // of the last retry; 0: the last attempt succeeded
 	err     error         // of the last attempt
-	timer   *time.Timer
+	timer   *time.Timer   // rests while the agent is locked
 }
 
 var errBearerConsent = errors.New("the user is asked before each token of this account (--confirm), and a file asks nobody")
@@ -67,95 +68,76 @@ func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error
 	case !filepath.IsAbs(path):
 		return nil, fmt.Errorf("token file %q: an absolute path is expected", path)
 	}
-	b, isNew, err := a.bearers.claim(l.name(), filepath.Clean(path))
-	if err != nil {
-		return nil, err
+	b, isNew := a.bearerAt(filepath.Clean(path), l.name())
+	if b.account != l.name() {
+		return nil, fmt.Errorf("token file %q: it holds the token of the account %q", b.path, b.account)
 	}
-	err = a.renewBearer(ctx, b, l)
-	if err != nil && isNew {
-		a.bearers.drop(func(other *bearer) bool { return other == b })
-		return nil, err
+	err := a.renewBearer(ctx, b, l)
+	switch {
+	case err == nil:
+		return ipc.Success(""), nil
+	case isNew:
+		a.bearers.drop(b)
 	}
-	b.arm(a)
-	if err != nil {
-		return nil, err
-	}
-	return ipc.Success(""), nil
+	return nil, err
 }
 
-// claim returns the file of an account at a path.
-func (s *bearers) claim(account, path string) (b *bearer, isNew bool, err error) {
+// bearerAt returns the file that is kept at a path, else a new one of the account.
+func (a *agent) bearerAt(path, account string) (b *bearer, isNew bool) {
+	s := &a.bearers
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b = s.byPath[path]; b == nil {
-		if s.byPath == nil {
-			s.byPath = make(map[string]*bearer)
-		}
-		b = &bearer{account: account, path: path}
-		s.byPath[path] = b
-		return b, true, nil
+	if b = s.byPath[path]; b != nil {
+		return b, false
 	}
-	if b.account != account {
-		return nil, false, fmt.Errorf("token file %q: it holds the token of the account %q", path, b.account)
+	if s.byPath == nil {
+		s.byPath = make(map[string]*bearer)
 	}
-	return b, false, nil
+	b = &bearer{account: account, path: path}
+	b.timer = time.AfterFunc(grantTimeout, func() { a.tendBearer(b) })
+	s.byPath[path] = b
+	return b, true
 }
 
 // all returns the files in the order of their paths.
 func (s *bearers) all() []*bearer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*bearer, 0, len(s.byPath))
-	for _, b := range s.byPath {
-		list = append(list, b)
-	}
-	slices.SortFunc(list, func(a, b *bearer) int { return cmp.Compare(a.path, b.path) })
-	return list
+	return slices.SortedFunc(maps.Values(s.byPath), func(a, b *bearer) int { return cmp.Compare(a.path, b.path) })
 }
 
-// drop ends the care for files, and removes them.
-func (s *bearers) drop(which func(*bearer) bool) {
-	for _, b := range s.all() {
-		if which(b) {
-			b.stop()
-			s.mu.Lock()
-			delete(s.byPath, b.path)
-			s.mu.Unlock()
-		}
-	}
+// drop ends the care for a file, and removes it.
+func (s *bearers) drop(b *bearer) {
+	b.stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byPath, b.path)
 }
 
 // dropBearers is for an account that goes.
 func (a *agent) dropBearers(account string) {
-	a.bearers.drop(func(b *bearer) bool { return b.account == account })
+	for _, b := range a.bearers.all() {
+		if b.account == account {
+			a.bearers.drop(b)
+		}
+	}
 }
 
-// stop removes the file and rests.
+// stop removes the file and rests: its account goes, or the agent is locked or ends.
 func (b *bearer) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = true
-	if b.timer != nil {
-		b.timer.Stop()
-	}
+	b.timer.Stop()
 	b.removeLocked()
 }
 
-// stopBearers is for an agent that is locked or ends.
-func (a *agent) stopBearers() {
-	for _, b := range a.bearers.all() {
-		b.stop()
-	}
-}
-
-// resumeBearers is for one that was unlocked.
-func (a *agent) resumeBearers() {
-	for _, b := range a.bearers.all() {
-		b.mu.Lock()
-		b.stopped, b.due = false, 0
-		b.mu.Unlock()
-		go a.tendBearer(b)
-	}
+// resume is for an agent that was unlocked.
+func (b *bearer) resume() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped, b.due = false, 0
+	b.timer.Reset(0)
 }
 
 // tendBearer is the timer's.
@@ -164,68 +146,66 @@ func (a *agent) tendBearer(b *bearer) {
 		return // goes on when it is unlocked
 	}
 	defer a.lock.leave()
-	l := a.accounts.find(b.account)
-	if l == nil {
+	if l := a.accounts.find(b.account); l == nil {
 		a.dropBearers(b.account)
-		return
+	} else if b.needsToken(a) {
+		_ = a.renewBearer(context.Background(), b, l) // is told by --status, and tried again
 	}
-	if b.needsToken(a) {
-		ctx, cancel := context.WithTimeout(context.Background(), b.patience(a))
-		defer cancel()
-		_ = a.renewBearer(ctx, b, l) // is told by --status, and tried again
-	}
-	b.arm(a)
 }
 
-// needsToken removes a token that has expired, and reports whether it is time for the next one.
+// needsToken reports whether it is time for the next token, and sets the timer where it is not.
 func (b *bearer) needsToken(a *agent) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := a.moment()
-	b.expireLocked(a, now)
-	if now.boot >= b.due {
+	b.expireLocked(a)
+	_, err := os.Lstat(b.path) // somebody may have removed it
+	if a.boot() >= b.due || b.delay == 0 && errors.Is(err, fs.ErrNotExist) {
 		return true
 	}
-	_, err := os.Lstat(b.path) // somebody may have removed it
-	return b.delay == 0 && errors.Is(err, fs.ErrNotExist)
+	b.armLocked(a)
+	return false
 }
 
-// patience is how long an attempt may take: not beyond the end of the token that is to be replaced.
-func (b *bearer) patience(a *agent) time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.written == (digest{}) || !b.life.known {
-		return grantTimeout
-	}
-	return min(b.life.ends-a.boot(), grantTimeout)
-}
-
-// renewBearer puts a token into the file that lasts beyond the last part of its predecessor's life.
+// renewBearer puts a token into the file that lasts beyond the last part of its predecessor's life, and tries that no
+// longer than its predecessor is good.
 func (a *agent) renewBearer(ctx context.Context, b *bearer, l *loaded) error {
 	b.mu.Lock()
-	r := tokenRequest{minValid: b.life.reserve(), force: b.written != digest{} && !b.life.known}
+	b.expireLocked(a)
+	r, patience := tokenRequest{minValid: b.life.reserve()}, grantTimeout
+	switch {
+	case b.written == digest{}:
+	case b.life.known:
+		patience = min(b.life.ends-a.boot(), grantTimeout)
+	default:
+		r.force = true
+	}
 	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	t, err := a.accessToken(ctx, l, r)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := a.moment()
 	if err == nil {
 		defer t.wipe()
 		err = b.writeLocked(t)
 	}
-	if b.err = err; err != nil {
-		if b.delay == 0 {
-			a.log.warning("token file %q of account %q: %v", b.path, b.account, err)
+	b.err = err
+	now := a.boot()
+	switch {
+	case err == nil:
+		b.delay, b.life, b.due = 0, t.lifespan, now+bearerTerm
+		if t.known {
+			b.due = max(min(t.renewAt, t.ends-bearerMargin), now+time.Second)
 		}
+	case b.delay == 0:
+		a.log.warning("token file %q of account %q: %v", b.path, b.account, err)
+		fallthrough
+	default:
 		b.delay = min(max(2*b.delay, firstBearer), lastBearer)
-		b.due = now.boot + b.delay
-		return err
+		b.due = now + b.delay
 	}
-	b.delay, b.life, b.due = 0, t.lifespan, now.boot+bearerTerm
-	if t.known {
-		b.due = max(min(t.renewAt, t.ends-bearerMargin), now.boot+time.Second)
-	}
-	return nil
+	b.armLocked(a)
+	return err
 }
 
 func (b *bearer) writeLocked(t token) error {
@@ -244,8 +224,8 @@ func (b *bearer) writeLocked(t token) error {
 }
 
 // expireLocked removes a token that is of no use any more.
-func (b *bearer) expireLocked(a *agent, now moment) {
-	if b.written != (digest{}) && !b.life.exceeds(now, 0) {
+func (b *bearer) expireLocked(a *agent) {
+	if b.written != (digest{}) && !b.life.exceeds(a.moment(), 0) {
 		a.log.warning("token file %q of account %q: the token has expired, removed", b.path, b.account)
 		b.removeLocked()
 	}
@@ -259,23 +239,16 @@ func (b *bearer) removeLocked() {
 	}
 }
 
-// arm sets the timer for what comes next.
-func (b *bearer) arm(a *agent) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := a.moment()
-	b.expireLocked(a, now)
-	if b.timer != nil {
-		b.timer.Stop()
-	}
-	if b.stopped {
-		return
-	}
-	wait := min(bearerLook, b.due-now.boot)
+// armLocked sets the timer for what comes next.
+func (b *bearer) armLocked(a *agent) {
+	b.expireLocked(a)
+	wait := min(bearerLook, b.due-a.boot())
 	if b.written != (digest{}) && b.life.known {
-		wait = min(wait, b.life.ends-now.boot)
+		wait = min(wait, b.life.ends-a.boot())
 	}
-	b.timer = time.AfterFunc(max(wait, 100*time.Millisecond), func() { a.tendBearer(b) })
+	if !b.stopped {
+		b.timer.Reset(max(wait, 100*time.Millisecond))
+	}
 }
 
 // reserve is the last part of a life, in seconds, in which its successor is wanted.
@@ -285,14 +258,12 @@ func (s lifespan) reserve() int64 {
 
 // bearerStatus is what --status tells of the files.
 func (a *agent) bearerStatus() (text string, array []byte) {
-	array = append(array, '[')
-	for i, b := range a.bearers.all() {
+	separator := byte('[')
+	for _, b := range a.bearers.all() {
 		line, o := b.status()
 		text += line + "\n"
-		if i > 0 {
-			array = append(array, ',')
-		}
-		array = append(array, o.Compact()...)
+		array = append(append(array, separator), o.Compact()...)
+		separator = ','
 	}
 	return text, append(array, ']')
 }

@@ -18,7 +18,7 @@ import (
 func bearerWorld(t *testing.T) (w *world, path string) {
 	t.Helper()
 	w = bubbleWorld(t, iam.Settings{AccessTokenLifetime: 100 * time.Second})
-	t.Cleanup(func() { w.agent.bearers.drop(func(*bearer) bool { return true }) })
+	t.Cleanup(func() { w.agent.dropBearers("demo") })
 	w.load("demo")
 	path = filepath.Join(t.TempDir(), "bt")
 	w.must(w.agent, bearerRequest("demo", path))
@@ -344,5 +344,5 @@ func TestBearerRefused(t *testing.T) {
 		t.Error("a file is left")
 	}
 	w.must(w.agent, bearerRequest("other", at("taken")))
-	w.agent.stopBearers()
+	w.agent.dropBearers("other")
 }

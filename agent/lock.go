@@ -117,7 +117,9 @@ func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error)
 	for _, l := range a.accounts.all() {
 		l.sealTokens(a.sealer)
 	}
-	a.stopBearers()
+	for _, b := range a.bearers.all() {
+		b.stop()
+	}
 	if err := a.sealer.Lock(password); err != nil {
 		a.reopen()
 		return nil, err
@@ -174,7 +176,9 @@ func (a *agent) reopen() {
 	}
 	a.lock.open()
 	a.resaveAll()
-	a.resumeBearers()
+	for _, b := range a.bearers.all() {
+		b.resume()
+	}
 }
 
 // finish is for the end of the process: it keeps newcomers out, waits for the grants at work, whose new refresh
@@ -193,7 +197,9 @@ func (a *agent) finish(ctx context.Context) {
 	case <-ctx.Done():
 		a.log.warning("ended while a provider had not answered yet")
 	}
-	a.stopBearers()
+	for _, b := range a.bearers.all() {
+		b.stop()
+	}
 	for _, l := range a.accounts.all() {
 		a.flushLast(ctx, l)
 	}
@@ -224,16 +230,11 @@ func (l *loaded) openTokens(s *crypt.Sealer) {
 	defer l.mu.Unlock()
 	for key, sealed := range l.lockedTokens {
 		answer, err := s.Open(sealed.answer)
-		if err != nil {
-			continue
+		id, errID := s.Open(sealed.id)
+		if err == nil && errID == nil {
+			sealed.token.answer, sealed.token.id = answer, id
+			l.tokens[key] = sealed.token
 		}
-		id, err := s.Open(sealed.id)
-		if err != nil {
-			continue
-		}
-		t := sealed.token
-		t.answer, t.id = answer, id
-		l.tokens[key] = t
 	}
 	l.lockedTokens = nil
 }
