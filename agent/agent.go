@@ -25,8 +25,8 @@ type agent struct {
 	logins    sync.Map // *login by device_code or state
 	notes     notes
 	lock      *lock
-	autoloads sync.Map // *autoload by the account's name
-	bearers   bearers
+	autoloads sync.Map    // *autoload by the account's name
+	bearers   sync.Map    // *bearer by path
 	idle      *time.Timer // scrubs
 }
 

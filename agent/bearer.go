@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,12 +34,6 @@ const (
 	lastBearer  = 5 * time.Minute
 )
 
-// bearers are the files that the agent keeps, by path.
-type bearers struct {
-	mu     sync.Mutex
-	byPath map[string]*bearer
-}
-
 // bearer is a file with a token of an account.
 type bearer struct {
 	account, path string
@@ -55,8 +48,6 @@ type bearer struct {
 	timer   *time.Timer   // rests while the agent is locked
 }
 
-var errBearerConsent = errors.New("the user is asked before each token of this account (--confirm), and a file asks nobody")
-
 // keepBearer begins to keep a file. It answers when the file is there.
 func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error) {
 	l, path := a.accounts.find(r.Text(ipc.KeyAccount)), r.Text(ipc.KeyFile)
@@ -64,11 +55,17 @@ func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error
 	case l == nil:
 		return nil, ipc.ErrNotLoaded
 	case l.confirm || a.settings.confirm:
-		return nil, errBearerConsent
+		return nil, errors.New("the user is asked before each token of this account (--confirm), and a file asks nobody")
 	case !filepath.IsAbs(path):
 		return nil, fmt.Errorf("token file %q: an absolute path is expected", path)
 	}
-	b, isNew := a.bearerAt(filepath.Clean(path), l.name())
+	b := &bearer{account: l.name(), path: filepath.Clean(path)}
+	b.timer = time.AfterFunc(grantTimeout, func() { a.tendBearer(b) })
+	there, isOld := a.bearers.LoadOrStore(b.path, b)
+	if isOld {
+		b.timer.Stop()
+		b = there.(*bearer)
+	}
 	if b.account != l.name() {
 		return nil, fmt.Errorf("token file %q: it holds the token of the account %q", b.path, b.account)
 	}
@@ -76,49 +73,32 @@ func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error
 	switch {
 	case err == nil:
 		return ipc.Success(""), nil
-	case isNew:
-		a.bearers.drop(b)
+	case !isOld:
+		a.dropBearer(b)
 	}
 	return nil, err
 }
 
-// bearerAt returns the file that is kept at a path, else a new one of the account.
-func (a *agent) bearerAt(path, account string) (b *bearer, isNew bool) {
-	s := &a.bearers
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if b = s.byPath[path]; b != nil {
-		return b, false
+// allBearers returns the files in the order of their paths.
+func (a *agent) allBearers() (list []*bearer) {
+	for _, b := range a.bearers.Range {
+		list = append(list, b.(*bearer))
 	}
-	if s.byPath == nil {
-		s.byPath = make(map[string]*bearer)
-	}
-	b = &bearer{account: account, path: path}
-	b.timer = time.AfterFunc(grantTimeout, func() { a.tendBearer(b) })
-	s.byPath[path] = b
-	return b, true
+	slices.SortFunc(list, func(a, b *bearer) int { return cmp.Compare(a.path, b.path) })
+	return list
 }
 
-// all returns the files in the order of their paths.
-func (s *bearers) all() []*bearer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.SortedFunc(maps.Values(s.byPath), func(a, b *bearer) int { return cmp.Compare(a.path, b.path) })
-}
-
-// drop ends the care for a file, and removes it.
-func (s *bearers) drop(b *bearer) {
+// dropBearer ends the care for a file, and removes it.
+func (a *agent) dropBearer(b *bearer) {
 	b.stop()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.byPath, b.path)
+	a.bearers.Delete(b.path)
 }
 
 // dropBearers is for an account that goes.
 func (a *agent) dropBearers(account string) {
-	for _, b := range a.bearers.all() {
+	for _, b := range a.allBearers() {
 		if b.account == account {
-			a.bearers.drop(b)
+			a.dropBearer(b)
 		}
 	}
 }
@@ -259,7 +239,7 @@ func (s lifespan) reserve() int64 {
 // bearerStatus is what --status tells of the files.
 func (a *agent) bearerStatus() (text string, array []byte) {
 	separator := byte('[')
-	for _, b := range a.bearers.all() {
+	for _, b := range a.allBearers() {
 		line, o := b.status()
 		text += line + "\n"
 		array = append(append(array, separator), o.Compact()...)

@@ -142,7 +142,7 @@ func TestBearerLocked(t *testing.T) {
 		time.Sleep(time.Hour)
 		w.must(w.agent, askRequest(unlockWith))
 		time.Sleep(time.Hour)
-		if w.inFile(path) != "" || len(w.agent.bearers.all()) != 0 {
+		if w.inFile(path) != "" || len(w.agent.allBearers()) != 0 {
 			t.Error("the account is gone, and its file is there")
 		}
 	})
@@ -336,7 +336,7 @@ func TestBearerRefused(t *testing.T) {
 	} {
 		want(t, ask(w.agent, bearerRequest(r.account, r.path)), r.failure)
 	}
-	if n := len(w.agent.bearers.all()); n != 2 {
+	if n := len(w.agent.allBearers()); n != 2 {
 		t.Errorf("%d files", n)
 	}
 	w.must(w.agent, askRequest(`{"request":"remove","account":"demo"}`))

@@ -21,13 +21,10 @@ type callback struct {
 	listeners []net.Listener
 	path      string
 	server    http.Server
-	open      atomic.Int32 // connections
 }
 
 // maxBrowserConnections is more than a browser opens; what other users of the machine open beyond is closed.
 const maxBrowserConnections = 32
-
-var errNoRedirect = errors.New("no redirect URI is usable for the code flow: a port of http://localhost:PORT must be free, or a redirect URI with a custom scheme be allowed")
 
 // openCallback takes the first redirect URI whose port is free; where there is none, or none may be used, one
 // with a custom scheme.
@@ -49,7 +46,8 @@ func (a *agent) openCallback(uris []string, o loginOptions) (string, *callback, 
 	if uri := cmp.Or(unserved, custom); uri != "" {
 		return uri, nil, nil
 	}
-	return "", nil, errNoRedirect
+	return "", nil, errors.New("no redirect URI is usable for the code flow: " +
+		"a port of http://localhost:PORT must be free, or a redirect URI with a custom scheme be allowed")
 }
 
 // isLoopbackName tells the names of what listenLoopback listens on.
@@ -80,30 +78,26 @@ func (c *callback) serve(a *agent, l *login) {
 	if c == nil {
 		return
 	}
+	var open atomic.Int32
 	c.server = http.Server{
 		ReadTimeout:    5 * time.Second,
 		WriteTimeout:   answerTimeout,
 		MaxHeaderBytes: 16 << 10,
-		ConnState:      c.count,
-		Handler:        http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handle(a, l, w, r) }),
+		ConnState: func(conn net.Conn, state http.ConnState) {
+			switch {
+			case state == http.StateNew && open.Add(1) > maxBrowserConnections:
+				conn.Close()
+			case state == http.StateClosed:
+				open.Add(-1)
+			}
+		},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handle(a, l, w, r) }),
 	}
 	c.server.SetKeepAlivesEnabled(false)
 	for _, listener := range c.listeners {
 		go c.server.Serve(listener)
 	}
 	time.AfterFunc(codeLifetime, c.stop)
-}
-
-// count keeps the number of connections, and of the agent's descriptors, within bounds.
-func (c *callback) count(conn net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		if c.open.Add(1) > maxBrowserConnections {
-			conn.Close()
-		}
-	case http.StateClosed:
-		c.open.Add(-1)
-	}
 }
 
 // stop ends the server; an answer that is being written is written.
@@ -128,7 +122,7 @@ func (c *callback) handle(a *agent, l *login, w http.ResponseWriter, r *http.Req
 	case cmp.Or(r.URL.Path, "/") != c.path || r.Method != http.MethodGet:
 		page(w, http.StatusNotFound, "Not found", "There is nothing here.")
 		return
-	case l.done():
+	case l.ended.Load():
 		page(w, http.StatusGone, "This login has ended", "Close this window and go back to the terminal.")
 		return
 	}
@@ -148,7 +142,7 @@ func (c *callback) handle(a *agent, l *login, w http.ResponseWriter, r *http.Req
 		page(w, http.StatusOK, "Success", "You are logged in. Close this window and go back to the terminal.")
 	case errors.Is(err, ipc.ErrLocked):
 		page(w, http.StatusServiceUnavailable, "The agent is locked", "Unlock it (oidc-add -X) and load this page again.")
-	case l.done():
+	case l.ended.Load():
 		page(w, http.StatusBadRequest, "The login has failed", "The terminal tells the reason. You can close this window.")
 	default:
 		page(w, http.StatusBadRequest, "This is not the answer to the login that was started", "The agent still waits for the right one.")

@@ -72,7 +72,7 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 		return nil, errNoCode
 	}
 	l := a.login(state)
-	if l == nil || l.redirectURI == "" || l.done() {
+	if l == nil || l.redirectURI == "" || l.ended.Load() {
 		return nil, errWrongState
 	}
 	if err := a.redeem(ctx, l, came.RawQuery); err != nil {
@@ -100,32 +100,19 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	if _, refused := errors.AsType[*oidc.Error](err); err != nil && !refused {
 		return err
 	}
-	if !l.begin() {
+	if l.redeeming.Swap(true) {
 		return errWrongState
 	}
-	var result secret.Secret
 	if err == nil {
-		result, err = a.exchangeCode(ctx, p, config, l, code)
+		l.result, err = a.exchangeCode(ctx, p, config, l, code)
 	}
-	sealed := a.sealer.Seal(result)
-	l.mu.Lock()
-	l.ended, l.result, l.failed = true, sealed, err
-	l.mu.Unlock()
+	l.failed = err
+	l.ended.Store(true)
 	l.server.stop()
 	return err
 }
 
-// begin reports whether the caller is the first with an answer to the flow. A browser may come twice, and a code
-// that is presented twice costs the tokens that it gave (RFC 6749 section 4.1.2).
-func (l *login) begin() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	first := !l.redeeming
-	l.redeeming = true
-	return first
-}
-
-func (a *agent) exchangeCode(ctx context.Context, p *provider, config *account.Account, l *login, code secret.Secret) (result secret.Secret, err error) {
+func (a *agent) exchangeCode(ctx context.Context, p *provider, config *account.Account, l *login, code secret.Secret) (result crypt.Sealed, err error) {
 	verifier, err := a.sealer.Open(l.verifier)
 	if err != nil {
 		return result, err
@@ -141,13 +128,7 @@ func (a *agent) exchangeCode(ctx context.Context, p *provider, config *account.A
 		return result, err
 	}
 	defer answer.Wipe()
-	return secret.New(answer.Compact()), nil
-}
-
-func (l *login) done() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ended
+	return a.sealer.Seal(secret.New(answer.Compact())), nil
 }
 
 // stateLookup is how oidc-gen learns that the browser has come back.
@@ -157,7 +138,7 @@ func (a *agent) stateLookup(_ context.Context, r request) (*cjson.Object, error)
 		return nil, errStateMalformed
 	}
 	l := a.login(state)
-	if l == nil || !l.done() {
+	if l == nil || !l.ended.Load() {
 		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusNotFound).
 			SetText(ipc.KeyInfo, "No loaded account info found for state="+state), nil
 	}
@@ -166,20 +147,17 @@ func (a *agent) stateLookup(_ context.Context, r request) (*cjson.Object, error)
 
 // stateAnswer gives the finished account away once.
 func (a *agent) stateAnswer(l *login) (*cjson.Object, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.failed != nil {
-		return nil, l.failed
-	}
-	text, err := a.sealer.Open(l.result)
 	switch {
-	case err != nil:
-		return nil, err
-	case text.IsEmpty():
+	case l.failed != nil:
+		return nil, l.failed
+	case l.fetched.Swap(true):
 		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusFoundButReceived).
 			SetText(ipc.KeyInfo, "Account config already retrieved"), nil
 	}
-	l.result = crypt.Sealed{}
+	text, err := a.sealer.Open(l.result)
+	if err != nil {
+		return nil, err
+	}
 	return cjson.Parse(text.Reveal()) // shares the bytes, and is wiped when it has been sent
 }
 

@@ -117,7 +117,7 @@ func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error)
 	for _, l := range a.accounts.all() {
 		l.sealTokens(a.sealer)
 	}
-	for _, b := range a.bearers.all() {
+	for _, b := range a.allBearers() {
 		b.stop()
 	}
 	if err := a.sealer.Lock(password); err != nil {
@@ -176,7 +176,7 @@ func (a *agent) reopen() {
 	}
 	a.lock.open()
 	a.resaveAll()
-	for _, b := range a.bearers.all() {
+	for _, b := range a.allBearers() {
 		b.resume()
 	}
 }
@@ -197,7 +197,7 @@ func (a *agent) finish(ctx context.Context) {
 	case <-ctx.Done():
 		a.log.warning("ended while a provider had not answered yet")
 	}
-	for _, b := range a.bearers.all() {
+	for _, b := range a.allBearers() {
 		b.stop()
 	}
 	for _, l := range a.accounts.all() {

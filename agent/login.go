@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"oidc-agent/crypt"
@@ -31,11 +31,12 @@ type login struct {
 	nonce       string    // the id_token of this login has it (Core section 3.1.2.1)
 	server      *callback // nil where nobody listens
 
-	mu        sync.Mutex
-	redeeming bool         // the browser has come back; a code is good once
-	ended     bool         // the code is exchanged, or refused
-	result    crypt.Sealed // the answer for oidc-gen until it has got that
+	// A browser may come twice, and a code that is presented twice costs the tokens that it gave (RFC 6749 section 4.1.2).
+	redeeming atomic.Bool
+	ended     atomic.Bool  // and so what follows is known:
+	result    crypt.Sealed // the answer for oidc-gen
 	failed    error
+	fetched   atomic.Bool // oidc-gen has got the answer
 }
 
 // loginOptions are what gen says besides the account and the flows.
