@@ -46,9 +46,8 @@ type loaded struct {
 // fileState is what the agent knows of an account's file: where it is, the key that opens it (the password
 // is never kept), and which refresh token it held when last seen.
 type fileState struct {
-	path    string
+	path    string // empty: not known
 	key     crypt.Sealed
-	hasKey  bool
 	entry   crypt.Sealed // pw_entry of a C client: where the password is to be had
 	seen    digest       // of the refresh token in the file
 	spent   []digest     // of the refresh tokens before the one in memory, the last ones at the end

@@ -120,8 +120,6 @@ func (a *agent) load(name, path string) (*loaded, error) {
 	return l, nil
 }
 
-const tries = 3
-
 // openFile asks for the password of an account's file until it is right. The gpg program's own agent asks for a
 // passphrase where there is one.
 func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Secret, key crypt.FileKey, err error) {
@@ -139,10 +137,11 @@ func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Se
 		}
 		return text, crypt.GPGKey(id), err
 	}
-	for range tries {
-		password, err := a.askPassword(ctx, name)
+	for range 3 {
+		password, err := prompt.Window(ctx, "oidc-agent: load account",
+			fmt.Sprintf("Enter the encryption password of the account '%s', of which a token is wanted:", name))
 		if err != nil {
-			return text, nil, err
+			return text, nil, a.unanswered(ctx, name, err, ipc.ErrNotLoaded)
 		}
 		if data, err = account.ReadFile(path); err == nil { // another agent may have written it meanwhile
 			text, key, err = crypt.Open(data, password)
@@ -159,19 +158,6 @@ func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Se
 	return text, nil, ipc.ErrPassword
 }
 
-func (a *agent) askPassword(ctx context.Context, name string) (secret.Secret, error) {
-	password, err := prompt.Window(ctx, "oidc-agent: load account",
-		fmt.Sprintf("Enter the encryption password of the account '%s', of which a token is wanted:", name))
-	switch {
-	case err == nil:
-		return password, nil
-	case context.Cause(ctx) == ipc.ErrLocked:
-		return password, ipc.ErrLocked
-	}
-	a.log.notice("account %q: not loaded: %v", name, err)
-	return password, ipc.ErrNotLoaded
-}
-
 // consent asks the user whether a program may have a token of an account.
 func (a *agent) consent(ctx context.Context, what, account, application string) error {
 	ctx, cancel := a.lock.untilShut(ctx)
@@ -179,13 +165,19 @@ func (a *agent) consent(ctx context.Context, what, account, application string) 
 	ok, err := prompt.Consent(ctx, "oidc-agent: confirm", fmt.Sprintf("%s requests an %s for '%s'. Do you want to allow this?",
 		cmp.Or(application, "An application"), what, account))
 	switch {
-	case context.Cause(ctx) == ipc.ErrLocked:
-		return ipc.ErrLocked
 	case err != nil:
-		a.log.notice("account %q: cannot ask for consent: %v", account, err)
-		return ipc.ErrForbidden
+		return a.unanswered(ctx, account, err, ipc.ErrForbidden)
 	case !ok:
 		return ipc.ErrForbidden
 	}
 	return nil
+}
+
+// unanswered is what follows from a question to the user that failed: that the agent was locked meanwhile, or else failure.
+func (a *agent) unanswered(ctx context.Context, account string, err error, failure error) error {
+	if context.Cause(ctx) == ipc.ErrLocked {
+		return ipc.ErrLocked
+	}
+	a.log.notice("account %q: %v: %v", account, failure, err)
+	return failure
 }

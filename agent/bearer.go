@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -151,7 +152,7 @@ func (b *bearer) needsToken(a *agent) bool {
 func (a *agent) renewBearer(ctx context.Context, b *bearer, l *loaded) error {
 	b.mu.Lock()
 	b.expireLocked(a)
-	r, patience := tokenRequest{minValid: b.life.reserve()}, grantTimeout
+	r, patience := tokenRequest{minValid: int64(math.Ceil((b.life.ends - b.life.renewAt).Seconds()))}, grantTimeout
 	switch {
 	case b.written == digest{}:
 	case b.life.known:
@@ -231,12 +232,7 @@ func (b *bearer) armLocked(a *agent) {
 	}
 }
 
-// reserve is the last part of a life, in seconds, in which its successor is wanted.
-func (s lifespan) reserve() int64 {
-	return int64((s.ends - s.renewAt + time.Second - 1) / time.Second)
-}
-
-// bearerStatus is what --status tells of the files.
+// bearerStatus is what --status tells of the files, in words and as a JSON array.
 func (a *agent) bearerStatus() (text string, array []byte) {
 	separator := byte('[')
 	for _, b := range a.allBearers() {

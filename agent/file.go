@@ -35,7 +35,14 @@ func (a *agent) setFile(ctx context.Context, l *loaded, path string, key secret.
 func (l *loaded) setKey(path string, key crypt.Sealed) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.file.path, l.file.key, l.file.hasKey = path, key, true
+	l.file.path, l.file.key = path, key
+}
+
+// fileNow is what is known of the account's file at this moment.
+func (l *loaded) fileNow() fileState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.file
 }
 
 // sealEntry seals what a C client sends in the place of a key: an entry that tells where the password is to be had, or
@@ -67,11 +74,26 @@ func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
 		l.setKey(path, a.sealer.Seal(crypt.GPGKey(id).Marshal()))
 		return nil
 	}
-	password, err := a.password(ctx, l)
+	text, err := a.sealer.Open(l.fileNow().entry)
+	if err != nil {
+		return err
+	}
+	if text.IsEmpty() {
+		return errNoKey
+	}
+	defer text.Wipe()
+	entry, err := cjson.Parse(text.Reveal())
+	if err != nil {
+		return err
+	}
+	password, err := prompt.ReadEntry(ctx, entry)
 	if err != nil {
 		return err
 	}
 	defer password.Wipe()
+	if password.IsEmpty() {
+		return errNoKey // its type tells of none
+	}
 	key, err := crypt.DeriveKey(data, password)
 	debug.FreeOSMemory() // what the derivation has used
 	if err != nil {
@@ -82,42 +104,15 @@ func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
 	return nil
 }
 
-// password gets the password that the account's entry leads to.
-func (a *agent) password(ctx context.Context, l *loaded) (password secret.Secret, err error) {
-	l.mu.Lock()
-	sealed := l.file.entry
-	l.mu.Unlock()
-	text, err := a.sealer.Open(sealed)
-	if err != nil {
-		return password, err
-	}
-	defer text.Wipe()
-	if !text.IsEmpty() {
-		entry, err := cjson.Parse(text.Reveal())
-		if err == nil {
-			password, err = prompt.ReadEntry(ctx, entry)
-		}
-		if err != nil {
-			return password, err
-		}
-	}
-	if password.IsEmpty() {
-		return password, errNoKey
-	}
-	return password, nil
-}
-
 // flush writes a refresh token that is newer than the one in the account's file. locked says that the caller
 // holds the file's lock. What fails is tried again later.
 func (a *agent) flush(ctx context.Context, l *loaded, locked bool) (err error) {
 	defer func() { a.noteSaved(l, err) }()
-	l.mu.Lock()
-	unsaved, hasKey := l.file.unsaved, l.file.hasKey
-	l.mu.Unlock()
-	if !unsaved {
+	file := l.fileNow()
+	if !file.unsaved {
 		return nil
 	}
-	if !hasKey {
+	if file.path == "" {
 		if err := a.deriveKey(ctx, l); err != nil {
 			return err
 		}
@@ -139,10 +134,8 @@ func (a *agent) flush(ctx context.Context, l *loaded, locked bool) (err error) {
 // lockFile locks the account's file against other agents. An account without a known file has no lock: unlock
 // is nil then.
 func (a *agent) lockFile(ctx context.Context, l *loaded) (unlock func(), err error) {
-	l.mu.Lock()
-	path, hasKey := l.file.path, l.file.hasKey
-	l.mu.Unlock()
-	if !hasKey {
+	path := l.fileNow().path
+	if path == "" {
 		return nil, nil
 	}
 	lock, err := account.Lock(ctx, path)

@@ -52,12 +52,6 @@ func (k *lock) close() bool {
 	return true
 }
 
-func (k *lock) open() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.locked, k.shut = false, make(chan struct{})
-}
-
 // change waits until nobody else locks or unlocks.
 func (k *lock) change(ctx context.Context) (release func(), err error) {
 	select {
@@ -125,19 +119,16 @@ func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error)
 		return nil, err
 	}
 	a.scrub()
-	time.AfterFunc(lateScrub, a.scrub)
+	time.AfterFunc(time.Second, a.scrub) // for what goroutines that were slow to end have left
 	a.log.notice("locked")
 	return ipc.Success("Agent locked"), nil
 }
 
-// lateScrub is when an agent that was locked looks once more for what goroutines that were slow to end have left.
-const lateScrub = time.Second
-
 // unlockDelay makes guessing slow: it grows with the square of the failures. It ends long before the request's
 // own time: the right password must be heard after any number of wrong ones.
 func unlockDelay(failures int) time.Duration {
-	n := min(failures, 10)
-	return time.Duration(n*n) * 100 * time.Millisecond
+	n := time.Duration(min(failures, 10))
+	return n * n * 100 * time.Millisecond
 }
 
 func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, error) {
@@ -174,7 +165,10 @@ func (a *agent) reopen() {
 	for _, l := range a.accounts.all() {
 		l.openTokens(a.sealer)
 	}
-	a.lock.open()
+	k := a.lock
+	k.mu.Lock()
+	k.locked, k.shut = false, make(chan struct{})
+	k.mu.Unlock()
 	a.resaveAll()
 	for _, b := range a.allBearers() {
 		b.resume()
