@@ -75,7 +75,8 @@ func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error
 	case err == nil:
 		return ipc.Success(""), nil
 	case !isOld:
-		a.dropBearer(b)
+		b.stop()
+		a.bearers.Delete(b.path)
 	}
 	return nil, err
 }
@@ -89,17 +90,12 @@ func (a *agent) allBearers() (list []*bearer) {
 	return list
 }
 
-// dropBearer ends the care for a file, and removes it.
-func (a *agent) dropBearer(b *bearer) {
-	b.stop()
-	a.bearers.Delete(b.path)
-}
-
-// dropBearers is for an account that goes.
+// dropBearers ends the care for the files of an account, and removes them.
 func (a *agent) dropBearers(account string) {
 	for _, b := range a.allBearers() {
 		if b.account == account {
-			a.dropBearer(b)
+			b.stop()
+			a.bearers.Delete(b.path)
 		}
 	}
 }

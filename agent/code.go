@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
@@ -92,6 +91,11 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 		return err
 	}
 	defer config.Wipe()
+	verifier, err := a.sealer.Open(l.verifier)
+	if err != nil {
+		return err
+	}
+	defer verifier.Wipe()
 	p, err := a.provider(ctx, config, false)
 	if err != nil {
 		return err
@@ -103,32 +107,23 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	if l.redeeming.Swap(true) {
 		return errWrongState
 	}
+	var response *oidc.TokenResponse
 	if err == nil {
-		l.result, err = a.exchangeCode(ctx, p, config, l, code)
+		parameters := a.tokenParameters(config, tokenRequest{})
+		response, err = p.ExchangeCode(ctx, p.metadata, a.credentials(config), code, l.redirectURI, verifier, parameters)
+	}
+	var answer *cjson.Object
+	if err == nil {
+		answer, err = a.finishLogin(ctx, p, config, response, l.nonce, l.options)
+	}
+	if err == nil {
+		l.result = a.sealer.Seal(secret.New(answer.Compact()))
+		answer.Wipe()
 	}
 	l.failed = err
 	l.ended.Store(true)
 	l.server.stop()
 	return err
-}
-
-func (a *agent) exchangeCode(ctx context.Context, p *provider, config *account.Account, l *login, code secret.Secret) (result crypt.Sealed, err error) {
-	verifier, err := a.sealer.Open(l.verifier)
-	if err != nil {
-		return result, err
-	}
-	defer verifier.Wipe()
-	response, err := p.ExchangeCode(ctx, p.metadata, a.credentials(config), code, l.redirectURI, verifier,
-		a.tokenParameters(config, tokenRequest{}))
-	if err != nil {
-		return result, err
-	}
-	answer, err := a.finishLogin(ctx, p, config, response, l.nonce, l.options)
-	if err != nil {
-		return result, err
-	}
-	defer answer.Wipe()
-	return a.sealer.Seal(secret.New(answer.Compact())), nil
 }
 
 // stateLookup is how oidc-gen learns that the browser has come back.
