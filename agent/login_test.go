@@ -174,6 +174,13 @@ func TestPasswordFlow(t *testing.T) {
 	if scope := w.lastGrant().Get("scope"); scope != allScopes {
 		t.Errorf("asked for %q", scope)
 	}
+	for sent, kept := range map[any]string{nil: allScopes, "openid": "openid"} {
+		w.idp.Fail(iam.Fault{Path: "token", Times: 1, Set: map[string]any{"scope": sent}})
+		reply := w.must(w.agent, w.gen("bypw", "password", login("alice")))
+		if got := reply.Object("config").Text("refresh_scope"); got != kept {
+			t.Errorf("scope %v: refresh_scope %q", sent, got)
+		}
+	}
 	w.must(w.agent, forced("bypw"))
 	want(t, ask(w.agent, w.gen("bypw", "password", login("wrong"))), "invalid_grant: Bad credentials")
 }
