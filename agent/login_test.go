@@ -94,9 +94,13 @@ func TestDeviceFlowEnds(t *testing.T) {
 	want(t, ask(w.agent, poll(started)), "wrong device code")
 
 	w.idp.Change(func(s *iam.Settings) { s.DeviceInterval = 7 * time.Second })
+	w.idp.Fail(iam.Fault{Path: "devicecode", Times: 1, Set: map[string]any{"verification_uri_complete": nil}})
 	started = w.must(w.agent, w.gen("busy", "device", nil))
 	if n, _ := started.Object("oidc_device").Int("interval"); n != 7 {
 		t.Errorf("interval %d", n)
+	}
+	if started.Object("oidc_device").Has("verification_uri_complete") {
+		t.Errorf("answered %s", started.Compact())
 	}
 	want(t, ask(w.agent, poll(started)), "authorization_pending")
 	want(t, ask(w.agent, poll(started)), "slow_down")

@@ -110,6 +110,9 @@ func TestRegisterMissingScopes(t *testing.T) {
 	if reply.Object("client") == nil || reply.Object("client").Text("client_id") == "" || reply.Text("max_scopes") == "" {
 		t.Errorf("answered %s", reply.Compact())
 	}
+	w.idp.Fail(iam.Fault{Path: "iam/api/client-registration", Times: 1, Set: map[string]any{"scope": "offline_access"}})
+	r := w.register("regmissing", "device")
+	w.must(w.agent, r.SetObject("config", r.Object("config").SetInt("oauth", 1))) // OAuth2 has no openid
 	w.idp.Fail(iam.Fault{Path: "iam/api/client-registration", Times: 1, Set: map[string]any{"scope": nil}})
 	w.must(w.agent, w.register("regmissing", "device"))
 	w.idp.Fail(iam.Fault{Path: "iam/api/client-registration", Times: 1, Status: 403, Body: `{"error":"access_denied","error_description":"ask the administrator"}`})
