@@ -232,31 +232,26 @@ func (b *bearer) armLocked(a *agent) {
 func (a *agent) bearerStatus() (text string, array []byte) {
 	separator := byte('[')
 	for _, b := range a.allBearers() {
-		line, o := b.status()
-		text += line + "\n"
+		b.mu.Lock()
+		o := cjson.New().SetText(ipc.KeyFile, b.path).SetText(ipc.KeyAccount, b.account).SetBool("present", b.written != digest{})
+		text += fmt.Sprintf("Token file of %s: %s, ", b.account, b.path)
+		switch {
+		case b.written == digest{}:
+			text += "not there"
+		case !b.life.known:
+			text += "present"
+		default:
+			text += "valid until " + time.Unix(b.life.expiresAt, 0).Format(time.DateTime)
+			o.SetInt(ipc.KeyExpiresAt, b.life.expiresAt)
+		}
+		if b.err != nil {
+			text += "; the last renewal failed: " + b.err.Error()
+			o.SetText(ipc.KeyError, b.err.Error())
+		}
+		b.mu.Unlock()
+		text += "\n"
 		array = append(append(array, separator), o.Compact()...)
 		separator = ','
 	}
 	return text, append(array, ']')
-}
-
-func (b *bearer) status() (line string, o *cjson.Object) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	o = cjson.New().SetText(ipc.KeyFile, b.path).SetText(ipc.KeyAccount, b.account).SetBool("present", b.written != digest{})
-	line = fmt.Sprintf("Token file of %s: %s, ", b.account, b.path)
-	switch {
-	case b.written == (digest{}):
-		line += "not there"
-	case !b.life.known:
-		line += "present"
-	default:
-		line += "valid until " + time.Unix(b.life.expiresAt, 0).Format(time.DateTime)
-		o.SetInt(ipc.KeyExpiresAt, b.life.expiresAt)
-	}
-	if b.err != nil {
-		line += "; the last renewal failed: " + b.err.Error()
-		o.SetText(ipc.KeyError, b.err.Error())
-	}
-	return line, o
 }
