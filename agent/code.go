@@ -71,7 +71,7 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 		return nil, errNoCode
 	}
 	l := a.login(state)
-	if l == nil || l.redirectURI == "" || l.ended.Load() {
+	if l == nil || l.redirectURI == "" {
 		return nil, errWrongState
 	}
 	if err := a.redeem(ctx, l, came.RawQuery); err != nil {
