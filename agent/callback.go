@@ -145,7 +145,8 @@ func (c *callback) handle(a *agent, l *login, w http.ResponseWriter, r *http.Req
 	case l.ended.Load():
 		page(w, http.StatusBadRequest, "The login has failed", "The terminal tells the reason. You can close this window.")
 	default:
-		page(w, http.StatusBadRequest, "This is not the answer to the login that was started", "The agent still waits for the right one.")
+		page(w, http.StatusBadRequest, "This is not the answer to the login that was started",
+			"The agent still waits for the right one.")
 	}
 }
 
@@ -156,6 +157,8 @@ func page(w http.ResponseWriter, status int, title, text string) {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.WriteHeader(status)
-	io.WriteString(w, `<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width"><title>`+title+
-		`</title><body style="font:1.2em/1.5 sans-serif;max-width:34em;margin:15vh auto;padding:0 1em"><h1>`+title+`</h1><p>`+text+`</p></body></html>`+"\n")
+	io.WriteString(w, `<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width"><title>`+title+`</title>
+<body style="font:1.2em/1.5 sans-serif;max-width:34em;margin:15vh auto;padding:0 1em"><h1>`+title+`</h1>
+<p>`+text+`</p></body></html>
+`)
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/oidc"
@@ -21,16 +20,17 @@ const codeLifetime = 10 * time.Minute
 
 // startCode prepares the authorization code flow (RFC 6749 section 4.1) with PKCE (RFC 7636): it answers with
 // the URL for the browser, and listens where the provider will send it back (RFC 8252 section 7.3).
-func (a *agent) startCode(_ context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
-	redirectURI, server, err := a.openCallback(config.RedirectURIs, o)
+func (a *agent) startCode(_ context.Context, t attempt) (*cjson.Object, error) {
+	config := t.config
+	redirectURI, server, err := a.openCallback(config.RedirectURIs, t.options)
 	if err != nil {
 		return nil, err
 	}
 	verifier, challenge := oidc.NewPKCE()
 	nonce := randomName(24)
-	state := newState(redirectURI, a.socketPath, o.onlyAT)
+	state := newState(redirectURI, a.socketPath, t.options.onlyAT)
 	parameters := a.tokenParameters(config, tokenRequest{})
-	uri, err := oidc.AuthorizationURL(p.metadata, oidc.AuthorizationRequest{
+	uri, err := oidc.AuthorizationURL(t.metadata, oidc.AuthorizationRequest{
 		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce,
 		CodeChallenge: challenge, Audience: parameters.Audience, LegacyAudience: parameters.LegacyAudience,
 		Parameters: a.credentials(config).Parameters(oidc.ForAuthorization),
@@ -40,7 +40,7 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 		return nil, err
 	}
 	l := &login{
-		account: a.newLoaded(config), id: state, options: o, expires: a.now().Add(codeLifetime),
+		account: a.newLoaded(config), id: state, options: t.options, expires: a.now().Add(codeLifetime),
 		redirectURI: redirectURI, verifier: a.sealer.Seal(verifier), nonce: nonce, server: server,
 	}
 	a.await(l)
@@ -86,21 +86,17 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	if a.now().After(l.expires) {
 		return errLoginExpired
 	}
-	config, err := a.withSecrets(l.account)
+	t, err := a.resume(ctx, l)
 	if err != nil {
 		return err
 	}
-	defer config.Wipe()
+	defer t.config.Wipe()
 	verifier, err := a.sealer.Open(l.verifier)
 	if err != nil {
 		return err
 	}
 	defer verifier.Wipe()
-	p, err := a.provider(ctx, config, false)
-	if err != nil {
-		return err
-	}
-	code, err := oidc.ParseAuthorizationResponse(p.metadata, query, l.id)
+	code, err := oidc.ParseAuthorizationResponse(t.metadata, query, l.id)
 	if _, refused := errors.AsType[*oidc.Error](err); err != nil && !refused {
 		return err
 	}
@@ -109,12 +105,12 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	}
 	var response *oidc.TokenResponse
 	if err == nil {
-		parameters := a.tokenParameters(config, tokenRequest{})
-		response, err = p.ExchangeCode(ctx, p.metadata, a.credentials(config), code, l.redirectURI, verifier, parameters)
+		parameters := a.tokenParameters(t.config, tokenRequest{})
+		response, err = t.ExchangeCode(ctx, t.metadata, a.credentials(t.config), code, l.redirectURI, verifier, parameters)
 	}
 	var answer *cjson.Object
 	if err == nil {
-		answer, err = a.finishLogin(ctx, p, config, response, l.nonce, l.options)
+		answer, err = a.finishLogin(ctx, t, response)
 	}
 	if err == nil {
 		l.result = a.sealer.Seal(secret.New(answer.Compact()))

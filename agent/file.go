@@ -54,7 +54,8 @@ func (a *agent) sealEntry(entry *cjson.Object) crypt.Sealed {
 	return a.sealer.Seal(secret.New(entry.Compact()))
 }
 
-var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
+var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, " +
+	"such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
 
 // deriveKey finds the account's file by its name and derives its key, once, when a new refresh token has to be written;
 // a gpg file needs no password. Where the entry leads to none the error is errNoKey.

@@ -48,11 +48,19 @@ type loginOptions struct {
 	fromC       bool         // oidc-gen is C's, and will not say `saved`
 }
 
+// attempt is a login that is worked at: its provider, and the account with its secrets, which the maker wipes.
+type attempt struct {
+	*provider
+	config  *account.Account
+	options loginOptions
+	nonce   string // of the code flow
+}
+
 // flow is a way to log in, by the name that oidc-gen -w gives it.
 type flow struct {
 	name  string
 	grant string // that a client needs for it (RFC 7591 section 2), besides refresh_token
-	start func(*agent, context.Context, *provider, *account.Account, loginOptions) (*cjson.Object, error)
+	start func(*agent, context.Context, attempt) (*cjson.Object, error)
 }
 
 var flows = [...]flow{
@@ -135,7 +143,7 @@ func (a *agent) startLogin(ctx context.Context, config *account.Account, names [
 	config.DeviceAuthorizationEndpoint = p.metadata.DeviceAuthorizationEndpoint
 	failures := errNoFlow.Text
 	for _, f := range chosen {
-		answer, err := f.start(a, ctx, p, config, o)
+		answer, err := f.start(a, ctx, attempt{provider: p, config: config, options: o})
 		if err == nil || len(chosen) == 1 {
 			return answer, err
 		}
@@ -158,13 +166,26 @@ func loginScope(config *account.Account) string {
 	return strings.Join(scopes, " ")
 }
 
-func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
-	d, err := p.AuthorizeDevice(ctx, p.metadata, a.credentials(config), config.AuthScope)
+// resume goes on with a login that waits.
+func (a *agent) resume(ctx context.Context, l *login) (attempt, error) {
+	config, err := a.withSecrets(l.account)
+	if err != nil {
+		return attempt{}, err
+	}
+	p, err := a.provider(ctx, config, false)
+	if err != nil {
+		config.Wipe()
+	}
+	return attempt{p, config, l.options, l.nonce}, err
+}
+
+func (a *agent) startDevice(ctx context.Context, t attempt) (*cjson.Object, error) {
+	d, err := t.AuthorizeDevice(ctx, t.metadata, a.credentials(t.config), t.config.AuthScope)
 	if err != nil {
 		return nil, err
 	}
 	a.await(&login{
-		account: a.newLoaded(config), id: string(d.DeviceCode.Reveal()), options: o,
+		account: a.newLoaded(t.config), id: string(d.DeviceCode.Reveal()), options: t.options,
 		expires: a.now().Add(time.Duration(d.ExpiresIn) * time.Second),
 	})
 	device := cjson.New().SetSecret("device_code", d.DeviceCode).SetText("user_code", d.UserCode).
@@ -188,21 +209,17 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 	if l == nil || l.redirectURI != "" { // of a code flow
 		return nil, errWrongDeviceCode
 	}
-	config, err := a.withSecrets(l.account)
+	t, err := a.resume(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	defer config.Wipe()
-	p, err := a.provider(ctx, config, false)
-	if err != nil {
-		return nil, err
-	}
-	response, err := p.PollDevice(ctx, p.metadata, a.credentials(config), code, a.tokenParameters(config, tokenRequest{}))
+	defer t.config.Wipe()
+	response, err := t.PollDevice(ctx, t.metadata, a.credentials(t.config), code, a.tokenParameters(t.config, tokenRequest{}))
 	refused, answered := errors.AsType[*oidc.Error](err)
 	switch {
 	case err == nil:
 		a.logins.Delete(l.id)
-		return a.finishLogin(ctx, p, config, response, "", l.options)
+		return a.finishLogin(ctx, t, response)
 	case answered && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
 	case answered && !refused.Temporary():
@@ -213,11 +230,12 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 
 // loginByRefreshToken takes the refresh token that the user has. An answer that is faulty otherwise may hold the only
 // one that is good now: the account is made with that, and without a first access token.
-func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
-	if config.RefreshToken.IsEmpty() {
+func (a *agent) loginByRefreshToken(ctx context.Context, t attempt) (*cjson.Object, error) {
+	given := t.config.RefreshToken
+	if given.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
-	response, err := p.Refresh(ctx, p.metadata, a.credentials(config), config.RefreshToken, a.tokenParameters(config, tokenRequest{}))
+	response, err := t.Refresh(ctx, t.metadata, a.credentials(t.config), given, a.tokenParameters(t.config, tokenRequest{}))
 	if response == nil {
 		return nil, err
 	}
@@ -226,36 +244,37 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 	var answer *cjson.Object
 	if err == nil {
 		if next.IsEmpty() {
-			response.RefreshToken = config.RefreshToken.Clone()
+			response.RefreshToken = given.Clone()
 		}
-		answer, err = a.finishLogin(ctx, p, config, response, "", o)
+		answer, err = a.finishLogin(ctx, t, response)
 	}
-	if err == nil || o.onlyAT || next.IsEmpty() {
+	if err == nil || t.options.onlyAT || next.IsEmpty() {
 		return answer, err
 	}
-	a.log.warning("account %q: only the new refresh token is taken: %v", config.Name, err)
-	return a.finishLogin(ctx, p, config, &oidc.TokenResponse{RefreshToken: next}, "", o)
+	a.log.warning("account %q: only the new refresh token is taken: %v", t.config.Name, err)
+	return a.finishLogin(ctx, t, &oidc.TokenResponse{RefreshToken: next})
 }
 
-func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
-	parameters := a.tokenParameters(config, tokenRequest{scope: config.AuthScope})
-	response, err := p.Password(ctx, p.metadata, a.credentials(config), config.Username, config.Password, parameters)
+func (a *agent) loginByPassword(ctx context.Context, t attempt) (*cjson.Object, error) {
+	parameters := a.tokenParameters(t.config, tokenRequest{scope: t.config.AuthScope})
+	response, err := t.Password(ctx, t.metadata, a.credentials(t.config), t.config.Username, t.config.Password, parameters)
 	if err != nil {
 		return nil, err
 	}
-	return a.finishLogin(ctx, p, config, response, "", o)
+	return a.finishLogin(ctx, t, response)
 }
 
 // finishLogin loads the account that a flow has completed and answers with it, so that oidc-gen can save it;
-// or with the access token alone, where nothing more was asked for. nonce is that of the flow, where it sent one.
-func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Account, response *oidc.TokenResponse, nonce string, o loginOptions) (*cjson.Object, error) {
-	subject, err := p.verifyIDToken(ctx, config, response, oidc.IDTokenCheck{Nonce: nonce})
+// or with the access token alone, where nothing more was asked for.
+func (a *agent) finishLogin(ctx context.Context, t attempt, response *oidc.TokenResponse) (*cjson.Object, error) {
+	config := t.config
+	subject, err := t.verifyIDToken(ctx, response, oidc.IDTokenCheck{ClientID: config.ClientID, Nonce: t.nonce})
 	if err != nil {
 		return nil, err
 	}
-	first := tokenFrom(p, response)
+	first := tokenFrom(t.provider, response)
 	switch {
-	case o.onlyAT:
+	case t.options.onlyAT:
 		response.Wipe()
 		return tokenAnswer(first), nil
 	case response.RefreshToken.IsEmpty():
@@ -274,13 +293,13 @@ func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Ac
 	answer := ipc.Success("").SetObject(ipc.KeyConfig, object)
 	l := a.newLoaded(config)
 	l.subject = subject
-	l.file.entry = o.entry
+	l.file.entry = t.options.entry
 	if !first.answer.IsEmpty() {
 		l.tokens[tokenKey{}] = first
 	}
 	a.inherit(l, a.accounts.find(l.name()))
 	a.accounts.put(l)
-	if o.fromC {
+	if t.options.fromC {
 		a.noteIssuer(l.config, account.AddAccount)
 	}
 	return answer, nil

@@ -16,11 +16,11 @@ import (
 // verifyIDToken checks the id_token of an answer (Core section 3.1.3.7) and returns whom it is about. Without one
 // there is nothing to check: plain OAuth2 has none, and a provider may refuse the scope openid. A wrong one
 // spoils the whole answer, which is wiped.
-func (p *provider) verifyIDToken(ctx context.Context, c *account.Account, r *oidc.TokenResponse, want oidc.IDTokenCheck) (subject string, err error) {
+func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, want oidc.IDTokenCheck) (subject string, err error) {
 	if r.IDToken.IsEmpty() {
 		return want.Subject, nil
 	}
-	want.ClientID, want.AccessToken, want.Date, want.Direct = c.ClientID, r.AccessToken, r.Date, true
+	want.AccessToken, want.Date, want.Direct = r.AccessToken, r.Date, true
 	id, err := p.VerifyIDToken(ctx, p.metadata, r.IDToken, want)
 	if err != nil {
 		r.Wipe()
@@ -35,7 +35,7 @@ func (p *provider) verifyRefreshed(ctx context.Context, l *loaded, c *account.Ac
 	l.mu.Lock()
 	known := l.subject
 	l.mu.Unlock()
-	found, err := p.verifyIDToken(ctx, c, r, oidc.IDTokenCheck{Subject: known, AnyTime: true})
+	found, err := p.verifyIDToken(ctx, r, oidc.IDTokenCheck{ClientID: c.ClientID, Subject: known, AnyTime: true})
 	if err != nil {
 		return err
 	}
