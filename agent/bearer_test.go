@@ -336,13 +336,19 @@ func TestBearerRefused(t *testing.T) {
 	} {
 		want(t, ask(w.agent, bearerRequest(r.account, r.path)), r.failure)
 	}
-	if n := len(w.agent.allBearers()); n != 2 {
-		t.Errorf("%d files", n)
+	if text := w.status(); strings.Count(text, "Token file of ") != 2 || strings.Index(text, at("second")) > strings.Index(text, at("taken")) {
+		t.Error(text)
 	}
 	w.must(w.agent, askRequest(`{"request":"remove","account":"demo"}`))
 	if w.inFile(at("taken")) != "" || w.inFile(at("second")) != "" {
 		t.Error("a file is left")
 	}
 	w.must(w.agent, bearerRequest("other", at("taken")))
+	w.agent.dropBearers("demo")
+	if w.inFile(at("taken")) == "" {
+		t.Error("the file of another account was removed")
+	}
+	w.agent.settings.confirm = true
+	want(t, ask(w.agent, bearerRequest("other", at("taken"))), "the user is asked before each token...")
 	w.agent.dropBearers("other")
 }

@@ -100,7 +100,7 @@ func (c *callback) serve(a *agent, l *login) {
 	time.AfterFunc(codeLifetime, c.stop)
 }
 
-// stop ends the server; an answer that is being written is written.
+// stop ends the server; an answer that is being written is written, and ends its connection.
 func (c *callback) stop() {
 	if c == nil {
 		return
@@ -108,9 +108,6 @@ func (c *callback) stop() {
 	for _, listener := range c.listeners {
 		listener.Close()
 	}
-	atOnce, cancel := context.WithCancel(context.Background())
-	cancel()
-	c.server.Shutdown(atOnce)
 }
 
 // handle takes the code. A wrong state is refused, and the right one still waited for.
