@@ -46,9 +46,8 @@ type loaded struct {
 // fileState is what the agent knows of an account's file: where it is, the key that opens it (the password
 // is never kept), and which refresh token it held when last seen.
 type fileState struct {
-	path    string
+	path    string // empty: not known
 	key     crypt.Sealed
-	hasKey  bool
 	entry   crypt.Sealed // pw_entry of a C client: where the password is to be had
 	seen    digest       // of the refresh token in the file
 	spent   []digest     // of the refresh tokens before the one in memory, the last ones at the end
@@ -69,7 +68,7 @@ func (f *fileState) spend(d ...digest) {
 	f.spent = f.spent[max(0, len(f.spent)-maxSpent):]
 }
 
-// newLoaded seals the secrets of config, which must not be used for them afterwards.
+// newLoaded seals the secrets of config and takes it over: config is empty afterwards.
 func (a *agent) newLoaded(config *account.Account) *loaded {
 	l := &loaded{
 		turn:    make(chan struct{}, 1),
@@ -86,7 +85,8 @@ func (a *agent) newLoaded(config *account.Account) *loaded {
 	}
 	config.Password.Wipe()
 	config.ClientSecret, config.RefreshToken, config.Password = secret.Secret{}, secret.Secret{}, secret.Secret{}
-	l.config = config
+	own := *config
+	l.config, *config = &own, account.Account{}
 	return l
 }
 

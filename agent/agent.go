@@ -22,11 +22,11 @@ type agent struct {
 	clock
 	providers providers
 	accounts  accounts
-	logins    logins
+	logins    sync.Map // *login by device_code or state
 	notes     notes
 	lock      *lock
-	autoloads autoloads
-	bearers   bearers
+	autoloads sync.Map    // *autoload by the account's name
+	bearers   sync.Map    // *bearer by path
 	idle      *time.Timer // scrubs
 }
 

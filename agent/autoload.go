@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"runtime/debug"
-	"sync"
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
@@ -15,13 +15,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// autoloads are the accounts that are being loaded because somebody wants a token of them. All who want the
-// same account share one window.
-type autoloads struct {
-	mu      sync.Mutex
-	flights map[string]*autoload
-}
-
+// autoload is the loading of an account because somebody wants a token of it. All who want the same account share one
+// window.
 type autoload struct {
 	done   chan struct{}
 	loaded *loaded
@@ -37,50 +32,43 @@ func (a *agent) named(ctx context.Context, name string, noAutoload bool) (*loade
 	if a.settings.noAutoload {
 		return nil, ipc.ErrNotLoaded
 	}
-	dir, err := account.FindDir()
+	path, err := accountFile(name)
 	if err != nil {
 		return nil, ipc.ErrNoAccount
 	}
-	path, err := dir.File(name)
-	if err != nil {
+	switch _, err := account.ReadFile(path); {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, ipc.ErrNoAccount
-	}
-	_, err = account.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ipc.ErrNoAccount
-	}
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ipc.ErrNotLoaded, err)
-	}
-	if noAutoload {
+	case noAutoload:
 		return nil, ofAccount{ipc.ErrNotLoaded, name}
 	}
 	return a.shareAutoload(ctx, name, path)
 }
 
-func (a *agent) shareAutoload(ctx context.Context, name, path string) (*loaded, error) {
-	s := &a.autoloads
-	s.mu.Lock()
-	if l := a.accounts.find(name); l != nil { // a window has just been answered
-		s.mu.Unlock()
-		return l, nil
+// accountFile is where the account of a name has its file, if it has one.
+func accountFile(name string) (path string, err error) {
+	dir, err := account.FindDir()
+	if err != nil {
+		return "", err
 	}
-	f := s.flights[name]
-	if f == nil {
-		f = &autoload{done: make(chan struct{})}
-		if s.flights == nil {
-			s.flights = make(map[string]*autoload)
-		}
-		s.flights[name] = f
+	return dir.File(name)
+}
+
+func (a *agent) shareAutoload(ctx context.Context, name, path string) (*loaded, error) {
+	f := &autoload{done: make(chan struct{})}
+	if running, ok := a.autoloads.LoadOrStore(name, f); ok {
+		f = running.(*autoload)
+	} else {
 		go func() {
-			f.loaded, f.err = a.load(name, path)
-			s.mu.Lock()
-			delete(s.flights, name)
-			s.mu.Unlock()
+			if f.loaded = a.accounts.find(name); f.loaded == nil { // else a window has just been answered
+				f.loaded, f.err = a.load(name, path)
+			}
+			a.autoloads.Delete(name)
 			close(f.done)
 		}()
 	}
-	s.mu.Unlock()
 	ctx, cancel := a.lock.untilShut(ctx)
 	defer cancel()
 	select {
@@ -132,83 +120,64 @@ func (a *agent) load(name, path string) (*loaded, error) {
 	return l, nil
 }
 
-const tries = 3
-
-// openFile reads the file anew for each password: while a window is open another agent may have written it.
+// openFile asks for the password of an account's file until it is right. The gpg program's own agent asks for a
+// passphrase where there is one.
 func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Secret, key crypt.FileKey, err error) {
-	for range tries {
-		data, err := account.ReadFile(path)
+	data, err := account.ReadFile(path)
+	if err != nil {
+		return text, nil, err
+	}
+	switch format, err := crypt.Detect(data); {
+	case err != nil:
+		return text, nil, fmt.Errorf("%s: %w", path, err)
+	case format == crypt.FormatGPG:
+		id, err := crypt.GPGKeyID(data)
+		if err == nil {
+			text, err = crypt.DecryptGPG(ctx, data)
+		}
+		return text, crypt.GPGKey(id), err
+	}
+	for range 3 {
+		password, err := prompt.Window(ctx, "oidc-agent: load account",
+			fmt.Sprintf("Enter the encryption password of the account '%s', of which a token is wanted:", name))
 		if err != nil {
-			return text, nil, err
+			return text, nil, a.unanswered(ctx, name, err, ipc.ErrNotLoaded)
 		}
-		format, err := crypt.Detect(data)
-		if err != nil {
-			return text, nil, fmt.Errorf("%s: %w", path, err)
-		}
-		if format == crypt.FormatGPG {
-			return openGPG(ctx, data)
-		}
-		password, err := a.askPassword(ctx, name)
-		if err != nil {
-			return text, nil, err
-		}
-		if data, err = account.ReadFile(path); err == nil {
-			var opened *crypt.Key
-			text, opened, err = crypt.Open(data, password)
-			key = opened
+		if data, err = account.ReadFile(path); err == nil { // another agent may have written it meanwhile
+			text, key, err = crypt.Open(data, password)
 		}
 		password.Wipe()
 		debug.FreeOSMemory() // what the derivation has used
-		if err == nil {
+		switch {
+		case err == nil:
 			return text, key, nil
-		}
-		if !errors.Is(err, crypt.ErrWrongPassword) {
+		case !errors.Is(err, crypt.ErrWrongPassword):
 			return text, nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	return text, nil, ipc.ErrPassword
 }
 
-// openGPG opens a file through the gpg program, whose own agent asks for a passphrase where there is one.
-func openGPG(ctx context.Context, data []byte) (text secret.Secret, key crypt.FileKey, err error) {
-	id, err := crypt.GPGKeyID(data)
-	if err != nil {
-		return text, nil, err
-	}
-	text, err = crypt.DecryptGPG(ctx, data)
-	return text, crypt.GPGKey(id), err
-}
-
-func (a *agent) askPassword(ctx context.Context, name string) (secret.Secret, error) {
-	password, err := prompt.Window(ctx, "oidc-agent: load account",
-		fmt.Sprintf("Enter the encryption password of the account '%s', of which a token is wanted:", name))
-	if err == nil {
-		return password, nil
-	}
-	if context.Cause(ctx) == ipc.ErrLocked {
-		return password, ipc.ErrLocked
-	}
-	a.log.notice("account %q: not loaded: %v", name, err)
-	return password, ipc.ErrNotLoaded
-}
-
 // consent asks the user whether a program may have a token of an account.
 func (a *agent) consent(ctx context.Context, what, account, application string) error {
-	if application == "" {
-		application = "An application"
-	}
 	ctx, cancel := a.lock.untilShut(ctx)
 	defer cancel()
-	ok, err := prompt.Consent(ctx, "oidc-agent: confirm",
-		fmt.Sprintf("%s requests an %s for '%s'. Do you want to allow this?", application, what, account))
+	ok, err := prompt.Consent(ctx, "oidc-agent: confirm", fmt.Sprintf("%s requests an %s for '%s'. Do you want to allow this?",
+		cmp.Or(application, "An application"), what, account))
 	switch {
-	case context.Cause(ctx) == ipc.ErrLocked:
-		return ipc.ErrLocked
 	case err != nil:
-		a.log.notice("account %q: cannot ask for consent: %v", account, err)
-		return ipc.ErrForbidden
+		return a.unanswered(ctx, account, err, ipc.ErrForbidden)
 	case !ok:
 		return ipc.ErrForbidden
 	}
 	return nil
+}
+
+// unanswered is what follows from a question to the user that failed: that the agent was locked meanwhile, or else failure.
+func (a *agent) unanswered(ctx context.Context, account string, err error, failure error) error {
+	if context.Cause(ctx) == ipc.ErrLocked {
+		return ipc.ErrLocked
+	}
+	a.log.notice("account %q: %v: %v", account, failure, err)
+	return failure
 }

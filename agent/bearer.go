@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,13 +35,7 @@ const (
 	lastBearer  = 5 * time.Minute
 )
 
-// bearers are the files that the agent keeps, by path.
-type bearers struct {
-	mu     sync.Mutex
-	byPath map[string]*bearer
-}
-
-// bearer is a file with a token of an account. It has a timer unless the agent is locked.
+// bearer is a file with a token of an account.
 type bearer struct {
 	account, path string
 
@@ -51,10 +46,8 @@ type bearer struct {
 	due     time.Duration
 	delay   time.Duration // of the last retry; 0: the last attempt succeeded
 	err     error         // of the last attempt
-	timer   *time.Timer
+	timer   *time.Timer   // rests while the agent is locked
 }
-
-var errBearerConsent = errors.New("the user is asked before each token of this account (--confirm), and a file asks nobody")
 
 // keepBearer begins to keep a file. It answers when the file is there.
 func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error) {
@@ -63,99 +56,65 @@ func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error
 	case l == nil:
 		return nil, ipc.ErrNotLoaded
 	case l.confirm || a.settings.confirm:
-		return nil, errBearerConsent
+		return nil, errors.New("the user is asked before each token of this account (--confirm), and a file asks nobody")
 	case !filepath.IsAbs(path):
 		return nil, fmt.Errorf("token file %q: an absolute path is expected", path)
 	}
-	b, isNew, err := a.bearers.claim(l.name(), filepath.Clean(path))
-	if err != nil {
-		return nil, err
+	b := &bearer{account: l.name(), path: filepath.Clean(path)}
+	b.timer = time.AfterFunc(grantTimeout, func() { a.tendBearer(b) })
+	there, isOld := a.bearers.LoadOrStore(b.path, b)
+	if isOld {
+		b.timer.Stop()
+		b = there.(*bearer)
 	}
-	err = a.renewBearer(ctx, b, l)
-	if err != nil && isNew {
-		a.bearers.drop(func(other *bearer) bool { return other == b })
-		return nil, err
+	if b.account != l.name() {
+		return nil, fmt.Errorf("token file %q: it holds the token of the account %q", b.path, b.account)
 	}
-	b.arm(a)
-	if err != nil {
-		return nil, err
+	err := a.renewBearer(ctx, b, l)
+	switch {
+	case err == nil:
+		return ipc.Success(""), nil
+	case !isOld:
+		b.stop()
+		a.bearers.Delete(b.path)
 	}
-	return ipc.Success(""), nil
+	return nil, err
 }
 
-// claim returns the file of an account at a path.
-func (s *bearers) claim(account, path string) (b *bearer, isNew bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if b = s.byPath[path]; b == nil {
-		if s.byPath == nil {
-			s.byPath = make(map[string]*bearer)
-		}
-		b = &bearer{account: account, path: path}
-		s.byPath[path] = b
-		return b, true, nil
-	}
-	if b.account != account {
-		return nil, false, fmt.Errorf("token file %q: it holds the token of the account %q", path, b.account)
-	}
-	return b, false, nil
-}
-
-// all returns the files in the order of their paths.
-func (s *bearers) all() []*bearer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := make([]*bearer, 0, len(s.byPath))
-	for _, b := range s.byPath {
-		list = append(list, b)
+// allBearers returns the files in the order of their paths.
+func (a *agent) allBearers() (list []*bearer) {
+	for _, b := range a.bearers.Range {
+		list = append(list, b.(*bearer))
 	}
 	slices.SortFunc(list, func(a, b *bearer) int { return cmp.Compare(a.path, b.path) })
 	return list
 }
 
-// drop ends the care for files, and removes them.
-func (s *bearers) drop(which func(*bearer) bool) {
-	for _, b := range s.all() {
-		if which(b) {
+// dropBearers ends the care for the files of an account, and removes them.
+func (a *agent) dropBearers(account string) {
+	for _, b := range a.allBearers() {
+		if b.account == account {
 			b.stop()
-			s.mu.Lock()
-			delete(s.byPath, b.path)
-			s.mu.Unlock()
+			a.bearers.Delete(b.path)
 		}
 	}
 }
 
-// dropBearers is for an account that goes.
-func (a *agent) dropBearers(account string) {
-	a.bearers.drop(func(b *bearer) bool { return b.account == account })
-}
-
-// stop removes the file and rests.
+// stop removes the file and rests: its account goes, or the agent is locked or ends.
 func (b *bearer) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = true
-	if b.timer != nil {
-		b.timer.Stop()
-	}
+	b.timer.Stop()
 	b.removeLocked()
 }
 
-// stopBearers is for an agent that is locked or ends.
-func (a *agent) stopBearers() {
-	for _, b := range a.bearers.all() {
-		b.stop()
-	}
-}
-
-// resumeBearers is for one that was unlocked.
-func (a *agent) resumeBearers() {
-	for _, b := range a.bearers.all() {
-		b.mu.Lock()
-		b.stopped, b.due = false, 0
-		b.mu.Unlock()
-		go a.tendBearer(b)
-	}
+// resume is for an agent that was unlocked.
+func (b *bearer) resume() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped, b.due = false, 0
+	b.timer.Reset(0)
 }
 
 // tendBearer is the timer's.
@@ -164,68 +123,66 @@ func (a *agent) tendBearer(b *bearer) {
 		return // goes on when it is unlocked
 	}
 	defer a.lock.leave()
-	l := a.accounts.find(b.account)
-	if l == nil {
+	if l := a.accounts.find(b.account); l == nil {
 		a.dropBearers(b.account)
-		return
+	} else if b.needsToken(a) {
+		_ = a.renewBearer(context.Background(), b, l) // is told by --status, and tried again
 	}
-	if b.needsToken(a) {
-		ctx, cancel := context.WithTimeout(context.Background(), b.patience(a))
-		defer cancel()
-		_ = a.renewBearer(ctx, b, l) // is told by --status, and tried again
-	}
-	b.arm(a)
 }
 
-// needsToken removes a token that has expired, and reports whether it is time for the next one.
+// needsToken reports whether it is time for the next token, and sets the timer where it is not.
 func (b *bearer) needsToken(a *agent) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := a.moment()
-	b.expireLocked(a, now)
-	if now.boot >= b.due {
+	b.expireLocked(a)
+	_, err := os.Lstat(b.path) // somebody may have removed it
+	if a.boot() >= b.due || b.delay == 0 && errors.Is(err, fs.ErrNotExist) {
 		return true
 	}
-	_, err := os.Lstat(b.path) // somebody may have removed it
-	return b.delay == 0 && errors.Is(err, fs.ErrNotExist)
+	b.armLocked(a)
+	return false
 }
 
-// patience is how long an attempt may take: not beyond the end of the token that is to be replaced.
-func (b *bearer) patience(a *agent) time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.written == (digest{}) || !b.life.known {
-		return grantTimeout
-	}
-	return min(b.life.ends-a.boot(), grantTimeout)
-}
-
-// renewBearer puts a token into the file that lasts beyond the last part of its predecessor's life.
+// renewBearer puts a token into the file that lasts beyond the last part of its predecessor's life, and tries that no
+// longer than its predecessor is good.
 func (a *agent) renewBearer(ctx context.Context, b *bearer, l *loaded) error {
 	b.mu.Lock()
-	r := tokenRequest{minValid: b.life.reserve(), force: b.written != digest{} && !b.life.known}
+	b.expireLocked(a)
+	r, patience := tokenRequest{minValid: int64(math.Ceil((b.life.ends - b.life.renewAt).Seconds()))}, grantTimeout
+	switch {
+	case b.written == digest{}:
+	case b.life.known:
+		patience = min(b.life.ends-a.boot(), grantTimeout)
+	default:
+		r.force = true
+	}
 	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	t, err := a.accessToken(ctx, l, r)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := a.moment()
 	if err == nil {
 		defer t.wipe()
 		err = b.writeLocked(t)
 	}
-	if b.err = err; err != nil {
-		if b.delay == 0 {
-			a.log.warning("token file %q of account %q: %v", b.path, b.account, err)
+	b.err = err
+	now := a.boot()
+	switch {
+	case err == nil:
+		b.delay, b.life, b.due = 0, t.lifespan, now+bearerTerm
+		if t.known {
+			b.due = max(min(t.renewAt, t.ends-bearerMargin), now+time.Second)
 		}
+	case b.delay == 0:
+		a.log.warning("token file %q of account %q: %v", b.path, b.account, err)
+		fallthrough
+	default:
 		b.delay = min(max(2*b.delay, firstBearer), lastBearer)
-		b.due = now.boot + b.delay
-		return err
+		b.due = now + b.delay
 	}
-	b.delay, b.life, b.due = 0, t.lifespan, now.boot+bearerTerm
-	if t.known {
-		b.due = max(min(t.renewAt, t.ends-bearerMargin), now.boot+time.Second)
-	}
-	return nil
+	b.armLocked(a)
+	return err
 }
 
 func (b *bearer) writeLocked(t token) error {
@@ -244,8 +201,8 @@ func (b *bearer) writeLocked(t token) error {
 }
 
 // expireLocked removes a token that is of no use any more.
-func (b *bearer) expireLocked(a *agent, now moment) {
-	if b.written != (digest{}) && !b.life.exceeds(now, 0) {
+func (b *bearer) expireLocked(a *agent) {
+	if b.written != (digest{}) && !b.life.exceeds(a.moment(), 0) {
 		a.log.warning("token file %q of account %q: the token has expired, removed", b.path, b.account)
 		b.removeLocked()
 	}
@@ -259,61 +216,42 @@ func (b *bearer) removeLocked() {
 	}
 }
 
-// arm sets the timer for what comes next.
-func (b *bearer) arm(a *agent) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := a.moment()
-	b.expireLocked(a, now)
-	if b.timer != nil {
-		b.timer.Stop()
-	}
-	if b.stopped {
-		return
-	}
-	wait := min(bearerLook, b.due-now.boot)
+// armLocked sets the timer for what comes next.
+func (b *bearer) armLocked(a *agent) {
+	b.expireLocked(a)
+	wait := min(bearerLook, b.due-a.boot())
 	if b.written != (digest{}) && b.life.known {
-		wait = min(wait, b.life.ends-now.boot)
+		wait = min(wait, b.life.ends-a.boot())
 	}
-	b.timer = time.AfterFunc(max(wait, 100*time.Millisecond), func() { a.tendBearer(b) })
+	if !b.stopped {
+		b.timer.Reset(max(wait, 100*time.Millisecond))
+	}
 }
 
-// reserve is the last part of a life, in seconds, in which its successor is wanted.
-func (s lifespan) reserve() int64 {
-	return int64((s.ends - s.renewAt + time.Second - 1) / time.Second)
-}
-
-// bearerStatus is what --status tells of the files.
+// bearerStatus is what --status tells of the files, in words and as a JSON array.
 func (a *agent) bearerStatus() (text string, array []byte) {
-	array = append(array, '[')
-	for i, b := range a.bearers.all() {
-		line, o := b.status()
-		text += line + "\n"
-		if i > 0 {
-			array = append(array, ',')
+	separator := byte('[')
+	for _, b := range a.allBearers() {
+		b.mu.Lock()
+		o := cjson.New().SetText(ipc.KeyFile, b.path).SetText(ipc.KeyAccount, b.account).SetBool("present", b.written != digest{})
+		text += fmt.Sprintf("Token file of %s: %s, ", b.account, b.path)
+		switch {
+		case b.written == digest{}:
+			text += "not there"
+		case !b.life.known:
+			text += "present"
+		default:
+			text += "valid until " + time.Unix(b.life.expiresAt, 0).Format(time.DateTime)
+			o.SetInt(ipc.KeyExpiresAt, b.life.expiresAt)
 		}
-		array = append(array, o.Compact()...)
+		if b.err != nil {
+			text += "; the last renewal failed: " + b.err.Error()
+			o.SetText(ipc.KeyError, b.err.Error())
+		}
+		b.mu.Unlock()
+		text += "\n"
+		array = append(append(array, separator), o.Compact()...)
+		separator = ','
 	}
 	return text, append(array, ']')
-}
-
-func (b *bearer) status() (line string, o *cjson.Object) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	o = cjson.New().SetText(ipc.KeyFile, b.path).SetText(ipc.KeyAccount, b.account).SetBool("present", b.written != digest{})
-	line = fmt.Sprintf("Token file of %s: %s, ", b.account, b.path)
-	switch {
-	case b.written == (digest{}):
-		line += "not there"
-	case !b.life.known:
-		line += "present"
-	default:
-		line += "valid until " + time.Unix(b.life.expiresAt, 0).Format(time.DateTime)
-		o.SetInt(ipc.KeyExpiresAt, b.life.expiresAt)
-	}
-	if b.err != nil {
-		line += "; the last renewal failed: " + b.err.Error()
-		o.SetText(ipc.KeyError, b.err.Error())
-	}
-	return line, o
 }

@@ -18,7 +18,7 @@ import (
 func bearerWorld(t *testing.T) (w *world, path string) {
 	t.Helper()
 	w = bubbleWorld(t, iam.Settings{AccessTokenLifetime: 100 * time.Second})
-	t.Cleanup(func() { w.agent.bearers.drop(func(*bearer) bool { return true }) })
+	t.Cleanup(func() { w.agent.dropBearers("demo") })
 	w.load("demo")
 	path = filepath.Join(t.TempDir(), "bt")
 	w.must(w.agent, bearerRequest("demo", path))
@@ -142,7 +142,7 @@ func TestBearerLocked(t *testing.T) {
 		time.Sleep(time.Hour)
 		w.must(w.agent, askRequest(unlockWith))
 		time.Sleep(time.Hour)
-		if w.inFile(path) != "" || len(w.agent.bearers.all()) != 0 {
+		if w.inFile(path) != "" || len(w.agent.allBearers()) != 0 {
 			t.Error("the account is gone, and its file is there")
 		}
 	})
@@ -336,13 +336,19 @@ func TestBearerRefused(t *testing.T) {
 	} {
 		want(t, ask(w.agent, bearerRequest(r.account, r.path)), r.failure)
 	}
-	if n := len(w.agent.bearers.all()); n != 2 {
-		t.Errorf("%d files", n)
+	if text := w.status(); strings.Count(text, "Token file of ") != 2 || strings.Index(text, at("second")) > strings.Index(text, at("taken")) {
+		t.Error(text)
 	}
 	w.must(w.agent, askRequest(`{"request":"remove","account":"demo"}`))
 	if w.inFile(at("taken")) != "" || w.inFile(at("second")) != "" {
 		t.Error("a file is left")
 	}
 	w.must(w.agent, bearerRequest("other", at("taken")))
-	w.agent.stopBearers()
+	w.agent.dropBearers("demo")
+	if w.inFile(at("taken")) == "" {
+		t.Error("the file of another account was removed")
+	}
+	w.agent.settings.confirm = true
+	want(t, ask(w.agent, bearerRequest("other", at("taken"))), "the user is asked before each token...")
+	w.agent.dropBearers("other")
 }

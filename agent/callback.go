@@ -1,14 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,8 +21,6 @@ type callback struct {
 	listeners []net.Listener
 	path      string
 	server    http.Server
-	open      atomic.Int32 // connections
-	once      sync.Once
 }
 
 // maxBrowserConnections is more than a browser opens; what other users of the machine open beyond is closed.
@@ -32,37 +29,25 @@ const maxBrowserConnections = 32
 // openCallback takes the first redirect URI whose port is free; where there is none, or none may be used, one
 // with a custom scheme.
 func (a *agent) openCallback(uris []string, o loginOptions) (string, *callback, error) {
-	unserved := ""
+	var unserved, custom string
 	for _, uri := range uris {
-		u, err := url.Parse(uri)
-		if err != nil || u.Scheme != "http" || !isLoopbackName(u.Hostname()) {
-			continue
-		}
-		if o.noWebserver {
-			unserved = firstOf(unserved, uri)
-			continue
-		}
-		port := firstOf(u.Port(), "80")
-		if listeners := listenLoopback(port); len(listeners) > 0 {
-			return uri, &callback{listeners: listeners, path: firstOf(u.Path, "/")}, nil
-		}
-	}
-	for _, uri := range uris {
-		if !o.noScheme && !strings.HasPrefix(uri, "http://") && !strings.HasPrefix(uri, "https://") {
-			unserved = firstOf(unserved, uri)
+		switch u, err := url.Parse(uri); {
+		case err != nil:
+		case u.Scheme == "http" && isLoopbackName(u.Hostname()):
+			if o.noWebserver || a.settings.noWebserver {
+				unserved = cmp.Or(unserved, uri)
+			} else if listeners := listenLoopback(cmp.Or(u.Port(), "80")); len(listeners) > 0 {
+				return uri, &callback{listeners: listeners, path: cmp.Or(u.Path, "/")}, nil
+			}
+		case u.Scheme != "http" && u.Scheme != "https" && !o.noScheme && !a.settings.noScheme:
+			custom = cmp.Or(custom, uri)
 		}
 	}
-	if unserved == "" {
-		return "", nil, errNoRedirect
+	if uri := cmp.Or(unserved, custom); uri != "" {
+		return uri, nil, nil
 	}
-	return unserved, nil, nil
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
+	return "", nil, errors.New("no redirect URI is usable for the code flow: " +
+		"a port of http://localhost:PORT must be free, or a redirect URI with a custom scheme be allowed")
 }
 
 // isLoopbackName tells the names of what listenLoopback listens on.
@@ -73,20 +58,19 @@ func isLoopbackName(host string) bool {
 // listenLoopback listens on both loopback addresses: a browser may take localhost for either. A machine without
 // IPv6 is fine, but nobody else may listen on one of them: his server would get the code.
 func listenLoopback(port string) []net.Listener {
-	var listeners []net.Listener
-	for _, address := range [...]string{"127.0.0.1", "::1"} {
-		l, err := net.Listen("tcp", net.JoinHostPort(address, port))
-		switch {
-		case err == nil:
-			listeners = append(listeners, l)
-		case address == "127.0.0.1" || errors.Is(err, syscall.EADDRINUSE):
-			for _, l := range listeners {
-				l.Close()
-			}
-			return nil
-		}
+	v4, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return nil
 	}
-	return listeners
+	v6, err := net.Listen("tcp", "[::1]:"+port)
+	switch {
+	case err == nil:
+		return []net.Listener{v4, v6}
+	case errors.Is(err, syscall.EADDRINUSE):
+		v4.Close()
+		return nil
+	}
+	return []net.Listener{v4}
 }
 
 // serve waits for the browser.
@@ -94,12 +78,20 @@ func (c *callback) serve(a *agent, l *login) {
 	if c == nil {
 		return
 	}
+	var open atomic.Int32
 	c.server = http.Server{
 		ReadTimeout:    5 * time.Second,
 		WriteTimeout:   answerTimeout,
 		MaxHeaderBytes: 16 << 10,
-		ConnState:      c.count,
-		Handler:        http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handle(a, l, w, r) }),
+		ConnState: func(conn net.Conn, state http.ConnState) {
+			switch {
+			case state == http.StateNew && open.Add(1) > maxBrowserConnections:
+				conn.Close()
+			case state == http.StateClosed:
+				open.Add(-1)
+			}
+		},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handle(a, l, w, r) }),
 	}
 	c.server.SetKeepAlivesEnabled(false)
 	for _, listener := range c.listeners {
@@ -108,33 +100,14 @@ func (c *callback) serve(a *agent, l *login) {
 	time.AfterFunc(codeLifetime, c.stop)
 }
 
-// count keeps the number of connections, and of the agent's descriptors, within bounds.
-func (c *callback) count(conn net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		if c.open.Add(1) > maxBrowserConnections {
-			conn.Close()
-		}
-	case http.StateClosed:
-		c.open.Add(-1)
-	}
-}
-
-// stop ends the server; an answer that is being written is written.
+// stop ends the server; an answer that is being written is written, and ends its connection.
 func (c *callback) stop() {
 	if c == nil {
 		return
 	}
-	c.once.Do(func() {
-		for _, listener := range c.listeners {
-			listener.Close()
-		}
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			c.server.Shutdown(ctx)
-		}()
-	})
+	for _, listener := range c.listeners {
+		listener.Close()
+	}
 }
 
 // handle takes the code. A wrong state is refused, and the right one still waited for.
@@ -143,10 +116,10 @@ func (c *callback) handle(a *agent, l *login, w http.ResponseWriter, r *http.Req
 	case !isLoopbackName(host): // a page of another site, whose name leads here (DNS rebinding)
 		page(w, http.StatusMisdirectedRequest, "Wrong host", "There is nothing here.")
 		return
-	case firstOf(r.URL.Path, "/") != c.path || r.Method != http.MethodGet:
+	case cmp.Or(r.URL.Path, "/") != c.path || r.Method != http.MethodGet:
 		page(w, http.StatusNotFound, "Not found", "There is nothing here.")
 		return
-	case l.done():
+	case l.ended.Load():
 		page(w, http.StatusGone, "This login has ended", "Close this window and go back to the terminal.")
 		return
 	}
@@ -158,20 +131,20 @@ func (c *callback) handle(a *agent, l *login, w http.ResponseWriter, r *http.Req
 		defer cancel()
 		err = a.redeem(ctx, l, r.URL.RawQuery)
 	}
-	if err == nil {
-		page(w, http.StatusOK, "Success", "You are logged in. Close this window and go back to the terminal.")
-		return
+	if err != nil {
+		a.log.notice("code flow: %v", err)
 	}
-	a.log.notice("code flow: %v", err)
 	switch {
+	case err == nil:
+		page(w, http.StatusOK, "Success", "You are logged in. Close this window and go back to the terminal.")
 	case errors.Is(err, ipc.ErrLocked):
 		page(w, http.StatusServiceUnavailable, "The agent is locked", "Unlock it (oidc-add -X) and load this page again.")
-		return
-	case l.done():
+	case l.ended.Load():
 		page(w, http.StatusBadRequest, "The login has failed", "The terminal tells the reason. You can close this window.")
-		return
+	default:
+		page(w, http.StatusBadRequest, "This is not the answer to the login that was started",
+			"The agent still waits for the right one.")
 	}
-	page(w, http.StatusBadRequest, "This is not the answer to the login that was started", "The agent still waits for the right one.")
 }
 
 // page is all that the browser ever sees of the agent: fixed texts, so that nothing needs escaping.
@@ -181,6 +154,8 @@ func page(w http.ResponseWriter, status int, title, text string) {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.WriteHeader(status)
-	io.WriteString(w, `<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width"><title>`+title+
-		`</title><body style="font:1.2em/1.5 sans-serif;max-width:34em;margin:15vh auto;padding:0 1em"><h1>`+title+`</h1><p>`+text+`</p></body></html>`+"\n")
+	io.WriteString(w, `<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width"><title>`+title+`</title>
+<body style="font:1.2em/1.5 sans-serif;max-width:34em;margin:15vh auto;padding:0 1em"><h1>`+title+`</h1>
+<p>`+text+`</p></body></html>
+`)
 }

@@ -57,13 +57,51 @@ func TestCallbackAnswers(t *testing.T) {
 	}
 }
 
-// exchangeRaw sends a request as it is written.
-func exchangeRaw(t *testing.T, address, request string) (int, http.Header, string) {
+// A browser that has closed its window has brought the code all the same, and one that comes later is told so.
+func TestCallbackAbandoned(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	uri := "http://127.0.0.1:" + port + "/back"
+	w := codeWorld(t, uri)
+	started := w.startCode("abandoned", []string{uri}, nil)
+	good := strings.TrimPrefix(w.browse(started.Text("uri")), "http://127.0.0.1:"+port)
+	request := "GET " + good + " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+	first, later := dialed(t, "127.0.0.1:"+port), dialed(t, "127.0.0.1:"+port)
+	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Delay: 100 * time.Millisecond})
+	if _, err := first.Write([]byte(request)); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	reply := ask(w.agent, lookup(started))
+	for deadline := time.Now().Add(30 * time.Second); reply.Text("status") == "NotFound" && time.Now().Before(deadline); {
+		reply = ask(w.agent, lookup(started))
+	}
+	if reply.Object("config") == nil {
+		t.Errorf("answered %s", reply.Compact())
+	}
+	if status, _, body := exchangeOver(t, later, request); status != http.StatusGone {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+func dialed(t *testing.T, address string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// exchangeRaw sends a request as it is written.
+func exchangeRaw(t *testing.T, address, request string) (int, http.Header, string) {
+	t.Helper()
+	return exchangeOver(t, dialed(t, address), request)
+}
+
+func exchangeOver(t *testing.T, conn net.Conn, request string) (int, http.Header, string) {
+	t.Helper()
 	defer conn.Close()
 	if _, err := conn.Write([]byte(request)); err != nil {
 		t.Fatal(err)
@@ -149,7 +187,7 @@ func TestCodeTooLate(t *testing.T) {
 	w := codeWorld(t, uri)
 	started := w.startCode("late", []string{uri}, nil)
 	back := w.browse(started.Text("uri"))
-	w.agent.logins.find(started.Text("state")).expires = time.Now().Add(-time.Second)
+	w.agent.login(started.Text("state")).expires = time.Now().Add(-time.Second)
 	if status, _ := get(t, back); status != http.StatusBadRequest {
 		t.Errorf("answered %d", status)
 	}

@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
-	"oidc-agent/crypt"
-	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/oidc"
@@ -20,20 +18,19 @@ import (
 // codeLifetime is how long the user may take in the browser.
 const codeLifetime = 10 * time.Minute
 
-var errNoRedirect = errors.New("no redirect URI is usable for the code flow: a port of http://localhost:PORT must be free, or a redirect URI with a custom scheme be allowed")
-
 // startCode prepares the authorization code flow (RFC 6749 section 4.1) with PKCE (RFC 7636): it answers with
 // the URL for the browser, and listens where the provider will send it back (RFC 8252 section 7.3).
-func (a *agent) startCode(_ context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
-	redirectURI, server, err := a.openCallback(config.RedirectURIs, o)
+func (a *agent) startCode(_ context.Context, t attempt) (*cjson.Object, error) {
+	config := t.config
+	redirectURI, server, err := a.openCallback(config.RedirectURIs, t.options)
 	if err != nil {
 		return nil, err
 	}
 	verifier, challenge := oidc.NewPKCE()
 	nonce := randomName(24)
-	state := newState(redirectURI, a.socketPath, o.onlyAT)
-	parameters := a.loginParameters(config)
-	uri, err := oidc.AuthorizationURL(p.metadata, oidc.AuthorizationRequest{
+	state := newState(redirectURI, a.socketPath, t.options.onlyAT)
+	parameters := a.tokenParameters(config, tokenRequest{})
+	uri, err := oidc.AuthorizationURL(t.metadata, oidc.AuthorizationRequest{
 		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce,
 		CodeChallenge: challenge, Audience: parameters.Audience, LegacyAudience: parameters.LegacyAudience,
 		Parameters: a.credentials(config).Parameters(oidc.ForAuthorization),
@@ -43,10 +40,10 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 		return nil, err
 	}
 	l := &login{
-		account: a.newLoaded(config), id: state, options: o, expires: a.now().Add(codeLifetime),
+		account: a.newLoaded(config), id: state, options: t.options, expires: a.now().Add(codeLifetime),
 		redirectURI: redirectURI, verifier: a.sealer.Seal(verifier), nonce: nonce, server: server,
 	}
-	a.logins.put(l, a.now())
+	a.await(l)
 	server.serve(a, l)
 	return cjson.New().SetText(ipc.KeyStatus, ipc.StatusAccepted).SetText(ipc.KeyURI, uri).SetText(ipc.KeyState, state), nil
 }
@@ -55,14 +52,8 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 // random characters, and the socket's path with its length. S is 1 for a redirect URI that ends in a slash, O
 // for a flow that ends with an access token.
 func newState(redirectURI, socketPath string, onlyAT bool) string {
-	digit := func(b bool) string {
-		if b {
-			return "1"
-		}
-		return "0"
-	}
-	return digit(strings.HasSuffix(redirectURI, "/")) + ":" + digit(onlyAT) + randomName(24) + ":" +
-		strconv.Itoa(len(socketPath)) + ":" + base64.RawURLEncoding.EncodeToString([]byte(socketPath))
+	return fmt.Sprintf("%d:%d%s:%d:%s", ipc.Flag(strings.HasSuffix(redirectURI, "/")), ipc.Flag(onlyAT), randomName(24),
+		len(socketPath), base64.RawURLEncoding.EncodeToString([]byte(socketPath)))
 }
 
 // codeExchange takes the URL to which the browser was sent, from a user who has copied it.
@@ -79,8 +70,8 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 	case query.Get("code") == "" && query.Get("error") == "":
 		return nil, errNoCode
 	}
-	l := a.logins.find(state)
-	if l == nil || l.redirectURI == "" || l.done() {
+	l := a.login(state)
+	if l == nil || l.redirectURI == "" {
 		return nil, errWrongState
 	}
 	if err := a.redeem(ctx, l, came.RawQuery); err != nil {
@@ -89,79 +80,46 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 	return a.stateAnswer(l)
 }
 
-// redeem exchanges the code that the browser brought and keeps the answer for oidc-gen. What cannot be the
-// provider's answer to this flow leaves the flow waiting.
+// redeem exchanges the code that the browser brought and keeps the answer for oidc-gen, sealed until that asks for it.
+// What cannot be the provider's answer to this flow leaves the flow waiting.
 func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	if a.now().After(l.expires) {
 		return errLoginExpired
 	}
-	config, err := a.withSecrets(l.account)
+	t, err := a.resume(ctx, l)
 	if err != nil {
 		return err
 	}
-	finished := false
-	defer func() {
-		if !finished {
-			config.Wipe()
-		}
-	}()
-	p, err := a.provider(ctx, config, false)
-	if err != nil {
-		return err
-	}
-	code, err := oidc.ParseAuthorizationResponse(p.metadata, query, l.id)
-	if refused := new(oidc.Error); err != nil && !errors.As(err, &refused) {
-		return err
-	}
-	if !l.begin() {
-		return errWrongState
-	}
-	if err != nil {
-		a.end(l, nil, err)
-		return err
-	}
+	defer t.config.Wipe()
 	verifier, err := a.sealer.Open(l.verifier)
 	if err != nil {
 		return err
 	}
 	defer verifier.Wipe()
-	response, err := p.ExchangeCode(ctx, p.metadata, a.credentials(config), code, l.redirectURI, verifier, a.loginParameters(config))
+	code, err := oidc.ParseAuthorizationResponse(t.metadata, query, l.id)
+	if _, refused := errors.AsType[*oidc.Error](err); err != nil && !refused {
+		return err
+	}
+	if l.redeeming.Swap(true) {
+		return errWrongState
+	}
+	var response *oidc.TokenResponse
+	if err == nil {
+		parameters := a.tokenParameters(t.config, tokenRequest{})
+		response, err = t.ExchangeCode(ctx, t.metadata, a.credentials(t.config), code, l.redirectURI, verifier, parameters)
+	}
 	var answer *cjson.Object
 	if err == nil {
-		finished = true
-		answer, err = a.finishLogin(ctx, p, config, response, l.nonce, l.options)
+		answer, err = a.finishLogin(ctx, t, response)
 	}
-	a.end(l, answer, err)
-	return err
-}
-
-// begin reports whether the caller is the first with an answer to the flow. A browser may come twice, and a code
-// that is presented twice costs the tokens that it gave (RFC 6749 section 4.1.2).
-func (l *login) begin() bool {
-	l.account.mu.Lock()
-	defer l.account.mu.Unlock()
-	first := !l.redeeming
-	l.redeeming = true
-	return first
-}
-
-// end keeps what came of a code flow: the answer for oidc-gen is sealed until that asks for it.
-func (a *agent) end(l *login, answer *cjson.Object, failed error) {
-	var result crypt.Sealed
-	if answer != nil {
-		result = a.sealer.Seal(secret.New(answer.Compact()))
+	if err == nil {
+		l.result = a.sealer.Seal(secret.New(answer.Compact()))
 		answer.Wipe()
 	}
-	l.account.mu.Lock()
-	defer l.account.mu.Unlock()
-	l.result, l.failed = result, failed
+	l.failed = err
+	l.ended.Store(true)
 	l.server.stop()
-}
-
-func (l *login) done() bool {
-	l.account.mu.Lock()
-	defer l.account.mu.Unlock()
-	return l.fetched || l.failed != nil || !l.result.IsEmpty()
+	return err
 }
 
 // stateLookup is how oidc-gen learns that the browser has come back.
@@ -170,8 +128,8 @@ func (a *agent) stateLookup(_ context.Context, r request) (*cjson.Object, error)
 	if strings.Count(state, ":") < 2 {
 		return nil, errStateMalformed
 	}
-	l := a.logins.find(state)
-	if l == nil || !l.done() {
+	l := a.login(state)
+	if l == nil || !l.ended.Load() {
 		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusNotFound).
 			SetText(ipc.KeyInfo, "No loaded account info found for state="+state), nil
 	}
@@ -180,12 +138,10 @@ func (a *agent) stateLookup(_ context.Context, r request) (*cjson.Object, error)
 
 // stateAnswer gives the finished account away once.
 func (a *agent) stateAnswer(l *login) (*cjson.Object, error) {
-	l.account.mu.Lock()
-	defer l.account.mu.Unlock()
-	if l.failed != nil {
+	switch {
+	case l.failed != nil:
 		return nil, l.failed
-	}
-	if l.fetched {
+	case l.fetched.Swap(true):
 		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusFoundButReceived).
 			SetText(ipc.KeyInfo, "Account config already retrieved"), nil
 	}
@@ -193,17 +149,12 @@ func (a *agent) stateAnswer(l *login) (*cjson.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := cjson.Parse(text.Reveal()) // shares the bytes, and is wiped when it has been sent
-	if err != nil {
-		return nil, err
-	}
-	l.fetched, l.result = true, crypt.Sealed{}
-	return answer, nil
+	return cjson.Parse(text.Reveal()) // shares the bytes, and is wiped when it has been sent
 }
 
 // termHTTPServer ends the web server of a flow.
 func (a *agent) termHTTPServer(_ context.Context, r request) (*cjson.Object, error) {
-	if l := a.logins.find(r.Text(ipc.KeyState)); l != nil {
+	if l := a.login(r.Text(ipc.KeyState)); l != nil {
 		l.server.stop()
 	}
 	return ipc.Success(""), nil

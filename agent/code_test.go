@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -87,8 +89,14 @@ func TestCodeFlow(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
 	uris := []string{"http://localhost:" + port, "edu.kit.data.oidc-agent:/redirect"}
+	extra := `[{"parameter":"hint","value":"x","for_account":["code"],"request":["auth_url"]}]`
+	if err := os.WriteFile(filepath.Join(configDir(), "custom_parameters.config"), []byte(extra), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	w := codeWorld(t, uris...)
-	started := w.startCode("code", uris, nil)
+	started := w.startCode("code", uris, func(r *cjson.Object) {
+		r.SetObject("config", r.Object("config").SetText("audience", "https://a.example"))
+	})
 	state := started.Text("state")
 	asked, err := url.Parse(started.Text("uri"))
 	if err != nil {
@@ -96,8 +104,8 @@ func TestCodeFlow(t *testing.T) {
 	}
 	for name, value := range map[string]string{
 		"response_type": "code", "client_id": clientID, "redirect_uri": uris[0], "scope": allScopes,
-		"prompt": "consent", "state": state, "code_challenge_method": "S256",
-		"nonce": w.agent.logins.find(state).nonce,
+		"prompt": "consent", "state": state, "audience": "https://a.example", "hint": "x", "code_challenge_method": "S256",
+		"nonce": w.agent.login(state).nonce,
 	} {
 		if got := asked.Query().Get(name); got != value {
 			t.Errorf("%s is %q, want %q", name, got, value)
@@ -209,6 +217,14 @@ func TestCodeRefused(t *testing.T) {
 	if listening(port) {
 		t.Error("the web server is still there")
 	}
+	// A provider without this flow leaves nothing behind.
+	w.idp.Fail(iam.Fault{Path: ".well-known/openid-configuration", Times: 1, Set: map[string]any{"authorization_endpoint": nil}})
+	c := w.config("refused")
+	c.RedirectURIs = []string{uri}
+	want(t, ask(w.agent, w.gen("refused", "code", nil).SetObject("config", c.Object())), "the provider's metadata has no authorization_endpoint")
+	if listening(port) {
+		t.Error("a web server for nothing")
+	}
 	// So does an exchange that fails.
 	started = w.startCode("refused", []string{uri}, nil)
 	back := w.browse(started.Text("uri"))
@@ -275,20 +291,27 @@ func TestRedirectURIs(t *testing.T) {
 	busy, free := "http://localhost:"+strconv.Itoa(taken.Addr().(*net.TCPAddr).Port), "http://localhost:"+freePort(t)
 	const scheme = "edu.kit.data.oidc-agent:/redirect"
 	for _, c := range []struct {
-		name    string
-		uris    []string
-		options loginOptions
-		want    string
+		name string
+		uris []string
+		off  loginOptions
+		want string
 	}{
 		{"first free", []string{busy, scheme, free}, loginOptions{}, free},
-		{"none free", []string{busy, scheme}, loginOptions{}, scheme},
+		{"none free", []string{busy, scheme, "other:/"}, loginOptions{}, scheme},
 		{"no scheme", []string{busy, scheme}, loginOptions{noScheme: true}, ""},
-		{"no web server", []string{busy, scheme}, loginOptions{noWebserver: true}, busy},
-		{"not ours", []string{"http://example.org:1234", "https://example.org"}, loginOptions{}, ""},
+		{"no web server", []string{scheme, busy, free}, loginOptions{noWebserver: true}, busy},
+		{"not ours", []string{"http://example.org:1234", "https://example.org", "https://localhost"}, loginOptions{}, ""},
+		{"no URI", []string{"http://localhost:%zz"}, loginOptions{}, ""},
 		{"none", nil, loginOptions{}, ""},
 	} {
-		uri, server, err := new(agent).openCallback(c.uris, c.options)
+		uri, server, err := new(agent).openCallback(c.uris, c.off)
 		server.stop()
+		off := &agent{settings: settings{noScheme: c.off.noScheme, noWebserver: c.off.noWebserver}}
+		if again, server, _ := off.openCallback(c.uris, loginOptions{}); again != uri {
+			t.Errorf("%s: %q where the agent was started so", c.name, again)
+		} else {
+			server.stop()
+		}
 		if uri != c.want || (err == nil) != (c.want != "") || (server != nil) != (c.want == free) {
 			t.Errorf("%s: %q, server %v, %v", c.name, uri, server != nil, err)
 		}
@@ -328,7 +351,7 @@ func TestCodeWhileLocked(t *testing.T) {
 	if status, page := get(t, back); status != http.StatusOK {
 		t.Errorf("%d %s", status, page)
 	}
-	l := w.agent.logins.find(started.Text("state"))
+	l := w.agent.login(started.Text("state"))
 	if l.result.IsEmpty() {
 		t.Error("what came of the flow does not wait sealed")
 	}

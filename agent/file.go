@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/secret"
 )
 
@@ -25,29 +28,92 @@ func (a *agent) setFile(ctx context.Context, l *loaded, path string, key secret.
 	if !filepath.IsAbs(path) {
 		return fmt.Errorf("file %q of account %q: an absolute path is needed", path, l.name())
 	}
-	sealed := a.sealer.Seal(key)
-	l.mu.Lock()
-	l.file.path, l.file.key, l.file.hasKey = path, sealed, true
-	l.mu.Unlock()
+	l.setKey(path, a.sealer.Seal(key))
 	return a.flush(ctx, l, false)
+}
+
+func (l *loaded) setKey(path string, key crypt.Sealed) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.file.path, l.file.key = path, key
+}
+
+// fileNow is what is known of the account's file at this moment.
+func (l *loaded) fileNow() fileState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.file
+}
+
+// sealEntry seals what a C client sends in the place of a key: an entry that tells where the password is to be had, or
+// holds it. One that leads nowhere but to a prompt is none.
+func (a *agent) sealEntry(entry *cjson.Object) crypt.Sealed {
+	if entry == nil || !entry.Has("password") && !entry.Has("command") && !entry.Has("pw_file") {
+		return crypt.Sealed{}
+	}
+	return a.sealer.Seal(secret.New(entry.Compact()))
+}
+
+var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, " +
+	"such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
+
+// deriveKey finds the account's file by its name and derives its key, once, when a new refresh token has to be written;
+// a gpg file needs no password. Where the entry leads to none the error is errNoKey.
+func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
+	path, err := accountFile(l.name())
+	if err != nil {
+		return err
+	}
+	data, err := account.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errNoKey // oidc-gen has not written it yet
+	}
+	if err != nil {
+		return err
+	}
+	if id, err := crypt.GPGKeyID(data); err == nil {
+		l.setKey(path, a.sealer.Seal(crypt.GPGKey(id).Marshal()))
+		return nil
+	}
+	text, err := a.sealer.Open(l.fileNow().entry)
+	if err != nil {
+		return err
+	}
+	if text.IsEmpty() {
+		return errNoKey
+	}
+	defer text.Wipe()
+	entry, err := cjson.Parse(text.Reveal())
+	if err != nil {
+		return err
+	}
+	password, err := prompt.ReadEntry(ctx, entry)
+	if err != nil {
+		return err
+	}
+	defer password.Wipe()
+	if password.IsEmpty() {
+		return errNoKey // its type tells of none
+	}
+	key, err := crypt.DeriveKey(data, password)
+	debug.FreeOSMemory() // what the derivation has used
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer key.Wipe()
+	l.setKey(path, a.sealer.Seal(key.Marshal()))
+	return nil
 }
 
 // flush writes a refresh token that is newer than the one in the account's file. locked says that the caller
 // holds the file's lock. What fails is tried again later.
-func (a *agent) flush(ctx context.Context, l *loaded, locked bool) error {
-	err := a.tryFlush(ctx, l, locked)
-	a.noteSaved(l, err)
-	return err
-}
-
-func (a *agent) tryFlush(ctx context.Context, l *loaded, locked bool) error {
-	l.mu.Lock()
-	unsaved, hasKey := l.file.unsaved, l.file.hasKey
-	l.mu.Unlock()
-	if !unsaved {
+func (a *agent) flush(ctx context.Context, l *loaded, locked bool) (err error) {
+	defer func() { a.noteSaved(l, err) }()
+	file := l.fileNow()
+	if !file.unsaved {
 		return nil
 	}
-	if !hasKey {
+	if file.path == "" {
 		if err := a.deriveKey(ctx, l); err != nil {
 			return err
 		}
@@ -59,7 +125,7 @@ func (a *agent) tryFlush(ctx context.Context, l *loaded, locked bool) error {
 		}
 		defer unlock()
 	}
-	err := a.save(l)
+	err = a.save(l)
 	if errors.Is(err, crypt.ErrOtherKey) && a.deriveKey(ctx, l) == nil { // a C oidc-gen has written it anew
 		return a.save(l)
 	}
@@ -69,10 +135,8 @@ func (a *agent) tryFlush(ctx context.Context, l *loaded, locked bool) error {
 // lockFile locks the account's file against other agents. An account without a known file has no lock: unlock
 // is nil then.
 func (a *agent) lockFile(ctx context.Context, l *loaded) (unlock func(), err error) {
-	l.mu.Lock()
-	path, hasKey := l.file.path, l.file.hasKey
-	l.mu.Unlock()
-	if !hasKey {
+	path := l.fileNow().path
+	if path == "" {
 		return nil, nil
 	}
 	lock, err := account.Lock(ctx, path)
@@ -81,12 +145,11 @@ func (a *agent) lockFile(ctx context.Context, l *loaded) (unlock func(), err err
 		return lock.Unlock, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("lock %s: %w", path, err)
-	default:
-		// A folder that cannot be written takes no lock, and no new refresh token either: the token in
-		// memory counts, and the failing write is reported where it happens.
-		a.log.warning("account %q: no lock: %v", l.name(), err)
-		return func() {}, nil
 	}
+	// A folder that cannot be written takes no lock, and no new refresh token either: the token in memory counts, and
+	// the failing write is reported where it happens.
+	a.log.warning("account %q: no lock: %v", l.name(), err)
+	return func() {}, nil
 }
 
 var errFileChanged = errors.New("somebody else has put another refresh token into it")
@@ -149,8 +212,8 @@ func (a *agent) readFile(file fileState) (content *cjson.Object, key crypt.FileK
 	if err != nil {
 		return nil, nil, err
 	}
+	defer keyText.Wipe()
 	key, err = crypt.ParseFileKey(keyText.Reveal())
-	keyText.Wipe()
 	if err != nil {
 		return nil, nil, err
 	}

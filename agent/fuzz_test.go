@@ -67,10 +67,10 @@ func fuzzedAgent(t *testing.T, log io.Writer, certPaths ...string) *agent {
 	}
 	a.accounts.put(a.newLoaded(fresh()))
 	for id, redirect := range map[string]string{"device": "", "0:0state:1:L": "http://localhost:4242"} {
-		a.logins.put(&login{
+		a.await(&login{
 			account: a.newLoaded(fresh()), id: id, expires: a.now().Add(time.Minute), redirectURI: redirect,
 			verifier: a.sealer.Seal(secret.FromString("v3rifier")),
-		}, a.now())
+		})
 	}
 	return a
 }

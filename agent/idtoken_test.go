@@ -82,6 +82,9 @@ func TestWrongRefreshedIDToken(t *testing.T) {
 		"invalid-iss": `"iss" is...`, "invalid-sub": `"sub" is...`, "invalid-aud": `"aud" is...`, "sig-bad": "its signature is not valid",
 		"missing-nonce": "", "expired-exp": "", "iat-ahead": "", // it may be the login's own
 	} {
+		w.idp.Fail(iam.Fault{Path: "token", Times: 1, Set: map[string]any{"id_token": nil}}) // makes nobody forget the subject
+		w.must(w.agent, forced("refreshed"))
+		w.idp.ClearFaults()
 		if err := w.idp.Switch(by); err != nil {
 			t.Fatal(err)
 		}

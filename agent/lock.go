@@ -52,12 +52,6 @@ func (k *lock) close() bool {
 	return true
 }
 
-func (k *lock) open() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.locked, k.shut = false, make(chan struct{})
-}
-
 // change waits until nobody else locks or unlocks.
 func (k *lock) change(ctx context.Context) (release func(), err error) {
 	select {
@@ -117,25 +111,24 @@ func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error)
 	for _, l := range a.accounts.all() {
 		l.sealTokens(a.sealer)
 	}
-	a.stopBearers()
+	for _, b := range a.allBearers() {
+		b.stop()
+	}
 	if err := a.sealer.Lock(password); err != nil {
 		a.reopen()
 		return nil, err
 	}
 	a.scrub()
-	time.AfterFunc(lateScrub, a.scrub)
+	time.AfterFunc(time.Second, a.scrub) // for what goroutines that were slow to end have left
 	a.log.notice("locked")
 	return ipc.Success("Agent locked"), nil
 }
 
-// lateScrub is when an agent that was locked looks once more for what goroutines that were slow to end have left.
-const lateScrub = time.Second
-
 // unlockDelay makes guessing slow: it grows with the square of the failures. It ends long before the request's
 // own time: the right password must be heard after any number of wrong ones.
 func unlockDelay(failures int) time.Duration {
-	n := min(failures, 10)
-	return time.Duration(n*n) * 100 * time.Millisecond
+	n := time.Duration(min(failures, 10))
+	return n * n * 100 * time.Millisecond
 }
 
 func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, error) {
@@ -172,9 +165,14 @@ func (a *agent) reopen() {
 	for _, l := range a.accounts.all() {
 		l.openTokens(a.sealer)
 	}
-	a.lock.open()
+	k := a.lock
+	k.mu.Lock()
+	k.locked, k.shut = false, make(chan struct{})
+	k.mu.Unlock()
 	a.resaveAll()
-	a.resumeBearers()
+	for _, b := range a.allBearers() {
+		b.resume()
+	}
 }
 
 // finish is for the end of the process: it keeps newcomers out, waits for the grants at work, whose new refresh
@@ -193,7 +191,9 @@ func (a *agent) finish(ctx context.Context) {
 	case <-ctx.Done():
 		a.log.warning("ended while a provider had not answered yet")
 	}
-	a.stopBearers()
+	for _, b := range a.allBearers() {
+		b.stop()
+	}
 	for _, l := range a.accounts.all() {
 		a.flushLast(ctx, l)
 	}
@@ -224,16 +224,11 @@ func (l *loaded) openTokens(s *crypt.Sealer) {
 	defer l.mu.Unlock()
 	for key, sealed := range l.lockedTokens {
 		answer, err := s.Open(sealed.answer)
-		if err != nil {
-			continue
+		id, errID := s.Open(sealed.id)
+		if err == nil && errID == nil {
+			sealed.token.answer, sealed.token.id = answer, id
+			l.tokens[key] = sealed.token
 		}
-		id, err := s.Open(sealed.id)
-		if err != nil {
-			continue
-		}
-		t := sealed.token
-		t.answer, t.id = answer, id
-		l.tokens[key] = t
 	}
 	l.lockedTokens = nil
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"oidc-agent/crypt"
@@ -28,52 +28,15 @@ type login struct {
 	// of the code flow
 	redirectURI string
 	verifier    crypt.Sealed
-	nonce       string       // the id_token of this login has it (Core section 3.1.2.1)
-	server      *callback    // nil where nobody listens
-	redeeming   bool         // the browser has come back; a code is good once
-	result      crypt.Sealed // the answer for oidc-gen, once the code is exchanged
-	failed      error
-	fetched     bool
-}
+	nonce       string    // the id_token of this login has it (Core section 3.1.2.1)
+	server      *callback // nil where nobody listens
 
-// logins are the started flows, by device_code or state.
-type logins struct {
-	mu   sync.Mutex
-	list map[string]*login
-}
-
-// put adds a login and forgets those that nobody finished.
-func (s *logins) put(l *login, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.list == nil {
-		s.list = make(map[string]*login)
-	}
-	for id, old := range s.list {
-		if now.After(old.expires) {
-			old.server.stop()
-			delete(s.list, id)
-		}
-	}
-	s.list[l.id] = l
-}
-
-func (s *logins) find(id string) *login {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.list[id]
-}
-
-func (s *logins) remove(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.list, id)
-}
-
-// flow is one way to log in, by the name that oidc-gen -w gives it.
-type flow struct {
-	name  string
-	start func(*agent, context.Context, *provider, *account.Account, loginOptions) (*cjson.Object, error)
+	// A browser may come twice, and a code that is presented twice costs the tokens that it gave (RFC 6749 section 4.1.2).
+	redeeming atomic.Bool
+	ended     atomic.Bool  // and so what follows is known:
+	result    crypt.Sealed // the answer for oidc-gen
+	failed    error
+	fetched   atomic.Bool // oidc-gen has got the answer
 }
 
 // loginOptions are what gen says besides the account and the flows.
@@ -85,23 +48,90 @@ type loginOptions struct {
 	fromC       bool         // oidc-gen is C's, and will not say `saved`
 }
 
-var flows = [...]flow{
-	{"code", (*agent).startCode},
-	{"device", (*agent).startDevice},
-	{"refresh", (*agent).loginByRefreshToken},
-	{"password", (*agent).loginByPassword},
+// attempt is a login that is worked at: its provider, and the account with its secrets, which the maker wipes.
+type attempt struct {
+	*provider
+	config  *account.Account
+	options loginOptions
+	nonce   string // of the code flow
 }
 
-func flowNamed(name string) int {
-	return slices.IndexFunc(flows[:], func(f flow) bool { return f.name == name })
+// flow is a way to log in, by the name that oidc-gen -w gives it.
+type flow struct {
+	name  string
+	grant string // that a client needs for it (RFC 7591 section 2), besides refresh_token
+	start func(*agent, context.Context, attempt) (*cjson.Object, error)
+}
+
+var flows = [...]flow{
+	{"code", oidc.GrantAuthorizationCode, (*agent).startCode},
+	{"device", oidc.GrantDeviceCode, (*agent).startDevice},
+	{"password", oidc.GrantPassword, (*agent).loginByPassword},
+	{"refresh", "", (*agent).loginByRefreshToken},
+}
+
+// await keeps a login until it ends, and forgets those that nobody finished.
+func (a *agent) await(l *login) {
+	for id, old := range a.logins.Range {
+		if a.now().After(old.(*login).expires) {
+			a.logins.Delete(id)
+		}
+	}
+	a.logins.Store(l.id, l)
+}
+
+// login returns what waits under a device_code or state, or nil.
+func (a *agent) login(id string) *login {
+	found, _ := a.logins.Load(id)
+	l, _ := found.(*login)
+	return l
+}
+
+func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
+	config, err := r.config()
+	if err != nil {
+		return nil, err
+	}
+	defer config.Wipe()
+	return a.startLogin(ctx, config, r.Texts(ipc.KeyFlow), loginOptions{
+		onlyAT:      r.Bool(ipc.KeyOnlyAT),
+		entry:       a.sealEntry(r.Object.Object(ipc.KeyPwEntry)),
+		fromC:       r.Has(ipc.KeyPwEntry),
+		noWebserver: r.Bool(ipc.KeyNoWebserver),
+		noScheme:    r.Bool(ipc.KeyNoScheme),
+	})
+}
+
+// reauthenticate starts a new login for a loaded account.
+func (a *agent) reauthenticate(ctx context.Context, r request) (*cjson.Object, error) {
+	name := r.Text(ipc.KeyAccount)
+	if name == "" {
+		return nil, errAccountMissing
+	}
+	l, err := a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
+	if err != nil {
+		return nil, err
+	}
+	config, err := a.withSecrets(l)
+	if err != nil {
+		return nil, err
+	}
+	defer config.Wipe()
+	return a.startLogin(ctx, config, []string{"device", "code"}, loginOptions{})
 }
 
 // startLogin tries the flows in the order that the user gave and answers with the first that works.
 func (a *agent) startLogin(ctx context.Context, config *account.Account, names []string, o loginOptions) (*cjson.Object, error) {
+	if len(names) == 0 {
+		return nil, errNoFlowGiven
+	}
+	var chosen []flow
 	for _, name := range names {
-		if flowNamed(name) < 0 {
+		i := slices.IndexFunc(flows[:], func(f flow) bool { return f.name == name })
+		if i < 0 {
 			return nil, &ipc.Failure{Text: fmt.Sprintf("Unknown flow '%s'", name)}
 		}
+		chosen = append(chosen, flows[i])
 	}
 	p, err := a.provider(ctx, config, true)
 	if err != nil {
@@ -111,22 +141,15 @@ func (a *agent) startLogin(ctx context.Context, config *account.Account, names [
 	config.IssuerURL = p.metadata.Issuer
 	config.ConfigEndpoint = p.metadata.ConfigurationEndpoint
 	config.DeviceAuthorizationEndpoint = p.metadata.DeviceAuthorizationEndpoint
-	var failures []error
-	for _, name := range names {
-		answer, err := flows[flowNamed(name)].start(a, ctx, p, config, o)
-		if err == nil {
-			return answer, nil
+	failures := errNoFlow.Text
+	for _, f := range chosen {
+		answer, err := f.start(a, ctx, attempt{provider: p, config: config, options: o})
+		if err == nil || len(chosen) == 1 {
+			return answer, err
 		}
-		failures = append(failures, fmt.Errorf("%s: %w", name, err))
+		failures += fmt.Sprintf(" %s: %v.", f.name, err)
 	}
-	if len(failures) == 1 {
-		return nil, errors.Unwrap(failures[0])
-	}
-	text := errNoFlow.Text
-	for _, failure := range failures {
-		text += " " + failure.Error() + "."
-	}
-	return nil, &ipc.Failure{Text: text}
+	return nil, &ipc.Failure{Text: failures}
 }
 
 // loginScope is what the user wants, with openid (OpenID Connect Core section 3.1.2.1) and offline_access
@@ -143,118 +166,123 @@ func loginScope(config *account.Account) string {
 	return strings.Join(scopes, " ")
 }
 
-// loginParameters are the audience of the account, at login.
-func (a *agent) loginParameters(config *account.Account) oidc.TokenRequest {
-	return a.tokenParameters(config, tokenRequest{audience: config.Audience})
+// resume goes on with a login that waits.
+func (a *agent) resume(ctx context.Context, l *login) (attempt, error) {
+	config, err := a.withSecrets(l.account)
+	if err != nil {
+		return attempt{}, err
+	}
+	p, err := a.provider(ctx, config, false)
+	if err != nil {
+		config.Wipe()
+	}
+	return attempt{p, config, l.options, l.nonce}, err
 }
 
-func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
-	d, err := p.AuthorizeDevice(ctx, p.metadata, a.credentials(config), loginScope(config))
+func (a *agent) startDevice(ctx context.Context, t attempt) (*cjson.Object, error) {
+	d, err := t.AuthorizeDevice(ctx, t.metadata, a.credentials(t.config), t.config.AuthScope)
 	if err != nil {
 		return nil, err
 	}
-	expires := a.now().Add(time.Duration(d.ExpiresIn) * time.Second)
-	a.logins.put(&login{
-		account: a.newLoaded(config), id: string(d.DeviceCode.Reveal()), options: o, expires: expires,
-	}, a.now())
+	a.await(&login{
+		account: a.newLoaded(t.config), id: string(d.DeviceCode.Reveal()), options: t.options,
+		expires: a.now().Add(time.Duration(d.ExpiresIn) * time.Second),
+	})
 	device := cjson.New().SetSecret("device_code", d.DeviceCode).SetText("user_code", d.UserCode).
 		SetText("verification_uri", d.VerificationURI)
 	if d.VerificationURIComplete != "" {
 		device.SetText("verification_uri_complete", d.VerificationURIComplete)
 	}
 	device.SetInt("expires_in", d.ExpiresIn).SetInt("interval", d.Interval)
-	return cjson.New().SetText("status", ipc.StatusAccepted).SetObject("oidc_device", device), nil
+	return cjson.New().SetText(ipc.KeyStatus, ipc.StatusAccepted).SetObject(ipc.KeyOIDCDevice, device), nil
 }
 
-// pollDevice asks the provider once whether the user has approved (RFC 8628 section 3.4).
-func (a *agent) pollDevice(ctx context.Context, device string) (*cjson.Object, error) {
-	l := a.logins.find(device)
+// device asks the provider once whether the user has approved (RFC 8628 section 3.4).
+func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
+	device := r.Object.Object(ipc.KeyOIDCDevice)
+	if device == nil {
+		return nil, errWrongDeviceCode
+	}
+	code := device.Secret("device_code")
+	defer code.Wipe()
+	l := a.login(string(code.Reveal()))
 	if l == nil || l.redirectURI != "" { // of a code flow
 		return nil, errWrongDeviceCode
 	}
-	config, err := a.withSecrets(l.account)
+	t, err := a.resume(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.provider(ctx, config, false)
-	if err != nil {
-		config.Wipe()
-		return nil, err
-	}
-	response, err := p.PollDevice(ctx, p.metadata, a.credentials(config), secret.FromString(device), a.loginParameters(config))
-	if err == nil {
-		a.logins.remove(device)
-		return a.finishLogin(ctx, p, config, response, "", l.options)
-	}
-	config.Wipe()
-	var refused *oidc.Error
+	defer t.config.Wipe()
+	response, err := t.PollDevice(ctx, t.metadata, a.credentials(t.config), code, a.tokenParameters(t.config, tokenRequest{}))
+	refused, answered := errors.AsType[*oidc.Error](err)
 	switch {
-	case errors.As(err, &refused) && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
+	case err == nil:
+		a.logins.Delete(l.id)
+		return a.finishLogin(ctx, t, response)
+	case answered && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
-	case errors.As(err, &refused) && !refused.Temporary():
-		a.logins.remove(device)
+	case answered && !refused.Temporary():
+		a.logins.Delete(l.id)
 	}
 	return nil, err
 }
 
 // loginByRefreshToken takes the refresh token that the user has. An answer that is faulty otherwise may hold the only
 // one that is good now: the account is made with that, and without a first access token.
-func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
-	if config.RefreshToken.IsEmpty() {
+func (a *agent) loginByRefreshToken(ctx context.Context, t attempt) (*cjson.Object, error) {
+	given := t.config.RefreshToken
+	if given.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
-	response, err := p.Refresh(ctx, p.metadata, a.credentials(config), config.RefreshToken, a.loginParameters(config))
+	response, err := t.Refresh(ctx, t.metadata, a.credentials(t.config), given, a.tokenParameters(t.config, tokenRequest{}))
 	if response == nil {
 		return nil, err
 	}
 	next := response.RefreshToken.Clone()
 	defer next.Wipe()
+	var answer *cjson.Object
 	if err == nil {
-		_, err = p.verifyIDToken(ctx, config, response, oidc.IDTokenCheck{})
+		if next.IsEmpty() {
+			response.RefreshToken = given.Clone()
+		}
+		answer, err = a.finishLogin(ctx, t, response)
 	}
-	switch {
-	case err != nil && (o.onlyAT || next.IsEmpty()):
-		return nil, err
-	case err != nil:
-		a.log.warning("account %q: only the new refresh token is taken: %v", config.Name, err)
-		response = &oidc.TokenResponse{RefreshToken: next}
-	case next.IsEmpty():
-		response.RefreshToken = config.RefreshToken.Clone()
+	if err == nil || t.options.onlyAT || next.IsEmpty() {
+		return answer, err
 	}
-	return a.finishLogin(ctx, p, config, response, "", o)
+	a.log.warning("account %q: only the new refresh token is taken: %v", t.config.Name, err)
+	return a.finishLogin(ctx, t, &oidc.TokenResponse{RefreshToken: next})
 }
 
-func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, o loginOptions) (*cjson.Object, error) {
-	parameters := a.loginParameters(config)
-	parameters.Scope = loginScope(config)
-	response, err := p.Password(ctx, p.metadata, a.credentials(config), config.Username, config.Password, parameters)
+func (a *agent) loginByPassword(ctx context.Context, t attempt) (*cjson.Object, error) {
+	parameters := a.tokenParameters(t.config, tokenRequest{scope: t.config.AuthScope})
+	response, err := t.Password(ctx, t.metadata, a.credentials(t.config), t.config.Username, t.config.Password, parameters)
 	if err != nil {
 		return nil, err
 	}
-	return a.finishLogin(ctx, p, config, response, "", o)
+	return a.finishLogin(ctx, t, response)
 }
 
 // finishLogin loads the account that a flow has completed and answers with it, so that oidc-gen can save it;
-// or with the access token alone, where nothing more was asked for. nonce is that of the flow, where it sent one.
-func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Account, response *oidc.TokenResponse, nonce string, o loginOptions) (*cjson.Object, error) {
-	subject, err := p.verifyIDToken(ctx, config, response, oidc.IDTokenCheck{Nonce: nonce})
+// or with the access token alone, where nothing more was asked for.
+func (a *agent) finishLogin(ctx context.Context, t attempt, response *oidc.TokenResponse) (*cjson.Object, error) {
+	config := t.config
+	subject, err := t.verifyIDToken(ctx, response, oidc.IDTokenCheck{ClientID: config.ClientID, Nonce: t.nonce})
 	if err != nil {
-		config.Wipe()
 		return nil, err
 	}
-	first := tokenFrom(p, response)
-	if o.onlyAT {
-		defer response.Wipe()
-		config.Wipe()
+	first := tokenFrom(t.provider, response)
+	switch {
+	case t.options.onlyAT:
+		response.Wipe()
 		return tokenAnswer(first), nil
-	}
-	if response.RefreshToken.IsEmpty() {
-		config.Wipe()
+	case response.RefreshToken.IsEmpty():
 		return nil, errNoNewToken
 	}
 	config.RefreshToken.Wipe()
 	config.RefreshToken = response.RefreshToken
-	config.RefreshScope = loginScope(config)
+	config.RefreshScope = config.AuthScope
 	if response.HasScope {
 		config.RefreshScope = response.Scope
 	}
@@ -262,16 +290,16 @@ func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Ac
 	config.Username, config.Password = "", secret.Secret{}
 	object := config.Object()
 	defer object.Wipe()
-	answer := ipc.Success("").SetObject("config", object)
+	answer := ipc.Success("").SetObject(ipc.KeyConfig, object)
 	l := a.newLoaded(config)
 	l.subject = subject
-	l.file.entry = o.entry
+	l.file.entry = t.options.entry
 	if !first.answer.IsEmpty() {
 		l.tokens[tokenKey{}] = first
 	}
 	a.inherit(l, a.accounts.find(l.name()))
 	a.accounts.put(l)
-	if o.fromC {
+	if t.options.fromC {
 		a.noteIssuer(l.config, account.AddAccount)
 	}
 	return answer, nil

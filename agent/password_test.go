@@ -100,7 +100,7 @@ func TestCClientWithoutPassword(t *testing.T) {
 			}
 			// A prompt does not replace a way that works.
 			w.must(w.agent, addRequest(account, "").SetObject("pw_entry", cEntry(8, "", "")))
-			w.agent.accounts.find(name).file.hasKey = false
+			w.agent.accounts.find(name).file.path = ""
 			w.must(w.agent, forced(name))
 			if w.tokenInFile(path) != w.tokenInMemory(w.agent, name) {
 				t.Error("the file is not up to date")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -94,7 +95,7 @@ type provider struct {
 // provider finds the client and the metadata of an account's issuer. A device endpoint that the user set by
 // hand beats discovery.
 func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*provider, error) {
-	certPath := firstOf(c.CertPath, a.settings.certPath)
+	certPath := cmp.Or(c.CertPath, a.settings.certPath)
 	client, err := a.client(certPath)
 	if err != nil {
 		return nil, err

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 
 	"oidc-agent/proto/account"
@@ -14,31 +14,34 @@ import (
 	"oidc-agent/proto/oidc"
 )
 
-// grants are the grant types that a client needs for each flow (RFC 7591 section 2), besides refresh_token.
-var grants = map[string]string{
-	"code":     "authorization_code",
-	"device":   "urn:ietf:params:oauth:grant-type:device_code",
-	"password": "password",
+// config is the account that the request describes.
+func (r request) config() (*account.Account, error) {
+	object := r.Object.Object(ipc.KeyConfig)
+	if object == nil {
+		return nil, errNoConfig
+	}
+	return account.FromObject(object)
 }
-
-// customScheme is the redirect URI that comes back to oidc-gen without a web server (RFC 8252 section 7.1).
-const customScheme = "edu.kit.data.oidc-agent:/redirect"
 
 // register makes a client at the provider (RFC 7591) and answers with what the provider said of it.
 func (a *agent) register(ctx context.Context, r request) (*cjson.Object, error) {
-	config, names, err := flowRequest(r)
-	if err != nil {
+	config, err := r.config()
+	names := r.Texts(ipc.KeyFlow)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if a.accounts.find(config.Name) != nil {
+	case len(names) == 0:
+		return nil, errNoFlowGiven
+	case a.accounts.find(config.Name) != nil:
 		return nil, errAlreadyLoaded
 	}
 	p, err := a.provider(ctx, config, true)
 	if err != nil {
 		return nil, err
 	}
+	maxScopes := strings.Join(p.metadata.ScopesSupported, " ")
 	if config.AuthScope == "max" {
-		config.AuthScope = strings.Join(p.metadata.ScopesSupported, " ")
+		config.AuthScope = maxScopes
 	}
 	authorization := r.Secret(ipc.KeyAuthorization)
 	defer authorization.Wipe()
@@ -53,124 +56,45 @@ func (a *agent) register(ctx context.Context, r request) (*cjson.Object, error) 
 	if err != nil {
 		return nil, fmt.Errorf("registration at %s: %w", p.metadata.Issuer, err)
 	}
-	maxScopes := strings.Join(p.metadata.ScopesSupported, " ")
 	answer := ipc.Success("")
 	if !config.OAuth2 && !registeredScopes(made) {
-		answer = failure(errRegisteredScopes, "")
+		answer = errRegisteredScopes.Encode()
 	}
-	return answer.SetObject("client", client).SetText("max_scopes", maxScopes), nil
+	return answer.SetObject(ipc.KeyClient, client).SetText(ipc.KeyMaxScopes, maxScopes), nil
 }
 
 // registration is what we ask for: a native application (RFC 8252), with the grants of the flows that the
 // user allows.
 func registration(config *account.Account, names []string) oidc.Registration {
-	grantTypes := []string{"refresh_token"}
-	var responseTypes []string
-	for _, name := range names {
-		if grant := grants[name]; grant != "" && !slices.Contains(grantTypes, grant) {
-			grantTypes = append(grantTypes, grant)
+	asked := oidc.Registration{
+		ClientName: config.ClientName, GrantTypes: []string{oidc.GrantRefreshToken},
+		RedirectURIs: config.RedirectURIs, Scope: loginScope(config),
+	}
+	for _, f := range flows {
+		if f.grant != "" && slices.Contains(names, f.name) {
+			asked.GrantTypes = append(asked.GrantTypes, f.grant)
 		}
-		if name == "code" {
-			responseTypes = []string{"code"}
-		}
 	}
-	redirects := config.RedirectURIs
-	if len(redirects) == 0 {
-		redirects = []string{"http://localhost:4242", "http://localhost:" + strconv.Itoa(registeredPort()), "http://localhost:8080", customScheme}
+	if len(asked.RedirectURIs) == 0 {
+		// A port of the registered range (RFC 6335 section 6) is unlikely to be in use; the last one comes back to
+		// oidc-gen without a web server (RFC 8252 section 7.1).
+		port := 1024 + rand.IntN(49152-1024)
+		asked.RedirectURIs = []string{"http://localhost:4242", fmt.Sprintf("http://localhost:%d", port), "http://localhost:8080",
+			"edu.kit.data.oidc-agent:/redirect"}
 	}
-	return oidc.Registration{
-		ClientName: config.ClientName, ApplicationType: "native",
-		GrantTypes: grantTypes, ResponseTypes: responseTypes,
-		RedirectURIs: redirects, Scope: loginScope(config),
-	}
+	return asked
 }
-
-// registeredPort is a port of the registered range (RFC 6335 section 6) that is unlikely to be in use.
-func registeredPort() int { return 1024 + rand.IntN(49152-1024) }
 
 // registeredScopes reports whether the client got the scopes without which there is no account. A provider
 // that says nothing of scopes has not refused any.
 func registeredScopes(made *oidc.RegistrationResponse) bool {
-	if !made.HasScope {
-		return true
-	}
 	have := strings.Fields(made.Scope)
-	return slices.Contains(have, "openid") && slices.Contains(have, "offline_access")
-}
-
-// flowRequest reads the account and the flows of register and gen.
-func flowRequest(r request) (*account.Account, []string, error) {
-	object := r.Object.Object("config")
-	if object == nil {
-		return nil, nil, errNoConfig
-	}
-	config, err := account.FromObject(object)
-	if err != nil {
-		return nil, nil, err
-	}
-	names := r.Texts("flow")
-	if len(names) == 0 {
-		return nil, nil, errNoFlowGiven
-	}
-	return config, names, nil
-}
-
-func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
-	config, names, err := flowRequest(r)
-	if err != nil {
-		return nil, err
-	}
-	o := loginOptions{
-		onlyAT:      r.Bool(ipc.KeyOnlyAT),
-		entry:       a.sealEntry(r.Object.Object(ipc.KeyPwEntry)),
-		fromC:       r.Has(ipc.KeyPwEntry),
-		noWebserver: r.Bool(ipc.KeyNoWebserver) || a.settings.noWebserver,
-		noScheme:    r.Bool(ipc.KeyNoScheme) || a.settings.noScheme,
-	}
-	answer, err := a.startLogin(ctx, config, names, o)
-	if err != nil {
-		config.Wipe()
-	}
-	return answer, err
-}
-
-func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
-	device := r.Object.Object("oidc_device")
-	if device == nil {
-		return nil, errWrongDeviceCode
-	}
-	return a.pollDevice(ctx, device.Text("device_code"))
-}
-
-// reauthenticate starts a new login for a loaded account.
-func (a *agent) reauthenticate(ctx context.Context, r request) (*cjson.Object, error) {
-	name := r.Text("account")
-	if name == "" {
-		return nil, errAccountMissing
-	}
-	l, err := a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
-	if err != nil {
-		return nil, err
-	}
-	config, err := a.withSecrets(l)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := a.startLogin(ctx, config, []string{"device", "code"},
-		loginOptions{noWebserver: a.settings.noWebserver, noScheme: a.settings.noScheme})
-	if err != nil {
-		config.Wipe()
-	}
-	return answer, err
+	return !made.HasScope || slices.Contains(have, "openid") && slices.Contains(have, "offline_access")
 }
 
 // delete revokes the refresh token (RFC 7009) and forgets the account.
 func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
-	object := r.Object.Object("config")
-	if object == nil {
-		return nil, errNoConfig
-	}
-	config, err := account.FromObject(object)
+	config, err := r.config()
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +131,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 func (a *agent) deleteClient(ctx context.Context, r request) (*cjson.Object, error) {
 	token := r.Secret("registration_access_token")
 	defer token.Wipe()
-	client, err := a.client(firstOf(r.Text(ipc.KeyCertPath), a.settings.certPath))
+	client, err := a.client(cmp.Or(r.Text(ipc.KeyCertPath), a.settings.certPath))
 	if err == nil {
 		err = client.DeleteRegistration(ctx, r.Text("registration_client_uri"), token)
 	}
@@ -219,7 +143,9 @@ func (a *agent) deleteClient(ctx context.Context, r request) (*cjson.Object, err
 
 // scopes answers with the scopes that the provider lists.
 func (a *agent) scopes(ctx context.Context, r request) (*cjson.Object, error) {
-	config := &account.Account{IssuerURL: r.Text("issuer"), ConfigEndpoint: r.Text("config_endpoint"), CertPath: r.Text("cert_path")}
+	config := &account.Account{
+		IssuerURL: r.Text(ipc.KeyIssuer), ConfigEndpoint: r.Text(ipc.KeyConfigEndpoint), CertPath: r.Text(ipc.KeyCertPath),
+	}
 	if config.IssuerURL == "" && config.ConfigEndpoint == "" {
 		return nil, errNoIssuer
 	}

@@ -56,6 +56,7 @@ func TestRegister(t *testing.T) {
 	if !strings.HasPrefix(string(uris), `["http://localhost:4242","http://localhost:`) || !strings.HasSuffix(string(uris), `,"http://localhost:8080","edu.kit.data.oidc-agent:/redirect"]`) {
 		t.Errorf("redirect_uris %s", uris)
 	}
+	want(t, ask(w.agent, w.register("reg2", "device").SetText("authorization", "of nobody")), "invalid_token: Invalid access token...")
 	// The client is good for a login, and can be deleted.
 	c := client.SetText("name", "reg").SetText("issuer_url", w.idp.Issuer()).SetText("auth_scope", "openid")
 	w.must(w.agent, poll(w.must(w.agent, cjson.New().SetText("request", "gen").SetObject("config", c).SetText("flow", "device"))))
@@ -79,7 +80,7 @@ func TestRegisterScopesAndFlows(t *testing.T) {
 		flows, scope, grants, responses string
 	}{
 		{"code", "openid offline_access email", `["refresh_token","authorization_code"]`, `["code"]`},
-		{"password device code", "", `["refresh_token","password","urn:ietf:params:oauth:grant-type:device_code","authorization_code"]`, `["code"]`},
+		{"password device code", "", `["refresh_token","authorization_code","urn:ietf:params:oauth:grant-type:device_code","password"]`, `["code"]`},
 		{"device device refresh", "max", `["refresh_token","urn:ietf:params:oauth:grant-type:device_code"]`, `[]`},
 	} {
 		r := w.register("regflows", c.flows)
@@ -110,6 +111,9 @@ func TestRegisterMissingScopes(t *testing.T) {
 	if reply.Object("client") == nil || reply.Object("client").Text("client_id") == "" || reply.Text("max_scopes") == "" {
 		t.Errorf("answered %s", reply.Compact())
 	}
+	w.idp.Fail(iam.Fault{Path: "iam/api/client-registration", Times: 1, Set: map[string]any{"scope": "offline_access"}})
+	r := w.register("regmissing", "device")
+	w.must(w.agent, r.SetObject("config", r.Object("config").SetInt("oauth", 1))) // OAuth2 has no openid
 	w.idp.Fail(iam.Fault{Path: "iam/api/client-registration", Times: 1, Set: map[string]any{"scope": nil}})
 	w.must(w.agent, w.register("regmissing", "device"))
 	w.idp.Fail(iam.Fault{Path: "iam/api/client-registration", Times: 1, Status: 403, Body: `{"error":"access_denied","error_description":"ask the administrator"}`})
@@ -158,6 +162,7 @@ func TestScopes(t *testing.T) {
 		cjson.New().SetText("request", "scopes").SetText("issuer", w.idp.Issuer()).SetText("config_endpoint", "(null)"),
 		cjson.New().SetText("request", "scopes").SetText("issuer", strings.TrimSuffix(w.idp.Issuer(), "/")).
 			SetText("config_endpoint", w.idp.Issuer()+".well-known/oauth-authorization-server"),
+		cjson.New().SetText("request", "scopes").SetText("config_endpoint", w.idp.Issuer()+".well-known/openid-configuration"),
 	} {
 		if info := w.must(w.agent, r).Text("info"); !strings.HasPrefix(info, "openid profile email") {
 			t.Errorf("info %q", info)
@@ -165,6 +170,7 @@ func TestScopes(t *testing.T) {
 	}
 	want(t, askText(w.agent, `{"request":"scopes"}`), "Bad Request: issuer url or configuration endpoint must be given")
 	want(t, askText(w.agent, `{"request":"scopes","issuer":"http://example.org"}`), "issuer URL: ...")
+	want(t, askText(w.agent, `{"request":"scopes","issuer":"https://example.org","cert_path":"/nosuch"}`), "CA file: ...")
 }
 
 // issuer.config lists the accounts that were loaded or saved, until they are deleted.

@@ -53,7 +53,7 @@ func (a *agent) adopt(l *loaded, dead bool) bool {
 	l.mu.Lock()
 	file, current := l.file, l.current
 	l.mu.Unlock()
-	if !file.hasKey || file.unsaved && !dead {
+	if file.path == "" || file.unsaved && !dead {
 		return false
 	}
 	content, key, err := a.readFile(file)

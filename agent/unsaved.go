@@ -53,7 +53,7 @@ func (a *agent) noteSaved(l *loaded, err error) {
 		}
 		s.warning = warning
 	}
-	if !l.file.hasKey {
+	if l.file.path == "" {
 		return
 	}
 	if s.timer != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -12,7 +13,37 @@ import (
 	"oidc-agent/proto/oidc"
 )
 
-var errNoIssuerClaim = &ipc.Failure{Text: "the token does not say who its issuer is"}
+// verifyIDToken checks the id_token of an answer (Core section 3.1.3.7) and returns whom it is about. Without one
+// there is nothing to check: plain OAuth2 has none, and a provider may refuse the scope openid. A wrong one
+// spoils the whole answer, which is wiped.
+func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, want oidc.IDTokenCheck) (subject string, err error) {
+	if r.IDToken.IsEmpty() {
+		return want.Subject, nil
+	}
+	want.AccessToken, want.Date, want.Direct = r.AccessToken, r.Date, true
+	id, err := p.VerifyIDToken(ctx, p.metadata, r.IDToken, want)
+	if err != nil {
+		r.Wipe()
+		return "", fmt.Errorf("the answer of %s is refused: %w", p.metadata.Issuer, err)
+	}
+	return id.Subject, nil
+}
+
+// verifyRefreshed checks the id_token of a refresh (Core section 12.2). It must be about the same user as those
+// that this agent has seen before.
+func (p *provider) verifyRefreshed(ctx context.Context, l *loaded, c *account.Account, r *oidc.TokenResponse) error {
+	l.mu.Lock()
+	known := l.subject
+	l.mu.Unlock()
+	found, err := p.verifyIDToken(ctx, r, oidc.IDTokenCheck{ClientID: c.ClientID, Subject: known, AnyTime: true})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.subject = found
+	return nil
+}
 
 // verifyToken tells whether a JWT was signed by its issuer. Keys are fetched from issuers only with which the user has an
 // account: else a token could send the agent anywhere, and everybody is the issuer of his own tokens.
@@ -26,7 +57,7 @@ func (a *agent) verifyToken(ctx context.Context, r request) (*cjson.Object, erro
 		return nil, err
 	}
 	if issuer == "" {
-		return nil, errNoIssuerClaim
+		return nil, &ipc.Failure{Text: "the token does not say who its issuer is"}
 	}
 	known := a.accountAt(issuer)
 	if known == nil {
@@ -38,7 +69,7 @@ func (a *agent) verifyToken(ctx context.Context, r request) (*cjson.Object, erro
 	}
 	err = p.VerifySignature(ctx, p.metadata, token)
 	answer := ipc.Success("").SetText(ipc.KeyIssuer, p.metadata.Issuer).SetInt(ipc.KeyValid, ipc.Flag(err == nil))
-	if invalid := new(oidc.InvalidSignatureError); errors.As(err, &invalid) {
+	if _, invalid := errors.AsType[*oidc.InvalidSignatureError](err); invalid {
 		return answer.SetText(ipc.KeyInfo, err.Error()), nil
 	}
 	return answer, err
