@@ -41,9 +41,7 @@ func controlBody(r *http.Request, to any) error {
 	if mediaType(r) != "application/json" {
 		return refuse(http.StatusUnsupportedMediaType, "bad_request", "Content-Type: application/json is wanted")
 	}
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(to); err != nil && !errors.Is(err, io.EOF) {
+	if err := decodeStrictly(r.Body, to); err != nil && !errors.Is(err, io.EOF) {
 		return badControl(err)
 	}
 	return nil
@@ -210,23 +208,49 @@ func (s *Server) controlRotateKey(w http.ResponseWriter, r *http.Request) error 
 	return nil
 }
 
-// controlFault takes a [Fault], with its delay as "2s".
-func (s *Server) controlFault(w http.ResponseWriter, r *http.Request) error {
-	var b struct {
-		Fault
-		Delay string `json:"delay"`
+// decodeStrictly reads JSON without members that nobody knows; numbers keep their form.
+func decodeStrictly(r io.Reader, to any) error {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	d.UseNumber()
+	return d.Decode(to)
+}
+
+// duration is written "2s" in JSON.
+type duration time.Duration
+
+func (d *duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = duration(parsed)
+	return err
+}
+
+// faultJSON is a [Fault] as JSON has it. Its body may be an object as well as a text.
+type faultJSON struct {
+	Fault
+	Delay duration        `json:"delay"`
+	Body  json.RawMessage `json:"body"`
+}
+
+func (f faultJSON) fault() Fault {
+	f.Fault.Delay = time.Duration(f.Delay)
+	if json.Unmarshal(f.Body, &f.Fault.Body) != nil {
+		f.Fault.Body = string(f.Body)
 	}
+	return f.Fault
+}
+
+// controlFault takes a [Fault].
+func (s *Server) controlFault(w http.ResponseWriter, r *http.Request) error {
+	var b faultJSON
 	if err := controlBody(r, &b); err != nil {
 		return err
 	}
-	var err error
-	if b.Fault.Delay, err = time.ParseDuration(orDefault(b.Delay, "0s")); err != nil {
+	f := b.fault()
+	if err := f.check(); err != nil {
 		return badControl(err)
 	}
-	if err := b.Fault.check(); err != nil {
-		return badControl(err)
-	}
-	s.Fail(b.Fault)
+	s.Fail(f)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

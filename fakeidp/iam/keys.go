@@ -20,9 +20,8 @@ import (
 // keyring holds the signing keys. The first one is made in the background, for an RSA key takes longer than
 // a server may take to start.
 type keyring struct {
-	alg    string
-	ready  chan struct{} // closed when there is a key
-	decoys func() []any  // see decoys
+	alg   string
+	ready chan struct{} // closed when there is a key
 
 	mu   sync.Mutex // guards what follows
 	keys []signingKey
@@ -35,7 +34,7 @@ type signingKey struct {
 }
 
 func newKeyring(alg string, key crypto.Signer) (*keyring, error) {
-	k := &keyring{alg: alg, ready: make(chan struct{}), decoys: sync.OnceValue(decoys)}
+	k := &keyring{alg: alg, ready: make(chan struct{})}
 	if key == nil {
 		go func() {
 			k.rotate()
@@ -204,7 +203,7 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 	}{}
 	odd := s.conformance()
 	if odd {
-		set.Keys = append(set.Keys, s.keys.decoys()...)
+		set.Keys = append(set.Keys, decoys()...)
 	}
 	for _, k := range keys {
 		public, err := publicJWK(k.signer.Public())
