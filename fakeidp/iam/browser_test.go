@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"html"
 	"net/http/cookiejar"
 	"net/url"
@@ -33,7 +34,7 @@ func (p *idp) browser() *browser {
 func (b *browser) open(method, target, body string) reply {
 	b.t.Helper()
 	for range 10 {
-		base, err := url.Parse(orDefault(b.at, b.Issuer()))
+		base, err := url.Parse(cmp.Or(b.at, b.Issuer()))
 		if err != nil {
 			b.t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"crypto"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,8 @@ const (
 	IAM  Profile = "iam"  // IAM's own: neither scope nor nbf
 	AARC Profile = "aarc" // AARC guidelines: entitlements and eduperson claims
 )
+
+var profiles = []Profile{WLCG, IAM, AARC}
 
 // Algorithms that sign access and ID tokens (RFC 7518 section 3.1).
 const (
@@ -137,15 +140,15 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("issuer %q: not an http or https URL without query and fragment", c.Issuer)
 	}
 	c.Issuer = strings.TrimRight(c.Issuer, "/") + "/"
-	c.Profile = orDefault(c.Profile, WLCG)
-	if !slices.Contains([]Profile{WLCG, IAM, AARC}, c.Profile) {
+	c.Profile = cmp.Or(c.Profile, WLCG)
+	if !slices.Contains(profiles, c.Profile) {
 		return c, fmt.Errorf("profile %q: it is wlcg, iam or aarc", c.Profile)
 	}
-	c.Alg = orDefault(c.Alg, RS256)
+	c.Alg = cmp.Or(c.Alg, RS256)
 	if c.Alg != RS256 && c.Alg != ES256 {
 		return c, fmt.Errorf("algorithm %q: it is RS256 or ES256", c.Alg)
 	}
-	c.Organisation = orDefault(c.Organisation, "fakeidp")
+	c.Organisation = cmp.Or(c.Organisation, "fakeidp")
 	if c.Users == nil {
 		c.Users = DefaultUsers()
 	}
@@ -163,18 +166,10 @@ func (c Config) complete() (Config, error) {
 }
 
 func (s Settings) complete() Settings {
-	s.AccessTokenLifetime = orDefault(s.AccessTokenLifetime, 20*time.Minute)
-	s.RefreshTokenLifetime = orDefault(s.RefreshTokenLifetime, 30*24*time.Hour)
-	s.IDTokenLifetime = orDefault(s.IDTokenLifetime, 10*time.Minute)
-	s.DeviceCodeLifetime = orDefault(s.DeviceCodeLifetime, 10*time.Minute)
-	s.AuthorizationCodeLifetime = orDefault(s.AuthorizationCodeLifetime, 5*time.Minute)
+	s.AccessTokenLifetime = cmp.Or(s.AccessTokenLifetime, 20*time.Minute)
+	s.RefreshTokenLifetime = cmp.Or(s.RefreshTokenLifetime, 30*24*time.Hour)
+	s.IDTokenLifetime = cmp.Or(s.IDTokenLifetime, 10*time.Minute)
+	s.DeviceCodeLifetime = cmp.Or(s.DeviceCodeLifetime, 10*time.Minute)
+	s.AuthorizationCodeLifetime = cmp.Or(s.AuthorizationCodeLifetime, 5*time.Minute)
 	return s
-}
-
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }

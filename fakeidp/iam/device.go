@@ -10,20 +10,21 @@ import (
 
 // deviceCode is a device authorization that waits for its user (RFC 8628).
 type deviceCode struct {
-	code, userCode string
-	clientID       string
-	scope          []string
-	audience       []string
-	expires        time.Time
-	user           *User // who approved; nil: nobody yet
-	approved       time.Time
-	denied         bool
-	lastPoll       time.Time
-	interval       time.Duration // grows with each slow_down
+	userCode string
+	clientID string
+	scope    []string
+	audience []string
+	expires  time.Time
+	user     *User // who approved; nil: nobody yet
+	approved time.Time
+	denied   bool
+	lastPoll time.Time
+	interval time.Duration // grows with each slow_down
 }
 
-// deviceAuthorization is POST /devicecode (RFC 8628 section 3.1). The client authenticates as at /token;
-// IAM wants client_id in the body all the same, and answers without a body when it does not like it.
+// deviceAuthorization is POST /devicecode (RFC 8628 sections 3.1 and 3.2). The client authenticates as at
+// /token; IAM wants client_id in the body all the same, and answers without a body when it does not like it.
+// There is no interval in the answer unless the settings have one: so does IAM.
 func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) error {
 	f, err := form(r)
 	if err != nil {
@@ -33,10 +34,7 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 	if id == "" {
 		return &protocolError{Status: http.StatusBadRequest}
 	}
-	s.mu.Lock()
-	known := s.clients[id] != nil
-	s.mu.Unlock()
-	if !known {
+	if s.clients[id] == nil {
 		return &protocolError{Status: http.StatusNotFound}
 	}
 	c, err := s.authenticate(r, f)
@@ -44,54 +42,46 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 		return err
 	}
 	if !c.has(grantDeviceCode) {
-		return invalidClient("Unauthorized grant type: %s", grantDeviceCode)
+		return unauthorized("invalid_client", "Unauthorized grant type: %s", grantDeviceCode)
 	}
-	words, err := parseScope(f.Get("scope"))
+	scope, err := parseScope(f.Get("scope"))
 	if err != nil {
 		return err
 	}
-	if firstOutside(c.scopes(), words) != "" {
-		return invalidScope("One or more requested scope is not allowed for client '%s'", id)
+	if firstOutside(c.scopes(), scope) != "" {
+		return badRequest("invalid_scope", "One or more requested scope is not allowed for client '%s'", id)
 	}
-	if len(words) == 0 {
-		words = c.scopes()
+	if len(scope) == 0 {
+		scope = c.scopes()
 	}
-	return writeJSON(w, http.StatusOK, s.newDeviceCode(c, words, audience(f)))
-}
-
-// deviceResponse is RFC 8628 section 3.2, with no interval unless the settings have one: so does IAM.
-type deviceResponse struct {
-	DeviceCode              string `json:"device_code"`
-	UserCode                string `json:"user_code"`
-	VerificationURI         string `json:"verification_uri"`
-	VerificationURIComplete string `json:"verification_uri_complete"`
-	ExpiresIn               int64  `json:"expires_in"`         // seconds
-	Interval                int64  `json:"interval,omitempty"` // seconds
-}
-
-func (s *Server) newDeviceCode(c *client, scope, aud []string) deviceResponse {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.nowLocked()
 	life := seconds(c.DeviceCodeValiditySeconds, s.settings.DeviceCodeLifetime)
-	d := &deviceCode{code: newUUID(), userCode: newUserCode(), clientID: c.ClientID, scope: scope, audience: aud,
-		expires: now.Add(life), interval: s.settings.DeviceInterval}
-	for s.byUserCodeLocked(d.userCode) != nil {
+	code := newUUID()
+	d := s.newDeviceCode()
+	d.clientID, d.scope, d.audience, d.expires = id, scope, audience(f, nil), s.now().Add(life)
+	s.devices[code] = d
+	uri := s.cfg.Issuer + "device"
+	answer := map[string]any{
+		"device_code": code, "user_code": d.userCode, "verification_uri": uri,
+		"verification_uri_complete": uri + "?user_code=" + d.userCode, "expires_in": int64(life / time.Second),
+	}
+	if d.interval > 0 {
+		answer["interval"] = int64(d.interval / time.Second)
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func (s *Server) newDeviceCode() *deviceCode {
+	d := &deviceCode{userCode: newUserCode(), interval: s.settings.DeviceInterval}
+	for s.byUserCode(d.userCode) != nil {
 		d.userCode = newUserCode()
 	}
 	if s.settings.AutoApprove {
-		d.user, d.approved = s.fallback, now
+		d.user, d.approved = s.fallback, s.now()
 	}
-	s.devices[d.code] = d
-	uri := s.cfg.Issuer + "device"
-	return deviceResponse{
-		DeviceCode: d.code, UserCode: d.userCode, VerificationURI: uri,
-		VerificationURIComplete: uri + "?user_code=" + url.QueryEscape(d.userCode),
-		ExpiresIn:               int64(life / time.Second), Interval: int64(d.interval / time.Second),
-	}
+	return d
 }
 
-func (s *Server) byUserCodeLocked(userCode string) *deviceCode {
+func (s *Server) byUserCode(userCode string) *deviceCode {
 	userCode = strings.ToUpper(strings.TrimSpace(userCode))
 	for _, d := range s.devices {
 		if d.userCode == userCode {
@@ -101,13 +91,13 @@ func (s *Server) byUserCodeLocked(userCode string) *deviceCode {
 	return nil
 }
 
-// pendingLocked finds the device code that a user means. The errors are meant for the user.
-func (s *Server) pendingLocked(userCode string) (*deviceCode, error) {
-	d := s.byUserCodeLocked(userCode)
+// pending finds the device code that a user means. The errors are meant for the user.
+func (s *Server) pending(userCode string) (*deviceCode, error) {
+	d := s.byUserCode(userCode)
 	switch {
-	case d == nil:
+	case d == nil || s.clients[d.clientID] == nil:
 		return nil, fmt.Errorf("there is no code %q", userCode)
-	case !s.nowLocked().Before(d.expires):
+	case !s.now().Before(d.expires):
 		return nil, fmt.Errorf("the code %q has expired", userCode)
 	case d.user != nil:
 		return nil, fmt.Errorf("the code %q has already been approved", userCode)
@@ -117,14 +107,14 @@ func (s *Server) pendingLocked(userCode string) (*deviceCode, error) {
 	return d, nil
 }
 
-// decideLocked approves or denies a device code for a user.
-func (s *Server) decideLocked(userCode string, u *User, approve bool) error {
-	d, err := s.pendingLocked(userCode)
+// decide approves or denies a device code for a user.
+func (s *Server) decide(userCode string, u *User, approve bool) error {
+	d, err := s.pending(userCode)
 	if err != nil {
 		return err
 	}
 	if approve {
-		d.user, d.approved = u, s.nowLocked()
+		d.user, d.approved = u, s.now()
 	} else {
 		d.denied = true
 	}
@@ -145,53 +135,53 @@ func (s *Server) ApproveAs(userCode, username string) error {
 	if u == nil {
 		return fmt.Errorf("there is no user %q", username)
 	}
-	return s.decideLocked(userCode, u, true)
+	return s.decide(userCode, u, true)
 }
 
 // Deny denies a user code. The client hears access_denied, or nothing with [Settings].SilentDenial.
 func (s *Server) Deny(userCode string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.decideLocked(userCode, nil, false)
+	return s.decide(userCode, nil, false)
 }
 
 // UserCodes lists the codes that wait for a decision.
 func (s *Server) UserCodes() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var codes []string
+	codes := []string{}
 	for _, d := range s.devices {
-		if _, err := s.pendingLocked(d.userCode); err == nil {
+		if _, err := s.pending(d.userCode); err == nil {
 			codes = append(codes, d.userCode)
 		}
 	}
 	return codes
 }
 
-// grantDeviceLocked is a poll (RFC 8628 section 3.4). A code gives tokens once.
-func (s *Server) grantDeviceLocked(c *client, f url.Values) (*issue, error) {
+// grantDevice is a poll (RFC 8628 section 3.4). A code gives tokens once.
+func (s *Server) grantDevice(c *client, f url.Values) (*issue, error) {
 	code := f.Get("device_code")
-	d, now := s.devices[code], s.nowLocked()
+	d, now := s.devices[code], s.now()
 	switch {
 	case code == "":
-		return nil, invalidRequest("Missing device_code")
+		return nil, badRequest("invalid_request", "Missing device_code")
 	case d == nil || d.clientID != c.ClientID:
-		return nil, invalidGrant("Invalid device code: %s", code)
+		return nil, badRequest("invalid_grant", "Invalid device code: %s", code)
 	case !now.Before(d.expires):
-		return nil, refuse(http.StatusBadRequest, "expired_token", "Device code has expired: %s", code)
+		return nil, badRequest("expired_token", "Device code has expired: %s", code)
 	case d.denied && !s.settings.SilentDenial:
-		return nil, refuse(http.StatusBadRequest, "access_denied", "The user denied the request")
+		return nil, badRequest("access_denied", "The user denied the request")
 	}
 	early := d.interval > 0 && !d.lastPoll.IsZero() && now.Sub(d.lastPoll) < d.interval
 	d.lastPoll = now
 	if early {
 		d.interval += 5 * time.Second // RFC 8628 section 3.5
-		return nil, refuse(http.StatusBadRequest, "slow_down", "Polled too soon for code: %s", code)
+		return nil, badRequest("slow_down", "Polled too soon for code: %s", code)
 	}
 	if d.user == nil {
-		return nil, refuse(http.StatusBadRequest, "authorization_pending", "Authorization pending for code: %s", code)
+		return nil, badRequest("authorization_pending", "Authorization pending for code: %s", code)
 	}
 	delete(s.devices, code)
 	g := &grant{clientID: c.ClientID, user: d.user, scope: d.scope, audience: d.audience, authTime: d.approved}
-	return s.firstIssueLocked(c, g, audience(f))
+	return s.firstIssue(c, g, f)
 }

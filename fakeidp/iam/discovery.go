@@ -50,8 +50,9 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 			"profile", "picture", "zoneinfo", "locale", "updated_at", "email", "email_verified", "organisation_name", "groups",
 			"wlcg.groups", "external_authn"},
 	}
-	if s.conformance() {
-		announce(metadata)
+	if s.settings.Conformance {
+		metadata["response_types_supported"] = []string{"code", "id_token code", "token code", "id_token", "token id_token", "token id_token code"}
+		metadata["token_endpoint_auth_methods_supported"] = []string{authBasic}
 	}
 	return writeJSON(w, http.StatusOK, metadata)
 }

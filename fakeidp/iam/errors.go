@@ -10,64 +10,60 @@ import (
 // protocolError is an answer that refuses: a status and the members of RFC 6749 section 5.2. With an empty
 // Code the answer has no body.
 type protocolError struct {
-	Status      int               `json:"-"`
-	Header      map[string]string `json:"-"`
-	Code        string            `json:"error"`
-	Description string            `json:"error_description,omitempty"`
+	Status      int    `json:"-"`
+	Code        string `json:"error"`
+	Description string `json:"error_description,omitempty"`
 }
 
 func (e *protocolError) Error() string {
 	return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Description)
 }
 
-func refuse(status int, code, format string, args ...any) *protocolError {
-	return &protocolError{Status: status, Code: code, Description: fmt.Sprintf(format, args...)}
+func refuse(status int, code, format string, args ...any) error {
+	return &protocolError{status, code, fmt.Sprintf(format, args...)}
 }
 
-func invalidRequest(format string, args ...any) error {
-	return refuse(http.StatusBadRequest, "invalid_request", format, args...)
+func badRequest(code, format string, args ...any) error {
+	return refuse(http.StatusBadRequest, code, format, args...)
 }
 
-func invalidScope(format string, args ...any) error {
-	return refuse(http.StatusBadRequest, "invalid_scope", format, args...)
+// unauthorized is for invalid_client, a failed client authentication (RFC 6749 section 5.2), and for
+// invalid_token: so IAM speaks of refresh tokens that it does not (or no longer) know, and RFC 6750 section
+// 3.1 of access tokens.
+func unauthorized(code, format string, args ...any) error {
+	return refuse(http.StatusUnauthorized, code, format, args...)
 }
 
-func invalidGrant(format string, args ...any) error {
-	return refuse(http.StatusBadRequest, "invalid_grant", format, args...)
+// challenges go with the errors of these codes (RFC 6749 section 5.2, RFC 6750 section 3.1).
+var challenges = map[string]string{
+	"invalid_client":     `Basic realm="fakeidp", charset="UTF-8"`,
+	"invalid_token":      `Bearer realm="fakeidp", error="invalid_token"`,
+	"insufficient_scope": `Bearer realm="fakeidp", error="insufficient_scope", scope="openid"`,
+	"unauthorized":       `Bearer realm="fakeidp"`, // there was no token: no error code
 }
 
-// invalidClient is a failed client authentication: RFC 6749 section 5.2 wants 401 and a challenge.
-func invalidClient(format string, args ...any) error {
-	e := refuse(http.StatusUnauthorized, "invalid_client", format, args...)
-	e.Header = map[string]string{"WWW-Authenticate": `Basic realm="fakeidp", charset="UTF-8"`}
-	return e
-}
-
-// invalidToken is how IAM speaks of refresh tokens that it does not (or no longer) know, and RFC 6750
-// section 3.1 of access tokens.
-func invalidToken(format string, args ...any) error {
-	e := refuse(http.StatusUnauthorized, "invalid_token", format, args...)
-	e.Header = map[string]string{"WWW-Authenticate": `Bearer realm="fakeidp", error="invalid_token"`}
-	return e
+// asProtocolError finds the answer that err is; what is none is our own fault.
+func asProtocolError(err error) *protocolError {
+	p, ok := errors.AsType[*protocolError](err)
+	if !ok {
+		return &protocolError{http.StatusInternalServerError, "server_error", err.Error()}
+	}
+	return p
 }
 
 // api is an endpoint for programs; the error that it returns becomes the answer.
 type api func(w http.ResponseWriter, r *http.Request) error
 
-const maxBody = 1 << 20 // bytes of a request's body
-
 func (h api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	err := h(w, r)
-	if err == nil {
-		return
+	if err := h(w, r); err != nil {
+		writeError(w, err)
 	}
-	var p *protocolError
-	if !errors.As(err, &p) {
-		p = refuse(http.StatusInternalServerError, "server_error", "%v", err)
-	}
-	for k, v := range p.Header {
-		w.Header().Set(k, v)
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	p := asProtocolError(err)
+	if challenge := challenges[p.Code]; challenge != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
 	}
 	if p.Code == "" {
 		w.WriteHeader(p.Status)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -38,146 +39,90 @@ type Fault struct {
 // endlessLimit in bytes is where an endless body ends after all, for a client that never gives up.
 const endlessLimit = 1 << 28
 
-// faults is what the server was told to do wrong, and what it has seen.
-type faults struct {
-	list     []*Fault
-	requests []*Request
-	counters map[string]int
-}
+var blanks = bytes.Repeat([]byte(" "), 1<<16)
 
 // Fail adds a fault.
 func (s *Server) Fail(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.Path = strings.TrimPrefix(f.Path, "/")
-	s.faults.list = append(s.faults.list, &f)
+	s.faults = append(s.faults, &f)
 }
 
 // ClearFaults ends all faults.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults.list = nil
+	s.faults = nil
 }
 
-// takeFault finds the fault for a path and counts it.
-func (s *Server) takeFault(path string) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, f := range s.faults.list {
-		if f.Path != "" && f.Path != path {
-			continue
-		}
-		taken := *f
-		if f.Times == 1 {
-			s.faults.list = append(s.faults.list[:i:i], s.faults.list[i+1:]...)
-		} else if f.Times > 1 {
-			f.Times--
-		}
-		return &taken
+// takeFault finds the fault for a path and counts it; the zero one does no harm.
+func (s *Server) takeFault(path string) Fault {
+	i := slices.IndexFunc(s.faults, func(f *Fault) bool { return f.Path == "" || f.Path == path })
+	if i < 0 {
+		return Fault{}
 	}
-	return nil
+	f := s.faults[i]
+	taken := *f
+	if f.Times--; f.Times == 0 {
+		s.faults = slices.Delete(s.faults, i, i+1)
+	}
+	f.Times = max(f.Times, 0)
+	return taken
 }
 
-// serve answers a request whose path is below the issuer, with a fault if there is one for it.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/_fake/") {
-		s.mux.ServeHTTP(w, r)
-		return
+// sleep reports whether it could wait so long: ctx did not end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d == 0 {
+		return true
 	}
-	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat)) // a moved clock shows there as well
-	entry := s.record(w, r)
-	answer := &answer{ResponseWriter: w, status: http.StatusOK}
-	defer func() { s.recordStatus(entry, answer.status) }()
-	if f := s.takeFault(entry.Path); f != nil {
-		s.serveFault(answer, r, f)
-		return
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	s.mux.ServeHTTP(answer, r)
 }
 
-// answer remembers the status.
-type answer struct {
-	http.ResponseWriter
-	status int
-}
-
-func (a *answer) WriteHeader(status int) {
-	a.status = status
-	a.ResponseWriter.WriteHeader(status)
-}
-
-// memory is a response that is not sent yet.
-type memory struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (m *memory) Header() http.Header         { return m.header }
-func (m *memory) WriteHeader(status int)      { m.status = status }
-func (m *memory) Write(b []byte) (int, error) { return m.body.Write(b) }
-
-// serveFault answers as the fault says.
-func (s *Server) serveFault(w http.ResponseWriter, r *http.Request, f *Fault) {
-	if f.Delay > 0 {
-		timer := time.NewTimer(f.Delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-			return
-		}
-	}
-	m := &memory{header: http.Header{}, status: http.StatusOK}
-	if f.Status != 0 {
-		m.status = f.Status
-		m.header.Set("Content-Type", "application/json")
-		m.body.WriteString(f.Body)
-	} else {
-		s.mux.ServeHTTP(m, r)
-		if err := f.change(r.Context(), s.keys, m); err != nil {
-			m.status = http.StatusInternalServerError
-		}
-	}
-	for k, v := range f.Header {
-		m.header.Set(k, v)
-	}
-	f.send(w, r, m)
+// replace answers as the fault says, whatever was asked.
+func (f *Fault) replace(a *response) {
+	a.status = f.Status
+	a.header.Set("Content-Type", "application/json")
+	a.body.WriteString(f.Body)
 }
 
 // change changes an answer in JSON or a redirect to the client. Any other is left alone.
-func (f *Fault) change(ctx context.Context, keys *keyring, m *memory) error {
-	if location, err := url.Parse(m.header.Get("Location")); err == nil && location.Query().Has("iss") {
+func (f *Fault) change(ctx context.Context, keys *keyring, a *response) {
+	if len(f.Set)+len(f.Append)+len(f.SetKeys)+len(f.AddKeys) == 0 && f.IDToken == nil {
+		return
+	}
+	if location, err := url.Parse(a.header.Get("Location")); err == nil && location.Query().Has("iss") {
 		location.RawQuery = f.changeQuery(location.Query()).Encode()
-		m.header.Set("Location", location.String())
-		return nil
+		a.header.Set("Location", location.String())
+		return
 	}
 	var body map[string]any
-	touched := len(f.Set)+len(f.Append)+len(f.SetKeys)+len(f.AddKeys) > 0 || f.IDToken != nil
-	if !touched || json.Unmarshal(m.body.Bytes(), &body) != nil {
-		return nil
+	if json.Unmarshal(a.body.Bytes(), &body) != nil {
+		return
 	}
+	var err error
 	if token, ok := body["id_token"].(string); ok && f.IDToken != nil {
-		forged, err := f.IDToken.forge(ctx, keys, token)
-		if err != nil {
-			return err
-		}
-		body["id_token"] = forged
+		body["id_token"], err = f.IDToken.forge(ctx, keys, token)
 	}
 	if set, ok := body["keys"].([]any); ok {
 		for _, key := range set {
-			if key, ok := key.(map[string]any); ok {
-				alter(key, f.SetKeys, nil)
-			}
+			alter(key.(map[string]any), f.SetKeys, nil)
 		}
 		body["keys"] = append(set, f.AddKeys...)
 	}
 	alter(body, f.Set, f.Append)
-	data, err := json.Marshal(body)
-	m.body.Reset()
-	m.body.Write(data)
-	return err
+	data, err2 := json.Marshal(body)
+	a.body.Reset()
+	a.body.Write(data)
+	if err := errors.Join(err, err2); err != nil {
+		a.body.Reset()
+		writeError(a, err)
+	}
 }
 
 // alter sets members, takes those out that are nil, and puts text behind others.
@@ -216,36 +161,34 @@ func (f *Fault) changeQuery(q url.Values) url.Values {
 	return q
 }
 
-func (f *Fault) send(w http.ResponseWriter, r *http.Request, m *memory) {
-	maps.Copy(w.Header(), m.header)
-	body := m.body.Bytes()
+// send sends an answer, true or not, with what the fault does to its header and to the connection.
+func (f *Fault) send(w http.ResponseWriter, a *response) {
+	for k, v := range f.Header {
+		a.header.Set(k, v)
+	}
+	maps.Copy(w.Header(), a.header)
+	body := a.body.Bytes()
 	if f.Cut {
 		// A body that is shorter than announced makes the HTTP server close the connection.
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
 		body = body[:len(body)/2]
 	}
-	w.WriteHeader(m.status)
-	w.Write(body)
-	if f.Endless {
-		blanks := bytes.Repeat([]byte(" "), 1<<16)
-		for sent := 0; sent < endlessLimit && r.Context().Err() == nil; sent += len(blanks) {
-			if _, err := w.Write(blanks); err != nil {
-				return
-			}
-		}
+	w.WriteHeader(a.status)
+	_, err := w.Write(body)
+	for sent := 0; f.Endless && err == nil && sent < endlessLimit; sent += len(blanks) {
+		_, err = w.Write(blanks)
 	}
 }
 
 // check refuses faults that cannot be answered.
 func (f *Fault) check() error {
-	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+	switch {
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
 		return fmt.Errorf("status %d: it is 200 to 599", f.Status)
-	}
-	if f.IDToken != nil && !slices.Contains(signatures, f.IDToken.Signature) {
+	case f.IDToken != nil && !slices.Contains(signatures, f.IDToken.Signature):
 		return fmt.Errorf("signature %q: it is one of %s", f.IDToken.Signature, strings.Join(signatures[1:], ", "))
-	}
-	if f.Times < 0 || f.Delay < 0 {
-		return fmt.Errorf("times or delay below zero")
+	case f.Times < 0 || f.Delay < 0:
+		return errors.New("times or delay below zero")
 	}
 	return nil
 }

@@ -2,10 +2,7 @@ package iam
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -39,96 +36,61 @@ var signatures = []string{"", "bad", "none", "der", "short", "zero", "foreign", 
 // forge returns a token with the changes.
 func (f *Forgery) forge(ctx context.Context, keys *keyring, token string) (string, error) {
 	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return "", fmt.Errorf("%q is no JWT", token)
-	}
-	header, err := decodeMembers(parts[0])
+	header, err := jwtMembers(parts[0])
 	if err != nil {
 		return "", err
 	}
-	claims, err := decodeMembers(parts[1])
+	claims, err := jwtMembers(parts[1])
 	if err != nil {
 		return "", err
 	}
-	key, err := f.key(ctx, keys, header)
-	if err != nil {
-		return "", err
-	}
-	alter(header, f.Header, nil)
-	alter(claims, f.Claims, f.Append)
-	f.move(claims)
-	input, err := jwtParts(header, claims)
-	if err != nil {
-		return "", err
-	}
-	if f.Double != "" {
-		encoded, rest, _ := strings.Cut(input, ".")
-		rest, err = double(rest, f.Double)
-		input = encoded + "." + rest
-	}
-	if err != nil {
-		return "", err
-	}
-	signature, err := f.sign(key, keys.alg, input)
-	return input + "." + b64(signature) + f.Tail, err
-}
-
-func decodeMembers(part string) (map[string]any, error) {
-	data, err := base64.RawURLEncoding.DecodeString(part)
-	if err != nil {
-		return nil, err
-	}
-	members := map[string]any{}
-	d := json.NewDecoder(strings.NewReader(string(data)))
-	d.UseNumber()
-	return members, d.Decode(&members)
-}
-
-func double(part, name string) (string, error) {
-	data, err := base64.RawURLEncoding.DecodeString(part)
-	return b64(append(fmt.Appendf(nil, `{%q:"first",`, name), data[1:]...)), err
-}
-
-func (f *Forgery) move(claims map[string]any) {
-	for name, seconds := range f.Move {
-		from, ok := claims[name].(json.Number)
-		if !ok {
-			from, _ = claims["iat"].(json.Number)
-		}
-		n, _ := from.Int64()
-		claims[name] = n + seconds
-	}
-}
-
-// key is what to sign with; the header tells of one that is new.
-func (f *Forgery) key(ctx context.Context, keys *keyring, header map[string]any) (signingKey, error) {
 	if f.Rotate {
 		keys.rotate()
 	}
 	key, err := keys.newest(ctx)
 	if err != nil {
-		return key, err
+		return "", err
 	}
-	header["kid"] = key.kid
-	if f.Signature != "foreign" {
-		return key, nil
+	header["kid"] = key.public["kid"]
+	if f.Signature == "foreign" {
+		key.signer, key.alg = newECKey(), ES256
+		header["alg"] = key.alg
+		header["jwk"], _ = publicJWK(key.signer.Public())
 	}
-	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	alter(header, f.Header, nil)
+	alter(claims, f.Claims, f.Append)
+	for name, seconds := range f.Move {
+		from, ok := claims[name].(float64)
+		if !ok {
+			from, _ = claims["iat"].(float64)
+		}
+		claims[name] = from + float64(seconds)
+	}
+	text, err := json.Marshal(claims)
+	if f.Double != "" {
+		text = append(fmt.Appendf(nil, `{%q:"first",`, f.Double), text[1:]...)
+	}
 	if err != nil {
-		return key, err
+		return "", err
 	}
-	header["alg"] = ES256
-	header["jwk"], err = publicJWK(signer.Public())
-	return signingKey{key.kid, signer}, err
+	input := jwtPart(header) + "." + b64(text)
+	signature, err := f.sign(key, input)
+	return input + "." + b64(signature) + f.Tail, err
 }
 
-func (f *Forgery) sign(key signingKey, alg, input string) ([]byte, error) {
+func jwtMembers(part string) (members map[string]any, err error) {
+	data, err := base64.RawURLEncoding.DecodeString(part)
+	if err == nil {
+		err = json.Unmarshal(data, &members)
+	}
+	return members, err
+}
+
+func (f *Forgery) sign(key signingKey, input string) (sig []byte, err error) {
 	secret := []byte(f.HMACKey)
 	switch f.Signature {
 	case "none":
 		return nil, nil
-	case "foreign":
-		return key.sign(ES256, input)
 	case "zero":
 		return make([]byte, 64), nil
 	case "public-key":
@@ -138,13 +100,11 @@ func (f *Forgery) sign(key signingKey, alg, input string) ([]byte, error) {
 		}
 		secret = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	}
-	var sig []byte
-	var err error
 	if len(secret) > 0 {
 		h := hmac.New(sha256.New, secret)
 		h.Write([]byte(input))
 		sig = h.Sum(nil)
-	} else if sig, err = key.sign(alg, input); err != nil {
+	} else if sig, err = key.sign(input); err != nil {
 		return nil, err
 	}
 	switch f.Signature {
@@ -155,7 +115,8 @@ func (f *Forgery) sign(key signingKey, alg, input string) ([]byte, error) {
 	case "short":
 		sig = sig[:len(sig)-1]
 	case "der":
-		return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(sig[:len(sig)/2]), new(big.Int).SetBytes(sig[len(sig)/2:])})
+		r, s := new(big.Int).SetBytes(sig[:len(sig)/2]), new(big.Int).SetBytes(sig[len(sig)/2:])
+		return asn1.Marshal(struct{ R, S *big.Int }{r, s})
 	}
 	return sig, nil
 }

@@ -1,6 +1,9 @@
 package iam
 
 import (
+	"cmp"
+	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -9,62 +12,60 @@ import (
 // grant is what a user (or a client, for itself) has allowed once. All tokens that come from it die with it.
 type grant struct {
 	clientID string
-	user     *User // nil: the client itself
+	user     *User  // nil: the client itself
+	sub      string // of its tokens where there is no user
 	scope    []string
 	audience []string // asked for at the authorization endpoint
 	nonce    string
 	authTime time.Time
-	act      any    // claim of a token exchange (RFC 8693 section 4.1)
-	subject  string // sub where there is no user
+	act      any // claim of a token exchange (RFC 8693 section 4.1)
 	dead     bool
 }
 
-type accessToken struct {
-	grant    *grant
-	scope    []string
-	audience []string
-	claims   map[string]any
-	issued   time.Time
-	expires  time.Time
-	revoked  bool
+// subject is the sub of a grant's tokens.
+func (g *grant) subject() string {
+	if g.user == nil {
+		return g.sub
+	}
+	return g.user.Sub
 }
 
-type refreshToken struct {
-	value   string
+// token is an access token or a refresh token that was given out.
+type token struct {
+	refresh bool
 	grant   *grant
+	scope   []string
+	claims  map[string]any // for introspection
 	issued  time.Time
 	expires time.Time // zero: never
-	used    bool      // rotated out; whoever shows it again has stolen it, or was stolen from
+	ended   bool      // revoked, or rotated out; whoever shows that again has stolen it, or was stolen from
 }
 
-func (t *accessToken) validAt(now time.Time) bool {
-	return !t.revoked && !t.grant.dead && now.Before(t.expires)
+func (t *token) validAt(now time.Time) bool { return !t.ended && !t.grant.dead && !t.expiredAt(now) }
+
+func (t *token) expiredAt(now time.Time) bool { return !t.expires.IsZero() && !now.Before(t.expires) }
+
+// revoke ends a token; a refresh token takes its access tokens with it (RFC 7009 section 2.1).
+func (t *token) revoke() {
+	t.ended = true
+	if t.refresh {
+		t.grant.dead = true
+	}
 }
 
-func (t *refreshToken) expiredAt(now time.Time) bool {
-	return !t.expires.IsZero() && !now.Before(t.expires)
-}
-
-func seconds(s int64, fallback time.Duration) time.Duration {
-	return orDefault(time.Duration(s)*time.Second, fallback)
-}
-
-// newRefreshTokenLocked makes a refresh token as IAM's: an unsigned JWT with jti and, if it expires, exp.
-func (s *Server) newRefreshTokenLocked(c *client, g *grant) (*refreshToken, error) {
-	now := s.nowLocked()
+// newRefreshToken makes a refresh token as IAM's: an unsigned JWT with jti and, if it expires, exp.
+func (s *Server) newRefreshToken(c *client, g *grant) string {
+	now := s.now()
+	t := &token{refresh: true, grant: g, scope: g.scope, issued: now}
+	t.claims = map[string]any{"iss": s.cfg.Issuer, "sub": g.subject(), "client_id": g.clientID}
 	claims := map[string]any{"jti": newUUID()}
-	t := &refreshToken{grant: g, issued: now}
 	if life := seconds(c.RefreshTokenValiditySeconds, s.settings.RefreshTokenLifetime); life > 0 {
 		t.expires = now.Add(life)
-		claims["exp"] = t.expires.Unix()
+		t.claims["exp"], claims["exp"] = t.expires.Unix(), t.expires.Unix()
 	}
-	value, err := unsigned(claims)
-	if err != nil {
-		return nil, err
-	}
-	t.value = s.oddLocked(value)
-	s.refresh[t.value] = t
-	return t, nil
+	value := s.odd(jwtPart(map[string]any{"alg": "none"}) + "." + jwtPart(claims) + ".") // RFC 7519 section 6.1
+	s.tokens[value] = t
+	return value
 }
 
 // mayRefresh reports whether a client gets a refresh token with these scopes.
@@ -72,87 +73,62 @@ func mayRefresh(c *client, scope []string) bool {
 	return c.has(grantRefreshToken) && slices.Contains(scope, "offline_access")
 }
 
-// refreshTokenLocked finds the refresh token of a request, with IAM's words for each that is no good. IAM
+// refreshToken finds the refresh token of a request, with IAM's words for each that is no good. IAM
 // answers invalid_token with 401 where RFC 6749 section 5.2 has invalid_grant, and repeats the token.
-func (s *Server) refreshTokenLocked(c *client, value string) (*refreshToken, error) {
-	t := s.refresh[value]
+func (s *Server) refreshToken(c *client, value string) (*token, error) {
+	t := s.tokens[value]
 	switch {
 	case value == "":
-		return nil, invalidRequest("Missing refresh_token")
-	case t == nil:
-		return nil, invalidToken("Refresh token for value %s was not found", value)
+		return nil, badRequest("invalid_request", "Missing refresh_token")
+	case t == nil || !t.refresh || t.grant.dead:
 	case t.grant.clientID != c.ClientID:
-		s.killLocked(t.grant)
-		return nil, invalidClient("Client does not own the presented refresh token")
-	case t.used:
-		s.killLocked(t.grant) // RFC 9700 section 4.14.2
-		return nil, invalidToken("Refresh token for value %s was not found", value)
-	case t.grant.dead:
-		return nil, invalidToken("Refresh token for value %s was not found", value)
-	case t.expiredAt(s.nowLocked()):
-		delete(s.refresh, value)
-		return nil, invalidToken("Expired refresh token: %s", value)
+		t.grant.dead = true
+		return nil, unauthorized("invalid_client", "Client does not own the presented refresh token")
+	case t.ended:
+		t.grant.dead = true // RFC 9700 section 4.14.2
+	case t.expiredAt(s.now()):
+		delete(s.tokens, value)
+		return nil, unauthorized("invalid_token", "Expired refresh token: %s", value)
+	default:
+		return t, nil
 	}
-	return t, nil
+	return nil, unauthorized("invalid_token", "Refresh token for value %s was not found", value)
 }
 
-// killLocked ends a grant with all its tokens.
-func (s *Server) killLocked(g *grant) { g.dead = true }
-
-// deleteClientLocked ends a client with all its grants.
-func (s *Server) deleteClientLocked(id string) {
+// forgetClient ends a client with all its grants.
+func (s *Server) forgetClient(id string) {
 	delete(s.clients, id)
-	for _, t := range s.refresh {
-		if t.grant.clientID == id {
-			s.killLocked(t.grant)
-		}
+	for _, t := range s.tokens {
+		t.grant.dead = t.grant.dead || t.grant.clientID == id
 	}
-	for _, t := range s.access {
-		if t.grant.clientID == id {
-			s.killLocked(t.grant)
-		}
-	}
-	s.pruneLocked()
+	s.prune()
 }
 
-// pruneLocked forgets what can never be valid again, so that a server may run for months. Refresh tokens
+// prune forgets what can never be valid again, so that a server may run for months. Refresh tokens
 // that were rotated out stay as long as their grant lives.
-func (s *Server) pruneLocked() {
-	now := s.nowLocked()
-	for v, t := range s.access {
-		if !t.validAt(now) {
-			delete(s.access, v)
-		}
-	}
-	for v, t := range s.refresh {
-		if t.grant.dead || t.expiredAt(now) {
-			delete(s.refresh, v)
-		}
-	}
-	for v, d := range s.devices {
-		if now.After(d.expires.Add(time.Hour)) { // a late poll still hears that it has expired
-			delete(s.devices, v)
-		}
-	}
-	for v, c := range s.codes {
-		if c.used != nil && c.used.dead || now.After(c.expires.Add(time.Hour)) {
-			delete(s.codes, v)
-		}
-	}
-	for v, t := range s.sessions {
-		if now.After(t.expires) {
-			delete(s.sessions, v)
-		}
-	}
-	s.pruneAt = max(1024, 2*len(s.access))
+func (s *Server) prune() {
+	now := s.now()
+	late := now.Add(-time.Hour) // who comes that late still hears that a code has expired
+	maps.DeleteFunc(s.tokens, func(_ string, t *token) bool {
+		return t.grant.dead || t.expiredAt(now) || t.ended && !t.refresh
+	})
+	maps.DeleteFunc(s.devices, func(_ string, d *deviceCode) bool { return late.After(d.expires) })
+	maps.DeleteFunc(s.codes, func(_ string, c *authorizationCode) bool { return c.grant.dead || late.After(c.expires) })
+	maps.DeleteFunc(s.sessions, func(_ string, t *session) bool { return now.After(t.expires) })
+	s.pruneAt = max(1024, 2*len(s.tokens))
 }
 
-// audience reads who a token is for: IAM takes resource (RFC 8707), aud and audience, words separated by spaces.
-func audience(f map[string][]string) []string {
+func seconds(n int64, fallback time.Duration) time.Duration {
+	return cmp.Or(time.Duration(n)*time.Second, fallback)
+}
+
+// audience reads who a token is for: IAM takes resource (RFC 8707), aud and audience, words separated by
+// spaces. Without any it is fallback.
+func audience(f url.Values, fallback []string) []string {
 	for _, name := range []string{"resource", "aud", "audience"} {
 		if words := strings.Fields(strings.Join(f[name], " ")); len(words) > 0 {
 			return words
 		}
 	}
-	return nil
+	return fallback
 }

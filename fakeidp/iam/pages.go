@@ -3,11 +3,9 @@ package iam
 import (
 	"bytes"
 	"embed"
-	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync"
 )
 
@@ -19,27 +17,65 @@ var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.ParseFS(pageFiles, "pages/*.html"))
 })
 
-// page makes an address for people of h; the error that h returns is shown as a page.
-func (s *Server) page(h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
+// pageFunc makes a page for a browser, formFunc does what a form of ours says. The errors that they return
+// are shown as pages.
+type (
+	pageFunc func(w http.ResponseWriter, r *http.Request, t session) error
+	formFunc func(w http.ResponseWriter, r *http.Request, t session, f url.Values) error
+)
+
+// page makes an address for anybody's browser.
+func (s *Server) page(h pageFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		err := h(w, r)
-		if err == nil {
-			return
+		if err := h(w, r, s.session(w, r)); err != nil {
+			p := asProtocolError(err)
+			s.render(w, p.Status, "error", session{}, map[string]any{"Title": p.Code, "Text": p.Description})
 		}
-		var p *protocolError
-		if !errors.As(err, &p) {
-			p = refuse(http.StatusInternalServerError, "Something went wrong", "%v", err)
-		}
-		s.render(w, p.Status, "error", session{}, map[string]any{"Title": p.Code, "Text": p.Description})
 	})
+}
+
+// member makes a page for a user who is signed in; anybody else is sent to the login, and comes back.
+func (s *Server) member(h pageFunc) http.Handler {
+	return s.page(func(w http.ResponseWriter, r *http.Request, t session) error {
+		if t.user == nil {
+			return s.toLogin(w, r, r.URL.RawQuery)
+		}
+		return h(w, r, t)
+	})
+}
+
+// form makes an address for a form that comes from a page of ours in this browser.
+func (s *Server) form(h formFunc) http.Handler {
+	return s.page(func(w http.ResponseWriter, r *http.Request, t session) error {
+		if err := r.ParseForm(); err != nil {
+			return badRequest("invalid_request", "The body is not a form: %v", err)
+		}
+		if !sameText(r.PostForm.Get("csrf"), t.csrf) {
+			return refuse(http.StatusForbidden, "This form is not valid any more", "Go back, load the page again and repeat what you did.")
+		}
+		return h(w, r, t, r.PostForm) // boxes to tick repeat their names
+	})
+}
+
+// memberForm makes an address for a form of a user who is signed in.
+func (s *Server) memberForm(h formFunc) http.Handler {
+	return s.form(func(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+		if t.user == nil {
+			return refuse(http.StatusForbidden, "You are not signed in", "Sign in first.")
+		}
+		return h(w, r, t, f)
+	})
+}
+
+// redirect sends the browser to an address below the issuer. After a form the page that it sees can be loaded
+// again, and nothing is done twice.
+func (s *Server) redirect(w http.ResponseWriter, r *http.Request, below string) error {
+	http.Redirect(w, r, s.base+below, http.StatusSeeOther)
+	return nil
 }
 
 // render writes a page for a session: its user and its token for forms are added to the data.
 func (s *Server) render(w http.ResponseWriter, status int, name string, t session, data map[string]any) error {
-	if data == nil {
-		data = map[string]any{}
-	}
 	data["CSRF"], data["User"], data["Base"] = t.csrf, t.user, s.base
 	var b bytes.Buffer
 	if err := templates().ExecuteTemplate(&b, name+".html", data); err != nil {
@@ -61,52 +97,44 @@ func serveStyle(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, pageFiles, "pages/style.css")
 }
 
-func (s *Server) homePage(w http.ResponseWriter, r *http.Request) error {
-	t := s.session(w, r)
+func (s *Server) homePage(w http.ResponseWriter, r *http.Request, t session) error {
 	if t.user != nil {
-		http.Redirect(w, r, s.base+"dashboard", http.StatusSeeOther)
-		return nil
+		return s.redirect(w, r, "dashboard")
 	}
 	return s.render(w, http.StatusOK, "home", t, map[string]any{"Issuer": s.cfg.Issuer})
 }
 
-func (s *Server) aboutPage(w http.ResponseWriter, r *http.Request) error {
-	return s.render(w, http.StatusOK, "about", s.session(w, r), nil)
+func (s *Server) aboutPage(w http.ResponseWriter, r *http.Request, t session) error {
+	return s.render(w, http.StatusOK, "about", t, map[string]any{})
 }
 
-// scopeText tells a person what a scope lets a client do.
-func scopeText(word string) string {
-	switch word {
-	case "openid":
-		return "know who you are"
-	case "profile":
-		return "see your name and username"
-	case "email":
-		return "see your e-mail address"
-	case "offline_access":
-		return "act for you when you are away"
-	case "wlcg.groups":
-		return "see the groups you belong to"
+// scopeTexts tell a person what a scope lets a client do, scopeVerbs what it does below a path.
+var (
+	scopeTexts = map[string]string{
+		"openid":         "know who you are",
+		"profile":        "see your name and username",
+		"email":          "see your e-mail address",
+		"offline_access": "act for you when you are away",
+		"wlcg.groups":    "see the groups you belong to",
 	}
-	switch prefix, path, _ := storagePath(word); prefix {
-	case "storage.read":
-		return "read your files below " + path
-	case "storage.create":
-		return "add files below " + path
-	case "storage.modify":
-		return "change and delete files below " + path
-	case "storage.stage":
-		return "bring files from tape below " + path
+	scopeVerbs = map[string]string{
+		"storage.read":   "read your files below ",
+		"storage.create": "add files below ",
+		"storage.modify": "change and delete files below ",
+		"storage.stage":  "bring files from tape below ",
 	}
-	return ""
-}
+)
 
 type scopeLine struct{ Word, Text string }
 
 func scopeLines(words []string) []scopeLine {
 	var lines []scopeLine
 	for _, w := range words {
-		lines = append(lines, scopeLine{w, scopeText(w)})
+		text := scopeTexts[w]
+		if prefix, path, _ := storagePath(w); scopeVerbs[prefix] != "" {
+			text = scopeVerbs[prefix] + path
+		}
+		lines = append(lines, scopeLine{w, text})
 	}
 	return lines
 }
@@ -117,51 +145,30 @@ func (s *Server) devicePage(w http.ResponseWriter, r *http.Request, t session) e
 	return s.render(w, http.StatusOK, "device", t, map[string]any{"UserCode": r.URL.Query().Get("user_code")})
 }
 
+// askAgain shows the page for a user code again, with what is wrong with it.
+func (s *Server) askAgain(w http.ResponseWriter, t session, userCode string, err error) error {
+	return s.render(w, http.StatusBadRequest, "device", t, map[string]any{"UserCode": userCode, "Problem": "Sorry, " + err.Error() + "."})
+}
+
 // deviceVerify shows what a user code asks for.
-func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request) error {
-	t, f, err := s.postedByUser(w, r)
+func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+	d, err := s.pending(f.Get("user_code"))
 	if err != nil {
-		return err
+		return s.askAgain(w, t, f.Get("user_code"), err)
 	}
-	s.mu.Lock()
-	d, err := s.pendingLocked(f.Get("user_code"))
-	var c *client
-	if err == nil {
-		if c = s.clients[d.clientID]; c == nil {
-			err = errors.New("the client that asked is gone")
-		}
-	}
-	s.mu.Unlock()
-	if err != nil {
-		return s.render(w, http.StatusBadRequest, "device", t, map[string]any{"UserCode": f.Get("user_code"), "Problem": "Sorry, " + err.Error() + "."})
-	}
-	return s.render(w, http.StatusOK, "approve", t, map[string]any{"UserCode": d.userCode, "Client": c.ClientName, "Scopes": scopeLines(d.scope)})
+	return s.render(w, http.StatusOK, "approve", t, map[string]any{
+		"UserCode": d.userCode, "Client": s.clients[d.clientID].ClientName, "Scopes": scopeLines(d.scope),
+	})
 }
 
 // deviceApprove ends a device authorization: user_oauth_approval is true or false.
-func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request) error {
-	t, f, err := s.postedByUser(w, r)
-	if err != nil {
-		return err
+func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+	approval := f.Get("user_oauth_approval")
+	if approval != "true" && approval != "false" {
+		return badRequest("invalid_request", "user_oauth_approval is true or false")
 	}
-	decision := f.Get("user_oauth_approval")
-	if !slices.Contains([]string{"true", "false"}, decision) {
-		return invalidRequest("user_oauth_approval is true or false")
+	if err := s.decide(f.Get("user_code"), t.user, approval == "true"); err != nil {
+		return s.askAgain(w, t, f.Get("user_code"), err)
 	}
-	s.mu.Lock()
-	err = s.decideLocked(f.Get("user_code"), t.user, decision == "true")
-	s.mu.Unlock()
-	if err != nil {
-		return s.render(w, http.StatusBadRequest, "device", t, map[string]any{"UserCode": f.Get("user_code"), "Problem": "Sorry, " + err.Error() + "."})
-	}
-	return s.render(w, http.StatusOK, "done", t, map[string]any{"Approved": decision == "true"})
-}
-
-// postedByUser checks a form that only a user who is signed in may send.
-func (s *Server) postedByUser(w http.ResponseWriter, r *http.Request) (session, url.Values, error) {
-	t, f, err := s.posted(w, r)
-	if err == nil && t.user == nil {
-		err = refuse(http.StatusForbidden, "You are not signed in", "Sign in first.")
-	}
-	return t, f, err
+	return s.render(w, http.StatusOK, "done", t, map[string]any{"Approved": approval == "true"})
 }

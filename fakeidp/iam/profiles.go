@@ -12,12 +12,7 @@ const anyAudience = "https://wlcg.cern.ch/jwt/v1/any"
 
 // profile is that of the client, if it has the scope of one profile and of no other; else the server's.
 func (s *Server) profile(c *client) Profile {
-	var named []Profile
-	for _, p := range []Profile{WLCG, IAM, AARC} {
-		if slices.Contains(c.scopes(), string(p)) {
-			named = append(named, p)
-		}
-	}
+	named := slices.DeleteFunc(slices.Clone(profiles), func(p Profile) bool { return !slices.Contains(c.scopes(), string(p)) })
 	if len(named) == 1 {
 		return named[0]
 	}
@@ -25,9 +20,9 @@ func (s *Server) profile(c *client) Profile {
 }
 
 // accessClaims are the claims of an access token, by profile.
-func (s *Server) accessClaims(d *issue, t *accessToken) map[string]any {
+func (s *Server) accessClaims(d *issue, issued, expires time.Time) map[string]any {
 	claims := map[string]any{
-		"iss": s.cfg.Issuer, "sub": subject(d.grant), "iat": t.issued.Unix(), "exp": t.expires.Unix(),
+		"iss": s.cfg.Issuer, "sub": d.grant.subject(), "iat": issued.Unix(), "exp": expires.Unix(),
 		"jti": newUUID(), "client_id": d.client.ClientID,
 	}
 	if len(d.audience) > 0 {
@@ -38,7 +33,7 @@ func (s *Server) accessClaims(d *issue, t *accessToken) map[string]any {
 	}
 	switch s.profile(d.client) {
 	case WLCG:
-		claims["nbf"] = t.issued.Unix()
+		claims["nbf"] = issued.Unix()
 		claims["wlcg.ver"] = "1.0"
 		if len(d.scope) > 0 {
 			claims["scope"] = strings.Join(d.scope, " ")
@@ -49,18 +44,10 @@ func (s *Server) accessClaims(d *issue, t *accessToken) map[string]any {
 		addGroups(claims, d.grant.user, d.scope)
 	case AARC:
 		if d.grant.user != nil {
-			s.addAARC(claims, d.grant.user, d.scope)
-			claims["voperson_id"] = d.grant.user.Sub
+			addAARC(claims, d.grant.user, d.scope)
 		}
 	}
 	return claims
-}
-
-func subject(g *grant) string {
-	if g.user == nil {
-		return g.subject
-	}
-	return g.user.Sub
 }
 
 // oneOrMany writes an audience as IAM does: a string, or a list of several (RFC 7519 section 4.1.3).
@@ -102,8 +89,9 @@ func addGroups(claims map[string]any, u *User, scope []string) {
 	}
 }
 
-// addAARC adds the claims of the AARC guidelines (G002 and G069 for entitlements) that the scopes ask for.
-func (s *Server) addAARC(claims map[string]any, u *User, scope []string) {
+// addAARC adds the claims of the AARC guidelines (G002 and G069 for entitlements): voperson_id, and those
+// that the scopes ask for.
+func addAARC(claims map[string]any, u *User, scope []string) {
 	entitlements := []string{}
 	for _, g := range u.Groups {
 		entitlements = append(entitlements, "urn:geant:iam.example:group:"+strings.ReplaceAll(g, "/", ":"))
@@ -119,6 +107,7 @@ func (s *Server) addAARC(claims map[string]any, u *User, scope []string) {
 			claims[name] = v
 		}
 	}
+	claims["voperson_id"] = u.Sub
 }
 
 // idClaims are the claims of an ID token (Core section 2).
@@ -156,7 +145,6 @@ func (s *Server) addUserClaims(claims map[string]any, c *client, u *User, scope 
 		claims["wlcg.ver"] = "1.0"
 		addGroups(claims, u, scope)
 	case AARC:
-		s.addAARC(claims, u, scope)
-		claims["voperson_id"] = u.Sub
+		addAARC(claims, u, scope)
 	}
 }

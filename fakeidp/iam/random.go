@@ -2,6 +2,7 @@ package iam
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 )
 
@@ -13,16 +14,12 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// newUserCode makes a code to read and type: six upper-case letters and digits as IAM's, less those that
-// look alike (RFC 8628 section 6.1). 32 characters, so no letter is likelier than another.
-func newUserCode() string {
-	const alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-	code := randomBytes(6)
-	for i, b := range code {
-		code[i] = alphabet[b%32]
-	}
-	return string(code)
-}
+// newUserCode makes a code to read and type: six upper-case letters and digits as IAM's. In the alphabet of
+// base32 no two look alike: it has neither 0 nor 1 (RFC 8628 section 6.1, RFC 4648 section 6).
+func newUserCode() string { return rand.Text()[:6] }
+
+// newClientSecret makes 512 bits, 86 characters, as IAM's.
+func newClientSecret() string { return b64(randomBytes(64)) }
 
 func randomBytes(n int) []byte {
 	b := make([]byte, n)
@@ -30,4 +27,4 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-func randomText(bytes int) string { return b64(randomBytes(bytes)) }
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

@@ -17,11 +17,11 @@ func parseScope(param string) ([]string, error) {
 	for _, w := range strings.Fields(param) {
 		switch {
 		case !validScopeToken(w):
-			return nil, invalidScope("Invalid scope: %s", w)
+			return nil, badRequest("invalid_scope", "Invalid scope: %s", w)
 		case climbs(w):
-			return nil, invalidScope("Scope contains relative path references")
+			return nil, badRequest("invalid_scope", "Scope contains relative path references")
 		case strings.HasPrefix(w, "wlcg.groups") && !wlcgGroup.MatchString(w):
-			return nil, invalidScope("Invalid WLCG group scope: %s", w)
+			return nil, badRequest("invalid_scope", "Invalid WLCG group scope: %s", w)
 		}
 		if !slices.Contains(words, w) {
 			words = append(words, w)

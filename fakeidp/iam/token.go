@@ -14,39 +14,42 @@ type tokenResponse struct {
 	AccessToken     string `json:"access_token"`
 	TokenType       string `json:"token_type"`
 	RefreshToken    string `json:"refresh_token,omitempty"`
-	ExpiresIn       *int64 `json:"expires_in,omitempty"`
+	ExpiresIn       *int64 `json:"expires_in,omitempty"` // seconds
 	Scope           string `json:"scope,omitempty"`
 	IDToken         string `json:"id_token,omitempty"`
 	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693 section 2.2.1
 }
 
-// issue is a decision to give out tokens. Grants make it under the mutex; signing then needs no mutex.
+// issue is a decision to give out tokens.
 type issue struct {
 	grant           *grant
 	client          *client
 	scope           []string
 	audience        []string
-	refresh         *refreshToken // given out too; nil: none
+	refreshToken    string // given out too; empty: none
 	issuedTokenType string
 }
 
-// token is POST /token.
-func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
-	f, err := form(r)
-	if err != nil {
-		return err
+// giveTokens is POST /token.
+func (s *Server) giveTokens(w http.ResponseWriter, r *http.Request, c *client, f url.Values) error {
+	grantType := f.Get("grant_type")
+	decide := map[string]func(*client, url.Values) (*issue, error){
+		grantAuthorizationCode: s.grantCode,
+		grantRefreshToken:      s.grantRefresh,
+		grantClientCredentials: s.grantClient,
+		grantPassword:          s.grantPassword,
+		grantDeviceCode:        s.grantDevice,
+		grantTokenExchange:     s.grantExchange,
+	}[grantType]
+	switch {
+	case grantType == "":
+		return badRequest("invalid_request", "Missing grant type")
+	case decide == nil:
+		return badRequest("unsupported_grant_type", "Unsupported grant type: %s", grantType)
+	case !c.has(grantType):
+		return unauthorized("invalid_client", "Unauthorized grant type: %s", grantType)
 	}
-	c, err := s.authenticate(r, f)
-	if err != nil {
-		return err
-	}
-	decide, err := s.granter(c, f.Get("grant_type"))
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
 	decision, err := decide(c, f)
-	s.mu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -55,28 +58,6 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, answer)
-}
-
-// granter finds the function that decides on a grant type. It runs under the mutex.
-func (s *Server) granter(c *client, grantType string) (func(*client, url.Values) (*issue, error), error) {
-	granters := map[string]func(*client, url.Values) (*issue, error){
-		grantAuthorizationCode: s.grantCodeLocked,
-		grantRefreshToken:      s.grantRefreshLocked,
-		grantClientCredentials: s.grantClientLocked,
-		grantPassword:          s.grantPasswordLocked,
-		grantDeviceCode:        s.grantDeviceLocked,
-		grantTokenExchange:     s.grantExchangeLocked,
-	}
-	switch decide := granters[grantType]; {
-	case grantType == "":
-		return nil, invalidRequest("Missing grant type")
-	case decide == nil:
-		return nil, refuse(http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant type: %s", grantType)
-	case !c.has(grantType):
-		return nil, invalidClient("Unauthorized grant type: %s", grantType)
-	default:
-		return decide, nil
-	}
 }
 
 // clientScope reads the scope parameter: words that the client has, or all that it has when there is none.
@@ -89,7 +70,7 @@ func clientScope(c *client, f url.Values) ([]string, error) {
 		return c.scopes(), nil
 	}
 	if w := firstOutside(c.scopes(), words); w != "" {
-		return nil, invalidScope("Scope '%s' not allowed for client '%s'", w, c.ClientID)
+		return nil, badRequest("invalid_scope", "Scope '%s' not allowed for client '%s'", w, c.ClientID)
 	}
 	return words, nil
 }
@@ -97,32 +78,28 @@ func clientScope(c *client, f url.Values) ([]string, error) {
 // enabled refuses a user who may not sign in any more.
 func enabled(u *User) error {
 	if u != nil && u.Disabled {
-		return refuse(http.StatusUnauthorized, "invalid_grant", "User %s is not active", u.Username)
+		return unauthorized("invalid_grant", "User %s is not active", u.Username)
 	}
 	return nil
 }
 
-// firstIssueLocked decides on the tokens of a new grant.
-func (s *Server) firstIssueLocked(c *client, g *grant, aud []string) (*issue, error) {
+// firstIssue decides on the tokens of a new grant.
+func (s *Server) firstIssue(c *client, g *grant, f url.Values) (*issue, error) {
 	if err := enabled(g.user); err != nil {
 		return nil, err
 	}
-	if len(aud) == 0 {
-		aud = g.audience
+	decision := &issue{grant: g, client: c, scope: g.scope, audience: audience(f, g.audience)}
+	if g.user != nil && mayRefresh(c, g.scope) {
+		decision.refreshToken = s.newRefreshToken(c, g)
 	}
-	decision := &issue{grant: g, client: c, scope: g.scope, audience: aud}
-	if g.user == nil || !mayRefresh(c, g.scope) {
-		return decision, nil
-	}
-	var err error
-	decision.refresh, err = s.newRefreshTokenLocked(c, g)
-	return decision, err
+	return decision, nil
 }
 
-// grantRefreshLocked is the refresh grant (RFC 6749 section 6): without scope all that was granted, with it
+// grantRefresh is the refresh grant (RFC 6749 section 6): without scope all that was granted, with it
 // no more than that.
-func (s *Server) grantRefreshLocked(c *client, f url.Values) (*issue, error) {
-	t, err := s.refreshTokenLocked(c, f.Get("refresh_token"))
+func (s *Server) grantRefresh(c *client, f url.Values) (*issue, error) {
+	value := f.Get("refresh_token")
+	t, err := s.refreshToken(c, value)
 	if err != nil {
 		return nil, err
 	}
@@ -133,90 +110,79 @@ func (s *Server) grantRefreshLocked(c *client, f url.Values) (*issue, error) {
 	if err != nil {
 		return nil, err
 	}
-	if firstOutside(t.grant.scope, words) != "" {
-		return nil, invalidScope("Up-scoping is not allowed.")
+	if firstOutside(t.scope, words) != "" {
+		return nil, badRequest("invalid_scope", "Up-scoping is not allowed.")
 	}
 	if len(words) == 0 {
-		words = t.grant.scope
-	}
-	aud := audience(f)
-	if len(aud) == 0 {
-		aud = t.grant.audience
+		words = t.scope
 	}
 	if c.ClearAccessTokensOnRefresh {
-		s.revokeAccessLocked(t.grant)
+		for _, old := range s.tokens {
+			old.ended = old.ended || old.grant == t.grant && !old.refresh
+		}
 	}
 	if s.settings.Rotate || !isTrue(c.ReuseRefreshToken) {
-		t.used = true
-		if t, err = s.newRefreshTokenLocked(c, t.grant); err != nil {
-			return nil, err
-		}
+		t.ended = true
+		value = s.newRefreshToken(c, t.grant)
 	}
-	return &issue{grant: t.grant, client: c, scope: words, audience: aud, refresh: t}, nil
+	return &issue{grant: t.grant, client: c, scope: words, audience: audience(f, t.grant.audience), refreshToken: value}, nil
 }
 
-func (s *Server) revokeAccessLocked(g *grant) {
-	for _, t := range s.access {
-		if t.grant == g {
-			t.revoked = true
-		}
-	}
-}
-
-// grantClientLocked is the client credentials grant (RFC 6749 section 4.4): no user, no refresh token.
-func (s *Server) grantClientLocked(c *client, f url.Values) (*issue, error) {
+// grantClient is the client credentials grant (RFC 6749 section 4.4): no user, no refresh token.
+func (s *Server) grantClient(c *client, f url.Values) (*issue, error) {
 	if c.TokenEndpointAuthMethod == authNone {
-		return nil, invalidClient("Unauthorized grant type: %s", grantClientCredentials)
+		return nil, unauthorized("invalid_client", "Unauthorized grant type: %s", grantClientCredentials)
 	}
 	scope, err := clientScope(c, f)
 	if err != nil {
 		return nil, err
 	}
-	return s.firstIssueLocked(c, &grant{clientID: c.ClientID, scope: scope, subject: c.ClientID}, audience(f))
+	return s.firstIssue(c, &grant{clientID: c.ClientID, sub: c.ClientID, scope: scope}, f)
 }
 
-// grantPasswordLocked is the password grant (RFC 6749 section 4.3).
-func (s *Server) grantPasswordLocked(c *client, f url.Values) (*issue, error) {
+// grantPassword is the password grant (RFC 6749 section 4.3).
+func (s *Server) grantPassword(c *client, f url.Values) (*issue, error) {
 	scope, err := clientScope(c, f)
 	if err != nil {
 		return nil, err
 	}
 	u := s.users[f.Get("username")]
 	if u == nil || !sameText(f.Get("password"), u.Password) {
-		return nil, invalidGrant("Bad credentials")
+		return nil, badRequest("invalid_grant", "Bad credentials")
 	}
-	return s.firstIssueLocked(c, &grant{clientID: c.ClientID, user: u, scope: scope, authTime: s.nowLocked()}, audience(f))
+	return s.firstIssue(c, &grant{clientID: c.ClientID, user: u, scope: scope, authTime: s.now()}, f)
 }
 
 const tokenTypeJWT = "urn:ietf:params:oauth:token-type:jwt"
 
-// grantExchangeLocked is token exchange (RFC 8693) as IAM knows it: impersonation with an access token.
-func (s *Server) grantExchangeLocked(c *client, f url.Values) (*issue, error) {
+// grantExchange is token exchange (RFC 8693) as IAM knows it: impersonation with an access token.
+func (s *Server) grantExchange(c *client, f url.Values) (*issue, error) {
+	subject := s.tokens[f.Get("subject_token")]
 	switch {
 	case f.Get("subject_token") == "":
-		return nil, invalidRequest("subject_token not found in token exchange request!")
+		return nil, badRequest("invalid_request", "subject_token not found in token exchange request!")
 	case f.Has("actor_token") || f.Has("want_composite"):
-		return nil, invalidRequest("Delegation not supported")
+		return nil, badRequest("invalid_request", "Delegation not supported")
 	case f.Get("scope") == "":
-		return nil, invalidRequest("The scope parameter is required for a token exchange request!")
-	}
-	subject := s.access[f.Get("subject_token")]
-	if subject == nil || !subject.validAt(s.nowLocked()) {
-		return nil, invalidToken("Access token for value %s was not found", f.Get("subject_token"))
+		return nil, badRequest("invalid_request", "The scope parameter is required for a token exchange request!")
+	case subject == nil || subject.refresh || !subject.validAt(s.now()):
+		return nil, unauthorized("invalid_token", "Access token for value %s was not found", f.Get("subject_token"))
 	}
 	scope, err := clientScope(c, f)
 	if err != nil {
 		return nil, err
 	}
-	if subject.grant.clientID == c.ClientID && slices.Contains(scope, "offline_access") {
-		return nil, refuse(http.StatusForbidden, "access_denied", "Token exchange not allowed: the actor and the subject are the same client and offline_access is in the requested scopes")
+	from := subject.grant
+	if from.clientID == c.ClientID && slices.Contains(scope, "offline_access") {
+		return nil, refuse(http.StatusForbidden, "access_denied", "Token exchange not allowed: "+
+			"the actor and the subject are the same client and offline_access is in the requested scopes")
 	}
 	act := map[string]any{"sub": c.ClientID}
-	if subject.grant.act != nil {
-		act["act"] = subject.grant.act
+	if from.act != nil {
+		act["act"] = from.act
 	}
-	g := &grant{clientID: c.ClientID, user: subject.grant.user, subject: subject.grant.subject, scope: scope, authTime: subject.grant.authTime, act: act}
-	decision, err := s.firstIssueLocked(c, g, audience(f))
+	g := &grant{clientID: c.ClientID, user: from.user, sub: from.subject(), scope: scope, authTime: from.authTime, act: act}
+	decision, err := s.firstIssue(c, g, f)
 	if err == nil {
 		decision.issuedTokenType = tokenTypeJWT
 	}
@@ -225,40 +191,35 @@ func (s *Server) grantExchangeLocked(c *client, f url.Values) (*issue, error) {
 
 // issue makes the tokens that were decided on.
 func (s *Server) issue(ctx context.Context, d *issue) (*tokenResponse, error) {
-	s.mu.Lock()
-	now := s.nowLocked()
-	life := seconds(d.client.AccessTokenValiditySeconds, s.settings.AccessTokenLifetime)
-	idLife := s.settings.IDTokenLifetime
-	expiresIn := new(int64)
-	*expiresIn = int64(life / time.Second)
+	now := s.now()
+	life, idLife := seconds(d.client.AccessTokenValiditySeconds, s.settings.AccessTokenLifetime), s.settings.IDTokenLifetime
+	expiresIn := new(int64(life / time.Second))
 	if s.settings.Conformance {
 		idLife, expiresIn = conformanceIDTokenLifetime, nil
 	}
-	s.mu.Unlock()
-
-	t := &accessToken{grant: d.grant, scope: d.scope, audience: d.audience, issued: now, expires: now.Add(life)}
-	t.claims = s.accessClaims(d, t)
-	value, err := s.keys.sign(ctx, t.claims)
+	t := &token{grant: d.grant, scope: d.scope, issued: now, expires: now.Add(life)}
+	t.claims = s.accessClaims(d, now, t.expires)
+	value, err := s.sign(ctx, t.claims)
 	if err != nil {
 		return nil, err
 	}
+	s.tokens[value] = t
+	if len(s.tokens) > s.pruneAt {
+		s.prune()
+	}
 	answer := &tokenResponse{
-		AccessToken: value, TokenType: "Bearer", ExpiresIn: expiresIn,
+		AccessToken: value, TokenType: "Bearer", RefreshToken: d.refreshToken, ExpiresIn: expiresIn,
 		Scope: strings.Join(d.scope, " "), IssuedTokenType: d.issuedTokenType,
 	}
-	if d.refresh != nil {
-		answer.RefreshToken = d.refresh.value
-	}
 	if d.grant.user != nil && slices.Contains(d.scope, "openid") {
-		if answer.IDToken, err = s.keys.sign(ctx, s.idClaims(d, now, now.Add(idLife), value)); err != nil {
-			return nil, err
-		}
+		answer.IDToken, err = s.sign(ctx, s.idClaims(d, now, now.Add(idLife), value))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.access[value] = t
-	if len(s.access) > s.pruneAt {
-		s.pruneLocked()
-	}
-	return answer, nil
+	return answer, err
+}
+
+// sign lets go of the mutex meanwhile: RSA takes a millisecond, and the first key may not be there yet.
+func (s *Server) sign(ctx context.Context, claims map[string]any) (string, error) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	return s.keys.sign(ctx, claims)
 }

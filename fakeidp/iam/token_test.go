@@ -278,7 +278,7 @@ func TestPrune(t *testing.T) {
 	c.refresh(old.text("refresh_token")).want(200, "", "")
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.access[old.text("access_token")] != nil || len(p.access) != 2 || len(p.refresh) != 1 {
-		t.Errorf("%d access tokens and %d refresh tokens are left", len(p.access), len(p.refresh))
+	if p.tokens[old.text("access_token")] != nil || p.tokens[old.text("refresh_token")] == nil || len(p.tokens) != 3 {
+		t.Errorf("%d tokens are left", len(p.tokens))
 	}
 }

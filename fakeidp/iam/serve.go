@@ -1,0 +1,145 @@
+package iam
+
+import (
+	"bytes"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+)
+
+const (
+	maxBody  = 1 << 20 // bytes of a request's body
+	logLimit = 1000    // requests that the server remembers
+)
+
+// Request is a request that the server has received, with all its secrets: for the assertions of a test.
+type Request struct {
+	Time   time.Time   `json:"time"` // on the server's clock
+	Method string      `json:"method"`
+	Path   string      `json:"path"` // below the issuer, as "token"
+	Query  string      `json:"query,omitempty"`
+	Header http.Header `json:"header"`
+	Body   string      `json:"body,omitempty"`
+	Status int         `json:"status"` // 0: not answered yet
+}
+
+// Form is the body of a form; nil if it is none.
+func (r Request) Form() url.Values {
+	v, err := url.ParseQuery(r.Body)
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// ServeHTTP answers a request. A proxy in front may pass the issuer's path or strip it: both work.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p := r.URL.Path
+	if below, ok := strings.CutPrefix(p, s.base); ok {
+		p = "/" + below
+	}
+	// The mux would redirect //jwk to /jwk and so forgive a client that doubles slashes.
+	if path.Clean(p) != p {
+		http.NotFound(w, r)
+		return
+	}
+	u := *r.URL
+	u.Path, u.RawPath = p, ""
+	r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
+	r.URL, r.Body = &u, http.MaxBytesReader(w, r.Body, maxBody)
+	if strings.HasPrefix(p, "/_fake/") {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	s.serve(w, r)
+}
+
+// response is an answer that is not sent yet.
+type response struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (m *response) Header() http.Header         { return m.header }
+func (m *response) WriteHeader(status int)      { m.status = status }
+func (m *response) Write(b []byte) (int, error) { return m.body.Write(b) }
+
+// serve answers a request whose path is below the issuer, with a fault if there is one for it. It reads all
+// of the request before it takes the mutex, and sends the answer when that is free again: a slow client
+// holds up nobody.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	entry, f := s.record(r, string(body))
+	if !sleep(r.Context(), f.Delay) {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	answer := &response{header: http.Header{}, status: http.StatusOK}
+	switch {
+	case err != nil:
+		writeError(answer, badRequest("invalid_request", "The body cannot be read: %v", err))
+	case f.Status != 0:
+		f.replace(answer)
+	default:
+		s.handle(answer, r)
+		f.change(r.Context(), s.keys, answer)
+	}
+	s.mu.Lock()
+	entry.Status = answer.status
+	answer.header.Set("Date", s.now().UTC().Format(http.TimeFormat)) // a moved clock shows there as well
+	s.mu.Unlock()
+	f.send(w, answer)
+}
+
+// handle makes the true answer under the mutex, which only sign and jwks let go of.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mux.ServeHTTP(w, r)
+}
+
+// record notes a request, and takes the fault that is meant for it.
+func (s *Server) record(r *http.Request, body string) (*Request, Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entry := &Request{
+		Time: s.now(), Method: r.Method, Path: strings.TrimPrefix(r.URL.Path, "/"), Query: r.URL.RawQuery,
+		Header: r.Header.Clone(), Body: body,
+	}
+	s.requests = append(s.requests, entry)
+	s.requests = s.requests[max(0, len(s.requests)-logLimit):]
+	s.counters[entry.Method+" "+entry.Path]++
+	return entry, s.takeFault(entry.Path)
+}
+
+// Requests are the requests that were received, the last 1000, oldest first. Those of the control API are
+// not among them.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	requests := make([]Request, 0, len(s.requests))
+	for _, r := range s.requests {
+		requests = append(requests, *r)
+	}
+	return requests
+}
+
+// Counters say how often each address was asked, by "METHOD path".
+func (s *Server) Counters() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.counters)
+}
+
+// ForgetRequests empties the log and the counters.
+func (s *Server) ForgetRequests() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = nil
+	clear(s.counters)
+}
