@@ -14,19 +14,19 @@ import (
 // controlRoutes adds the control API: what a Go test does with methods, by HTTP.
 func (s *Server) controlRoutes(m *http.ServeMux) {
 	for pattern, h := range map[string]api{
-		"POST /_fake/approve":    control(s.controlApprove),
-		"POST /_fake/deny":       control(s.controlDeny),
+		"POST /_fake/approve":    control(func(d decision) (any, error) { return s.decideNamed(d, s.ApproveAs) }),
+		"POST /_fake/deny":       control(func(d decision) (any, error) { return s.decideNamed(d, s.denyAs) }),
 		"GET /_fake/codes":       show(func() any { return map[string]any{"user_codes": s.UserCodes()} }),
 		"POST /_fake/clock":      control(s.controlClock),
 		"GET /_fake/settings":    show(s.shownSettings),
 		"POST /_fake/settings":   control(s.controlSettings),
 		"POST /_fake/revoke":     control(s.controlRevoke),
 		"POST /_fake/suspend":    control(s.controlSuspend),
-		"POST /_fake/rotate-key": control(s.controlRotateKey),
+		"POST /_fake/rotate-key": control(func(struct{}) (any, error) { return nil, s.RotateSigningKey(context.Background()) }),
 		"POST /_fake/faults":     control(s.controlFault),
 		"DELETE /_fake/faults":   forget(s.ClearFaults),
 		"GET /_fake/switches":    show(func() any { return s.Switches() }),
-		"POST /_fake/switch":     control(s.controlSwitch),
+		"POST /_fake/switch":     control(func(b struct{ Name string }) (any, error) { return nil, s.Switch(b.Name) }),
 		"GET /_fake/requests":    show(func() any { return s.Requests() }),
 		"DELETE /_fake/requests": forget(s.ForgetRequests),
 		"GET /_fake/counters":    show(func() any { return s.Counters() }),
@@ -35,9 +35,9 @@ func (s *Server) controlRoutes(m *http.ServeMux) {
 	}
 }
 
-// control makes an endpoint of act, which takes the JSON body of a post and returns the answer, or nil. A post must
-// say that it is JSON: a page in somebody's browser cannot.
-func control[B any](act func(context.Context, B) (any, error)) api {
+// control makes an endpoint of act, which takes a JSON body and returns the answer, or nil. A post must say
+// that it is JSON: a page in somebody's browser cannot.
+func control[B any](act func(B) (any, error)) api {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if mediaType(r) != "application/json" {
 			return refuse(http.StatusUnsupportedMediaType, "bad_request", "Content-Type: application/json is wanted")
@@ -46,33 +46,28 @@ func control[B any](act func(context.Context, B) (any, error)) api {
 		if err := decodeStrictly(r.Body, &body); err != nil && !errors.Is(err, io.EOF) {
 			return badRequest("bad_request", "%v", err)
 		}
-		answer, err := act(r.Context(), body)
-		if err != nil {
+		answer, err := act(body)
+		switch {
+		case err != nil:
 			return badRequest("bad_request", "%v", err)
+		case answer == nil:
+			w.WriteHeader(http.StatusNoContent)
+			return nil
 		}
-		return writeAnswer(w, answer)
+		return writeJSON(w, http.StatusOK, answer)
 	}
 }
 
-// show makes an endpoint that takes nothing.
 func show(what func() any) api {
-	return func(w http.ResponseWriter, r *http.Request) error { return writeAnswer(w, what()) }
+	return func(w http.ResponseWriter, r *http.Request) error { return writeJSON(w, http.StatusOK, what()) }
 }
 
-// forget makes an endpoint that answers nothing.
 func forget(what func()) api {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		what()
-		return writeAnswer(w, nil)
-	}
-}
-
-func writeAnswer(w http.ResponseWriter, answer any) error {
-	if answer == nil {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	return writeJSON(w, http.StatusOK, answer)
 }
 
 // decodeStrictly reads JSON without members that nobody knows; numbers keep their form.
@@ -100,24 +95,16 @@ type decision struct {
 	Username string `json:"username"`
 }
 
-func (s *Server) controlApprove(_ context.Context, d decision) (any, error) {
-	code := s.meantCode(d)
-	return map[string]any{"user_code": code}, s.ApproveAs(code, d.Username)
-}
-
-func (s *Server) controlDeny(_ context.Context, d decision) (any, error) {
-	code := s.meantCode(d)
-	return map[string]any{"user_code": code}, s.Deny(code)
-}
-
-func (s *Server) meantCode(d decision) string {
+func (s *Server) decideNamed(d decision, decide func(userCode, username string) error) (any, error) {
 	if waiting := s.UserCodes(); d.UserCode == "" && len(waiting) == 1 {
-		return waiting[0]
+		d.UserCode = waiting[0]
 	}
-	return d.UserCode
+	return map[string]any{"user_code": d.UserCode}, decide(d.UserCode, d.Username)
 }
 
-func (s *Server) controlClock(_ context.Context, b struct{ Move duration }) (any, error) {
+func (s *Server) denyAs(userCode, _ string) error { return s.Deny(userCode) }
+
+func (s *Server) controlClock(b struct{ Move duration }) (any, error) {
 	s.MoveClock(time.Duration(b.Move))
 	return map[string]any{"now": s.Now()}, nil
 }
@@ -141,24 +128,19 @@ func (t *Settings) byName() map[string]any {
 }
 
 func (s *Server) shownSettings() any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	shown := s.settings
+	var shown Settings
+	s.Change(func(t *Settings) { shown = *t })
 	return shown.byName()
 }
 
-// controlSettings takes some of the settings, all of them good or none counts, and answers all.
-func (s *Server) controlSettings(_ context.Context, values map[string]json.RawMessage) (any, error) {
-	var err error
+// controlSettings takes some of the settings, of which all are good or none counts, and answers all.
+func (s *Server) controlSettings(values map[string]json.RawMessage) (_ any, err error) {
 	s.Change(func(t *Settings) {
 		changed := *t
 		named := changed.byName()
 		for name, value := range values {
-			setting, ok := named[name]
-			if !ok {
-				err = fmt.Errorf("there is no setting %q", name)
-			} else if bad := json.Unmarshal(value, setting); bad != nil {
-				err = fmt.Errorf("%s: %w", name, bad)
+			if bad := json.Unmarshal(value, named[name]); bad != nil {
+				err = fmt.Errorf("there is no setting %q with the value %s", name, value)
 			}
 		}
 		if err == nil {
@@ -168,16 +150,8 @@ func (s *Server) controlSettings(_ context.Context, values map[string]json.RawMe
 	return s.shownSettings(), err
 }
 
-func (s *Server) controlRevoke(_ context.Context, b struct{ Token string }) (any, error) {
+func (s *Server) controlRevoke(b struct{ Token string }) (any, error) {
 	return map[string]any{"known": s.Revoke(strings.TrimSpace(b.Token))}, nil
-}
-
-func (s *Server) controlRotateKey(ctx context.Context, _ struct{}) (any, error) {
-	return nil, s.RotateSigningKey(ctx)
-}
-
-func (s *Server) controlSwitch(_ context.Context, b struct{ Name string }) (any, error) {
-	return nil, s.Switch(b.Name)
 }
 
 // suspension is of a user or a client, or of both.
@@ -187,7 +161,7 @@ type suspension struct {
 	Suspended bool   `json:"suspended"`
 }
 
-func (s *Server) controlSuspend(_ context.Context, b suspension) (_ any, err error) {
+func (s *Server) controlSuspend(b suspension) (_ any, err error) {
 	if b.Username != "" {
 		err = s.SuspendUser(b.Username, b.Suspended)
 	}
@@ -212,7 +186,7 @@ func (f faultJSON) fault() Fault {
 	return f.Fault
 }
 
-func (s *Server) controlFault(_ context.Context, b faultJSON) (any, error) {
+func (s *Server) controlFault(b faultJSON) (any, error) {
 	f := b.fault()
 	if err := f.check(); err != nil {
 		return nil, err

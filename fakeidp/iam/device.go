@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -44,20 +45,23 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 	if !c.has(grantDeviceCode) {
 		return unauthorized("invalid_client", "Unauthorized grant type: %s", grantDeviceCode)
 	}
-	scope, err := parseScope(f.Get("scope"))
+	scope, err := narrow(c.scopes(), f, func(string) string {
+		return fmt.Sprintf("One or more requested scope is not allowed for client '%s'", id)
+	})
 	if err != nil {
 		return err
 	}
-	if firstOutside(c.scopes(), scope) != "" {
-		return badRequest("invalid_scope", "One or more requested scope is not allowed for client '%s'", id)
-	}
-	if len(scope) == 0 {
-		scope = c.scopes()
-	}
 	life := seconds(c.DeviceCodeValiditySeconds, s.settings.DeviceCodeLifetime)
+	d := &deviceCode{
+		clientID: id, scope: scope, audience: audience(f, nil), expires: s.now().Add(life), interval: s.settings.DeviceInterval,
+	}
+	for d.userCode == "" || s.byUserCode(d.userCode) != nil {
+		d.userCode = rand.Text()[:6] // as IAM's, and no two letters look alike: there is neither 0 nor 1
+	}
+	if s.settings.AutoApprove {
+		d.user, d.approved = s.fallback, s.now()
+	}
 	code := newUUID()
-	d := s.newDeviceCode()
-	d.clientID, d.scope, d.audience, d.expires = id, scope, audience(f, nil), s.now().Add(life)
 	s.devices[code] = d
 	uri := s.cfg.Issuer + "device"
 	answer := map[string]any{
@@ -68,17 +72,6 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 		answer["interval"] = int64(d.interval / time.Second)
 	}
 	return writeJSON(w, http.StatusOK, answer)
-}
-
-func (s *Server) newDeviceCode() *deviceCode {
-	d := &deviceCode{userCode: newUserCode(), interval: s.settings.DeviceInterval}
-	for s.byUserCode(d.userCode) != nil {
-		d.userCode = newUserCode()
-	}
-	if s.settings.AutoApprove {
-		d.user, d.approved = s.fallback, s.now()
-	}
-	return d
 }
 
 func (s *Server) byUserCode(userCode string) *deviceCode {

@@ -25,8 +25,12 @@ func (s *Server) accessClaims(d *issue, issued, expires time.Time) map[string]an
 		"iss": s.cfg.Issuer, "sub": d.grant.subject(), "iat": issued.Unix(), "exp": expires.Unix(),
 		"jti": newUUID(), "client_id": d.client.ClientID,
 	}
-	if len(d.audience) > 0 {
-		claims["aud"] = oneOrMany(d.audience)
+	switch len(d.audience) { // a string, or a list of several (RFC 7519 section 4.1.3)
+	case 0:
+	case 1:
+		claims["aud"] = d.audience[0]
+	default:
+		claims["aud"] = d.audience
 	}
 	if d.grant.act != nil {
 		claims["act"] = d.grant.act
@@ -50,38 +54,18 @@ func (s *Server) accessClaims(d *issue, issued, expires time.Time) map[string]an
 	return claims
 }
 
-// oneOrMany writes an audience as IAM does: a string, or a list of several (RFC 7519 section 4.1.3).
-func oneOrMany(words []string) any {
-	if len(words) == 1 {
-		return words[0]
-	}
-	return words
-}
-
 // addGroups adds wlcg.groups: the groups that were named first, in the order asked for, then all others,
 // sorted by name (WLCG, "wlcg.groups").
 func addGroups(claims map[string]any, u *User, scope []string) {
-	asked := slices.DeleteFunc(slices.Clone(scope), func(w string) bool { return !wlcgGroup.MatchString(w) })
-	if u == nil || len(asked) == 0 {
+	if u == nil || !slices.ContainsFunc(scope, wlcgGroup.MatchString) {
 		return
 	}
-	if !slices.Contains(asked, "wlcg.groups") {
-		asked = append(asked, "wlcg.groups")
-	}
-	all := slices.Sorted(slices.Values(u.Groups))
 	var groups []string
-	add := func(g string) {
-		if slices.Contains(all, g) && !slices.Contains(groups, "/"+g) {
-			groups = append(groups, "/"+g)
-		}
-	}
-	for _, w := range asked {
-		if _, name, ok := strings.Cut(w, ":/"); ok {
-			add(name)
-			continue
-		}
-		for _, g := range all {
-			add(g)
+	for _, w := range append(slices.Clone(scope), "wlcg.groups") {
+		for _, g := range slices.Sorted(slices.Values(u.Groups)) {
+			if g = "/" + g; (w == "wlcg.groups" || w == "wlcg.groups:"+g) && !slices.Contains(groups, g) {
+				groups = append(groups, g)
+			}
 		}
 	}
 	if len(groups) > 0 {

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -60,19 +61,26 @@ func (s *Server) giveTokens(w http.ResponseWriter, r *http.Request, c *client, f
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-// clientScope reads the scope parameter: words that the client has, or all that it has when there is none.
-func clientScope(c *client, f url.Values) ([]string, error) {
+// narrow reads the scope parameter: words that were granted, or all those when there is none. Else it
+// refuses with what refusal says of a word.
+func narrow(granted []string, f url.Values, refusal func(word string) string) ([]string, error) {
 	words, err := parseScope(f.Get("scope"))
 	if err != nil {
 		return nil, err
 	}
 	if len(words) == 0 {
-		return c.scopes(), nil
+		return granted, nil
 	}
-	if w := firstOutside(c.scopes(), words); w != "" {
-		return nil, badRequest("invalid_scope", "Scope '%s' not allowed for client '%s'", w, c.ClientID)
+	if w := firstOutside(granted, words); w != "" {
+		return nil, badRequest("invalid_scope", "%s", refusal(w))
 	}
 	return words, nil
+}
+
+func clientScope(c *client, f url.Values) ([]string, error) {
+	return narrow(c.scopes(), f, func(w string) string {
+		return fmt.Sprintf("Scope '%s' not allowed for client '%s'", w, c.ClientID)
+	})
 }
 
 // enabled refuses a user who may not sign in any more.
@@ -106,15 +114,9 @@ func (s *Server) grantRefresh(c *client, f url.Values) (*issue, error) {
 	if err := enabled(t.grant.user); err != nil {
 		return nil, err
 	}
-	words, err := parseScope(f.Get("scope"))
+	words, err := narrow(t.scope, f, func(string) string { return "Up-scoping is not allowed." })
 	if err != nil {
 		return nil, err
-	}
-	if firstOutside(t.scope, words) != "" {
-		return nil, badRequest("invalid_scope", "Up-scoping is not allowed.")
-	}
-	if len(words) == 0 {
-		words = t.scope
 	}
 	if c.ClearAccessTokensOnRefresh {
 		for _, old := range s.tokens {
