@@ -12,20 +12,13 @@ import (
 	"time"
 )
 
-// authorizationRequest is a request at the authorization endpoint (RFC 6749 section 4.1.1, Core section
-// 3.1.2.1) that has been looked at: client and redirect URI are good.
+// authorizationRequest is a request at the authorization endpoint (RFC 6749 section 4.1.1, Core section 3.1.2.1).
 type authorizationRequest struct {
+	query       url.Values
 	client      *client
 	redirectURI string
-	uriGiven    bool // it stood in the request, so it must stand in the token request
-	state       string
 	scope       []string
-	audience    []string
-	nonce       string
-	challenge   string
-	method      string // of the challenge: plain or S256
 	prompt      []string
-	maxAge      time.Duration // below zero: not asked for
 }
 
 // authorizationCode is what the client exchanges (RFC 6749 section 4.1.2).
@@ -38,77 +31,75 @@ type authorizationCode struct {
 
 type consentKey struct{ username, clientID string }
 
-// authorizeClient finds the client and its redirect URI. What is wrong here is shown to the user, for
-// nobody knows where to send it (RFC 6749 section 4.1.2.1).
-func (s *Server) authorizeClient(q url.Values) (*authorizationRequest, error) {
+// authorizationRequest checks a request. The errors are told to the client, but for those where nobody
+// knows where to send them: without a request they are shown to the user (RFC 6749 section 4.1.2.1).
+func (s *Server) authorizationRequest(q url.Values) (*authorizationRequest, error) {
 	c := s.clients[q.Get("client_id")]
 	if c == nil || !isTrue(c.Active) {
 		return nil, badRequest("Unknown client", "There is no client %q here.", q.Get("client_id"))
 	}
-	a := &authorizationRequest{client: c, redirectURI: q.Get("redirect_uri"), uriGiven: q.Has("redirect_uri")}
-	if !a.uriGiven && len(c.RedirectURIs) == 1 {
+	a := &authorizationRequest{query: q, client: c, redirectURI: q.Get("redirect_uri"), prompt: strings.Fields(q.Get("prompt"))}
+	if !q.Has("redirect_uri") && len(c.RedirectURIs) == 1 {
 		a.redirectURI = c.RedirectURIs[0]
 	}
 	// By string equality, port included: so does IAM (RFC 8252 section 7.3 would forgive a loopback port).
 	if !slices.Contains(c.RedirectURIs, a.redirectURI) {
 		return nil, badRequest("Invalid redirect URI", "Invalid redirect: %s does not match one of the registered values.", a.redirectURI)
 	}
-	return a, nil
-}
-
-// fill reads and checks the rest; what is wrong here is told to the client.
-func (a *authorizationRequest) fill(q url.Values) error {
-	a.state, a.nonce, a.maxAge = q.Get("state"), q.Get("nonce"), -1
-	if err := single(q); err != nil {
-		return err
-	}
+	_, badAge := a.maxAge()
+	err := single(q)
 	switch {
+	case err != nil:
+		return a, err
 	case q.Has("request"):
-		return badRequest("request_not_supported", "Request objects are not supported")
+		return a, badRequest("request_not_supported", "Request objects are not supported")
 	case q.Has("request_uri"):
-		return badRequest("request_uri_not_supported", "Request objects are not supported")
+		return a, badRequest("request_uri_not_supported", "Request objects are not supported")
 	case q.Get("response_type") != "code":
-		return badRequest("unsupported_response_type", "Unsupported response type: %s", q.Get("response_type"))
+		return a, badRequest("unsupported_response_type", "Unsupported response type: %s", q.Get("response_type"))
 	case !slices.Contains([]string{"", "query"}, q.Get("response_mode")):
-		return badRequest("invalid_request", "Unsupported response mode: %s", q.Get("response_mode"))
-	case !a.client.has(grantAuthorizationCode):
-		return badRequest("unauthorized_client", "Unauthorized grant type: %s", grantAuthorizationCode)
+		return a, badRequest("invalid_request", "Unsupported response mode: %s", q.Get("response_mode"))
+	case !c.has(grantAuthorizationCode):
+		return a, badRequest("unauthorized_client", "Unauthorized grant type: %s", grantAuthorizationCode)
+	case slices.Contains(a.prompt, "none") && len(a.prompt) > 1:
+		return a, badRequest("invalid_request", "prompt: none stands alone") // Core section 3.1.2.1
+	case badAge != nil:
+		return a, badRequest("invalid_request", "max_age: not a number of seconds")
 	}
-	var err error
-	if a.scope, err = clientScope(a.client, q); err != nil {
-		return err
+	if a.scope, err = clientScope(c, q); err != nil {
+		return a, err
 	}
-	a.audience = audience(q, nil)
-	a.prompt = strings.Fields(q.Get("prompt"))
-	if slices.Contains(a.prompt, "none") && len(a.prompt) > 1 {
-		return badRequest("invalid_request", "prompt: none stands alone") // Core section 3.1.2.1
-	}
-	seconds := uint64(a.client.DefaultMaxAge)
-	if q.Has("max_age") {
-		if seconds, err = strconv.ParseUint(q.Get("max_age"), 10, 31); err != nil {
-			return badRequest("invalid_request", "max_age: not a number of seconds")
-		}
-	}
-	if q.Has("max_age") || seconds > 0 {
-		a.maxAge = time.Duration(seconds) * time.Second
-	}
-	return a.fillChallenge(q)
+	return a, a.checkChallenge()
 }
 
-// fillChallenge is RFC 7636 section 4.3. A client without a secret must send a challenge (RFC 9700 section 2.1.1).
-func (a *authorizationRequest) fillChallenge(q url.Values) error {
-	a.challenge, a.method = q.Get("code_challenge"), cmp.Or(q.Get("code_challenge_method"), "plain")
+// maxAge is how old a login may be; below zero if any will do.
+func (a *authorizationRequest) maxAge() (time.Duration, error) {
+	if !a.query.Has("max_age") {
+		return cmp.Or(time.Duration(a.client.DefaultMaxAge)*time.Second, -1), nil
+	}
+	n, err := strconv.ParseUint(a.query.Get("max_age"), 10, 31)
+	return time.Duration(n) * time.Second, err
+}
+
+// challenge is RFC 7636 section 4.3: without a method it is plain.
+func (a *authorizationRequest) challenge() (challenge, method string) {
+	return a.query.Get("code_challenge"), cmp.Or(a.query.Get("code_challenge_method"), "plain")
+}
+
+// checkChallenge wants one of a client without a secret (RFC 9700 section 2.1.1).
+func (a *authorizationRequest) checkChallenge() error {
+	challenge, method := a.challenge()
 	demanded := strings.TrimPrefix(a.client.CodeChallengeMethod, "none")
 	switch {
-	case a.challenge == "" && (demanded != "" || a.client.TokenEndpointAuthMethod == authNone):
+	case challenge == "" && (demanded != "" || a.client.TokenEndpointAuthMethod == authNone):
 		return badRequest("invalid_request", "code_challenge required")
-	case a.challenge == "":
+	case challenge == "":
 		return nil
-	case a.method != "plain" && a.method != "S256":
+	case method != "plain" && method != "S256":
 		return badRequest("invalid_request", "transform algorithm not supported")
-	case demanded != "" && a.method != demanded:
+	case demanded != "" && method != demanded:
 		return badRequest("invalid_request", "code_challenge_method: the client registered %s", demanded)
-	case !validVerifier(a.challenge):
+	case !validVerifier(challenge):
 		return badRequest("invalid_request", "code_challenge: not 43 to 128 unreserved characters")
 	}
 	return nil
@@ -122,8 +113,8 @@ func validVerifier(v string) bool {
 
 // back sends the browser to the client with state and iss (RFC 9207 section 2).
 func (s *Server) back(w http.ResponseWriter, r *http.Request, a *authorizationRequest, answer url.Values) error {
-	if a.state != "" {
-		answer.Set("state", a.state)
+	if state := a.query.Get("state"); state != "" {
+		answer.Set("state", state)
 	}
 	answer.Set("iss", s.cfg.Issuer)
 	separator := "?"
@@ -137,6 +128,9 @@ func (s *Server) back(w http.ResponseWriter, r *http.Request, a *authorizationRe
 }
 
 func (s *Server) backWithError(w http.ResponseWriter, r *http.Request, a *authorizationRequest, err error) error {
+	if a == nil {
+		return err
+	}
 	p := asProtocolError(err)
 	return s.back(w, r, a, url.Values{"error": {p.Code}, "error_description": {p.Description}})
 }
@@ -144,11 +138,8 @@ func (s *Server) backWithError(w http.ResponseWriter, r *http.Request, a *author
 // authorizePage is GET /authorize: login, consent, and back to the client.
 func (s *Server) authorizePage(w http.ResponseWriter, r *http.Request, t session) error {
 	q := r.URL.Query()
-	a, err := s.authorizeClient(q)
+	a, err := s.authorizationRequest(q)
 	if err != nil {
-		return err
-	}
-	if err := a.fill(q); err != nil {
 		return s.backWithError(w, r, a, err)
 	}
 	if s.settings.AutoApprove {
@@ -156,7 +147,8 @@ func (s *Server) authorizePage(w http.ResponseWriter, r *http.Request, t session
 		return s.giveCode(w, r, a, t)
 	}
 	silent := slices.Contains(a.prompt, "none")
-	late := a.maxAge >= 0 && s.now().Sub(t.authTime) > a.maxAge
+	maxAge, _ := a.maxAge()
+	late := maxAge >= 0 && s.now().Sub(t.authTime) > maxAge
 	switch mustLogin := t.user == nil || late || slices.Contains(a.prompt, "login"); {
 	case mustLogin && silent:
 		return s.backWithError(w, r, a, badRequest("login_required", "The user is not signed in"))
@@ -186,11 +178,8 @@ func (s *Server) authorizeDecision(w http.ResponseWriter, r *http.Request, t ses
 	if err != nil {
 		return badRequest("invalid_request", "request: %v", err)
 	}
-	a, err := s.authorizeClient(q)
+	a, err := s.authorizationRequest(q)
 	if err != nil {
-		return err
-	}
-	if err := a.fill(q); err != nil {
 		return s.backWithError(w, r, a, err)
 	}
 	if f.Get("user_oauth_approval") != "true" {
@@ -207,7 +196,8 @@ func (s *Server) giveCode(w http.ResponseWriter, r *http.Request, a *authorizati
 	s.codes[code] = &authorizationCode{
 		request: a,
 		grant: &grant{
-			clientID: a.client.ClientID, user: t.user, scope: a.scope, audience: a.audience, nonce: a.nonce, authTime: t.authTime,
+			clientID: a.client.ClientID, user: t.user, scope: a.scope, audience: audience(a.query, nil),
+			nonce: a.query.Get("nonce"), authTime: t.authTime,
 		},
 		expires: s.now().Add(s.settings.AuthorizationCodeLifetime),
 	}
@@ -231,7 +221,7 @@ func (s *Server) grantCode(c *client, f url.Values) (*issue, error) {
 	}
 	code.used = true // whatever comes now: one attempt is all, as at IAM
 	a := code.request
-	if uri := f.Get("redirect_uri"); uri != a.redirectURI && (a.uriGiven || uri != "") {
+	if uri := f.Get("redirect_uri"); uri != a.redirectURI && (a.query.Has("redirect_uri") || uri != "") {
 		return nil, badRequest("invalid_grant", "Redirect URI mismatch.")
 	}
 	if err := a.verify(f.Get("code_verifier")); err != nil {
@@ -243,17 +233,18 @@ func (s *Server) grantCode(c *client, f url.Values) (*issue, error) {
 // verify compares verifier and challenge. A verifier without a challenge means that somebody took the
 // challenge out of the request (RFC 9700 section 4.8.2).
 func (a *authorizationRequest) verify(verifier string) error {
+	challenge, method := a.challenge()
 	transformed := verifier
-	if a.method == "S256" {
+	if method == "S256" {
 		digest := sha256.Sum256([]byte(verifier))
 		transformed = b64(digest[:])
 	}
 	switch {
-	case a.challenge == "" && verifier == "":
+	case challenge == "" && verifier == "":
 		return nil
-	case a.challenge == "":
+	case challenge == "":
 		return badRequest("invalid_grant", "A code verifier was sent, but no code challenge before")
-	case !validVerifier(verifier) || !sameText(transformed, a.challenge):
+	case !validVerifier(verifier) || !sameText(transformed, challenge):
 		return badRequest("invalid_grant", "Code challenge and verifier do not match")
 	}
 	return nil
