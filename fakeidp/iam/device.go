@@ -178,3 +178,37 @@ func (s *Server) grantDevice(c *client, f url.Values) (*issue, error) {
 	g := &grant{clientID: c.ClientID, user: d.user, scope: d.scope, audience: d.audience, authTime: d.approved}
 	return s.firstIssue(c, g, f)
 }
+
+// devicePage asks for a user code; the complete URI brings it along, and the user still has to say yes
+// (RFC 8628 section 3.3.1).
+func (s *Server) devicePage(w http.ResponseWriter, r *http.Request, t session) error {
+	return s.render(w, http.StatusOK, "device", t, map[string]any{"UserCode": r.URL.Query().Get("user_code")})
+}
+
+// askAgain shows the page for a user code again, with what is wrong with it.
+func (s *Server) askAgain(w http.ResponseWriter, t session, userCode string, err error) error {
+	return s.render(w, http.StatusBadRequest, "device", t, map[string]any{"UserCode": userCode, "Problem": "Sorry, " + err.Error() + "."})
+}
+
+// deviceVerify shows what a user code asks for.
+func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+	d, err := s.pending(f.Get("user_code"))
+	if err != nil {
+		return s.askAgain(w, t, f.Get("user_code"), err)
+	}
+	return s.render(w, http.StatusOK, "approve", t, map[string]any{
+		"UserCode": d.userCode, "Client": s.clients[d.clientID].ClientName, "Scopes": scopeLines(d.scope),
+	})
+}
+
+// deviceApprove ends a device authorization: user_oauth_approval is true or false.
+func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+	approval := f.Get("user_oauth_approval")
+	if approval != "true" && approval != "false" {
+		return badRequest("invalid_request", "user_oauth_approval is true or false")
+	}
+	if err := s.decide(f.Get("user_code"), t.user, approval == "true"); err != nil {
+		return s.askAgain(w, t, f.Get("user_code"), err)
+	}
+	return s.render(w, http.StatusOK, "done", t, map[string]any{"Approved": approval == "true"})
+}

@@ -14,10 +14,6 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// newUserCode makes a code to read and type: six upper-case letters and digits as IAM's. In the alphabet of
-// base32 no two look alike: it has neither 0 nor 1 (RFC 8628 section 6.1, RFC 4648 section 6).
-func newUserCode() string { return rand.Text()[:6] }
-
 // newClientSecret makes 512 bits, 86 characters, as IAM's.
 func newClientSecret() string { return b64(randomBytes(64)) }
 
@@ -25,6 +21,17 @@ func randomBytes(n int) []byte {
 	b := make([]byte, n)
 	rand.Read(b) // never fails (crypto/rand)
 	return b
+}
+
+// odd puts punctuation behind a credential if the settings want Conformance, which a client must encode to bring it back (RFC 6749
+// section 2.3.1 and appendix B). All that do harm are always among them.
+func (s *Server) odd(credential string) string {
+	if !s.settings.Conformance {
+		return credential
+	}
+	const harmful, other = "%+&:\"\\ ", "!#$'()*,-./;<=>?@[]^_`{|}~"
+	b := randomBytes(2)
+	return credential + harmful + string(other[int(b[0])%len(other)]) + string(other[int(b[1])%len(other)])
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

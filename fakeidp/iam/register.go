@@ -69,6 +69,15 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusCreated, s.registration(kept))
 }
 
+// likeConformance is what the conformance suite's provider tells of a client.
+func (c Client) likeConformance() map[string]any {
+	return map[string]any{
+		"client_id": c.ClientID, "client_secret": c.ClientSecret, "client_secret_expires_at": 0, "client_name": c.ClientName,
+		"redirect_uris": c.RedirectURIs, "grant_types": c.GrantTypes, "response_types": c.ResponseTypes, "scope": c.Scope,
+		"token_endpoint_auth_method": c.TokenEndpointAuthMethod,
+	}
+}
+
 func decodeClient(r *http.Request) (Client, error) {
 	var c Client
 	if mediaType(r) != "application/json" { // RFC 7591 section 3.1
