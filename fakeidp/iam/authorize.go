@@ -162,7 +162,7 @@ func (s *Server) authorizePage(w http.ResponseWriter, r *http.Request, t session
 		return s.backWithError(w, r, a, badRequest("consent_required", "The user has not agreed to this client"))
 	}
 	return s.render(w, http.StatusOK, "consent", t, map[string]any{
-		"Client": a.client.ClientName, "Scopes": scopeLines(a.scope), "Request": r.URL.RawQuery, "RedirectURI": a.redirectURI,
+		"Client": a.client.ClientName, "Scopes": a.scope, "Request": r.URL.RawQuery, "RedirectURI": a.redirectURI,
 	})
 }
 

@@ -59,35 +59,6 @@ func (s *Server) revokeOwn(w http.ResponseWriter, r *http.Request, t session, f 
 	return s.redirect(w, r, "dashboard") // one that is gone already is what the user wanted
 }
 
-// choice is a box to tick or a line to select.
-type choice struct {
-	Value, Text string
-	Chosen      bool
-}
-
-// The choices of the page for a new client. Their order is that of the page.
-var (
-	grantChoices = []choice{
-		{Value: grantAuthorizationCode, Text: "Authorization code: sign in through a browser"},
-		{Value: grantDeviceCode, Text: "Device code: sign in on another device"},
-		{Value: grantRefreshToken, Text: "Refresh token: new tokens without signing in again"},
-		{Value: grantClientCredentials, Text: "Client credentials: tokens for the client itself"},
-	}
-	methodChoices = []choice{
-		{Value: authBasic, Text: "Secret in the header"},
-		{Value: authPost, Text: "Secret in the body"},
-		{Value: authNone, Text: "No secret: a public client"},
-	}
-)
-
-func choose(from []choice, chosen ...string) []choice {
-	list := slices.Clone(from)
-	for i := range list {
-		list[i].Chosen = slices.Contains(chosen, list[i].Value)
-	}
-	return list
-}
-
 func (s *Server) newClientPage(w http.ResponseWriter, r *http.Request, t session) error {
 	return s.renderNewClient(w, http.StatusOK, t, "", Client{
 		GrantTypes: []string{grantAuthorizationCode, grantDeviceCode, grantRefreshToken}, Scope: strings.Join(s.cfg.DefaultScopes, " "),
@@ -95,16 +66,11 @@ func (s *Server) newClientPage(w http.ResponseWriter, r *http.Request, t session
 }
 
 func (s *Server) renderNewClient(w http.ResponseWriter, status int, t session, problem string, c Client) error {
-	var scopes []choice
-	for _, word := range s.cfg.Scopes {
-		scopes = append(scopes, choice{Value: word})
-	}
 	more := slices.DeleteFunc(c.scopes(), func(w string) bool { return slices.Contains(s.cfg.Scopes, w) })
 	return s.render(w, status, "newclient", t, map[string]any{
-		"Problem": problem, "Client": c,
-		"Grants":  choose(grantChoices, c.GrantTypes...),
-		"Methods": choose(methodChoices, c.TokenEndpointAuthMethod),
-		"Scopes":  choose(scopes, c.scopes()...), "More": strings.Join(more, " "),
+		"Problem": problem, "Client": c, "Methods": authMethods,
+		"Grants": []string{grantAuthorizationCode, grantDeviceCode, grantRefreshToken, grantClientCredentials},
+		"Scopes": s.cfg.Scopes, "Chosen": c.scopes(), "More": strings.Join(more, " "),
 	})
 }
 
@@ -139,10 +105,7 @@ func (s *Server) clientPage(w http.ResponseWriter, r *http.Request, t session) e
 	if err != nil {
 		return err
 	}
-	method := slices.IndexFunc(methodChoices, func(m choice) bool { return m.Value == c.TokenEndpointAuthMethod })
-	data := map[string]any{
-		"Client": c, "Method": methodChoices[method].Text, "Created": c.createdAt.UTC(), "Scopes": scopeLines(c.scopes()),
-	}
+	data := map[string]any{"Client": c, "Created": c.createdAt.UTC(), "Scopes": c.scopes()}
 	if c.fresh {
 		data["Secret"], c.fresh = c.ClientSecret, false
 	}

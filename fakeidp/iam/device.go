@@ -197,7 +197,7 @@ func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session,
 		return s.askAgain(w, t, f.Get("user_code"), err)
 	}
 	return s.render(w, http.StatusOK, "approve", t, map[string]any{
-		"UserCode": d.userCode, "Client": s.clients[d.clientID].ClientName, "Scopes": scopeLines(d.scope),
+		"UserCode": d.userCode, "Client": s.clients[d.clientID].ClientName, "Scopes": d.scope,
 	})
 }
 

@@ -7,15 +7,13 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-const (
-	sessionCookie   = "fakeidp_session"
-	sessionLifetime = 8 * time.Hour
-)
+const sessionCookie = "fakeidp_session"
 
 // session is a browser; anonymous until its user signs in. Its id changes then, so that one which somebody
 // planted before is worth nothing.
@@ -45,7 +43,7 @@ func (s *Server) newSession(w http.ResponseWriter, u *User) session {
 		s.prune()
 	}
 	now := s.now()
-	t := &session{id: rand.Text(), csrf: rand.Text(), user: u, authTime: now, expires: now.Add(sessionLifetime)}
+	t := &session{id: rand.Text(), csrf: rand.Text(), user: u, authTime: now, expires: now.Add(8 * time.Hour)}
 	s.sessions[t.id] = t
 	http.SetCookie(w, &http.Cookie{
 		Name: sessionCookie, Value: t.id, Path: s.base, HttpOnly: true, SameSite: http.SameSiteLaxMode,
@@ -57,7 +55,8 @@ func (s *Server) newSession(w http.ResponseWriter, u *User) session {
 // next returns a target below our issuer, from a parameter that anybody may have written.
 func (s *Server) next(param string) string {
 	u, err := url.Parse(param)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, s.base) || strings.HasPrefix(param, "//") || strings.Contains(param, `\`) {
+	below := err == nil && !u.IsAbs() && u.Host == "" && strings.HasPrefix(u.Path, s.base)
+	if !below || strings.HasPrefix(param, "//") || strings.Contains(param, `\`) {
 		return s.base
 	}
 	return param
@@ -99,7 +98,9 @@ var pageFiles embed.FS
 
 // templates are parsed when the first page is shown: a server starts faster without.
 var templates = sync.OnceValue(func() *template.Template {
-	return template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"has": slices.Contains[[]string], "hasPrefix": strings.HasPrefix, "trimPrefix": strings.TrimPrefix,
+	}).ParseFS(pageFiles, "pages/*.html"))
 })
 
 // pageFunc makes a page for a browser, formFunc does what a form of ours says. The errors that they return
@@ -191,35 +192,4 @@ func (s *Server) homePage(w http.ResponseWriter, r *http.Request, t session) err
 
 func (s *Server) aboutPage(w http.ResponseWriter, r *http.Request, t session) error {
 	return s.render(w, http.StatusOK, "about", t, map[string]any{})
-}
-
-// scopeTexts tell a person what a scope lets a client do, scopeVerbs what it does below a path.
-var (
-	scopeTexts = map[string]string{
-		"openid":         "know who you are",
-		"profile":        "see your name and username",
-		"email":          "see your e-mail address",
-		"offline_access": "act for you when you are away",
-		"wlcg.groups":    "see the groups you belong to",
-	}
-	scopeVerbs = map[string]string{
-		"storage.read":   "read your files below ",
-		"storage.create": "add files below ",
-		"storage.modify": "change and delete files below ",
-		"storage.stage":  "bring files from tape below ",
-	}
-)
-
-type scopeLine struct{ Word, Text string }
-
-func scopeLines(words []string) []scopeLine {
-	var lines []scopeLine
-	for _, w := range words {
-		text := scopeTexts[w]
-		if prefix, path, _ := storagePath(w); scopeVerbs[prefix] != "" {
-			text = scopeVerbs[prefix] + path
-		}
-		lines = append(lines, scopeLine{w, text})
-	}
-	return lines
 }
