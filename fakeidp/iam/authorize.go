@@ -196,7 +196,7 @@ func (s *Server) giveCode(w http.ResponseWriter, r *http.Request, a *authorizati
 	s.codes[code] = &authorizationCode{
 		request: a,
 		grant: &grant{
-			clientID: a.client.ClientID, user: t.user, scope: a.scope, audience: audience(a.query, nil),
+			clientID: a.client.ClientID, user: t.user, sub: t.user.Sub, scope: a.scope, audience: audience(a.query, nil),
 			nonce: a.query.Get("nonce"), authTime: t.authTime,
 		},
 		expires: s.now().Add(s.settings.AuthorizationCodeLifetime),

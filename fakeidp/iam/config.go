@@ -3,7 +3,7 @@ package iam
 import (
 	"cmp"
 	"crypto"
-	"encoding/json"
+	_ "embed"
 	"fmt"
 	"io"
 	"net/url"
@@ -74,7 +74,6 @@ type Config struct {
 	Scopes  []string      // scopes that anyone may have; nil: those of a WLCG IAM
 	// DefaultScopes are what a client gets that registers without naming any; nil: openid profile email address phone offline_access.
 	DefaultScopes []string
-	Organisation  string           // organisation_name; default "fakeidp"
 	Now           func() time.Time // clock; nil: time.Now
 	Control       bool             // serve the control API below /_fake/
 }
@@ -94,21 +93,20 @@ type User struct {
 // Name is the full name.
 func (u *User) Name() string { return strings.TrimSpace(u.GivenName + " " + u.FamilyName) }
 
-// DefaultUsers are the users of a server that was given none.
-func DefaultUsers() []User {
-	return []User{
-		{Username: "alice", Password: "alice", Sub: "a11ce000-70c0-4b1d-9a5e-000000000001", GivenName: "Alice", FamilyName: "Adams",
-			Email: "alice@example.org", Groups: []string{"wlcg", "wlcg/xfers"}},
-		{Username: "bob", Password: "bob", Sub: "b0b00000-70c0-4b1d-9a5e-000000000002", GivenName: "Bob", FamilyName: "Baker",
-			Email: "bob@example.org", Groups: []string{"wlcg", "wlcg/pilots"}},
+// defaultJSON has the users and scopes of a server that was given none, as [Config.ReadFile] takes them.
+//
+//go:embed default.json
+var defaultJSON string
+
+func defaults() (c Config) {
+	if err := c.ReadFile(strings.NewReader(defaultJSON)); err != nil {
+		panic(err) // a test reads it
 	}
+	return c
 }
 
-func defaultScopes() []string {
-	return strings.Fields(`openid profile email address phone offline_access wlcg wlcg.groups eduperson_scoped_affiliation
-		eduperson_entitlement eduperson_assurance entitlements aarc storage.read:/ storage.create:/ storage.modify:/ storage.stage:/
-		compute.read compute.modify compute.create compute.cancel`)
-}
+// DefaultUsers are the users of a server that was given none.
+func DefaultUsers() []User { return defaults().Users }
 
 // ReadFile adds the users, clients and scopes of a JSON document: {"users": [...], "clients": [...],
 // "scopes": [...], "default_scopes": [...]}. Clients use the names of RFC 7591. Members that are not known
@@ -120,9 +118,7 @@ func (c *Config) ReadFile(r io.Reader) error {
 		Scopes        []string `json:"scopes"`
 		DefaultScopes []string `json:"default_scopes"`
 	}
-	d := json.NewDecoder(r)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&file); err != nil {
+	if err := decodeStrictly(r, &file); err != nil {
 		return fmt.Errorf("reading users and clients: %w", err)
 	}
 	c.Users = append(c.Users, file.Users...)
@@ -148,15 +144,14 @@ func (c Config) complete() (Config, error) {
 	if c.Alg != RS256 && c.Alg != ES256 {
 		return c, fmt.Errorf("algorithm %q: it is RS256 or ES256", c.Alg)
 	}
-	c.Organisation = cmp.Or(c.Organisation, "fakeidp")
-	if c.Users == nil {
+	if len(c.Users) == 0 {
 		c.Users = DefaultUsers()
 	}
 	if c.Scopes == nil {
-		c.Scopes = defaultScopes()
+		c.Scopes = defaults().Scopes
 	}
 	if c.DefaultScopes == nil {
-		c.DefaultScopes = strings.Fields("openid profile email address phone offline_access")
+		c.DefaultScopes = defaults().DefaultScopes
 	}
 	if c.Now == nil {
 		c.Now = time.Now

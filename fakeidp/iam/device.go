@@ -12,15 +12,16 @@ import (
 // deviceCode is a device authorization that waits for its user (RFC 8628).
 type deviceCode struct {
 	userCode string
-	clientID string
-	scope    []string
-	audience []string
+	grant    *grant // its user is who approved; nil: nobody yet
 	expires  time.Time
-	user     *User // who approved; nil: nobody yet
-	approved time.Time
 	denied   bool
 	lastPoll time.Time
 	interval time.Duration // grows with each slow_down
+}
+
+// approve is the user's consent.
+func (d *deviceCode) approve(u *User, now time.Time) {
+	d.grant.user, d.grant.sub, d.grant.authTime = u, u.Sub, now
 }
 
 // deviceAuthorization is POST /devicecode (RFC 8628 sections 3.1 and 3.2). The client authenticates as at
@@ -52,14 +53,13 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 		return err
 	}
 	life := seconds(c.DeviceCodeValiditySeconds, s.settings.DeviceCodeLifetime)
-	d := &deviceCode{
-		clientID: id, scope: scope, audience: audience(f, nil), expires: s.now().Add(life), interval: s.settings.DeviceInterval,
-	}
+	g := &grant{clientID: id, scope: scope, audience: audience(f, nil)}
+	d := &deviceCode{grant: g, expires: s.now().Add(life), interval: s.settings.DeviceInterval}
 	for d.userCode == "" || s.byUserCode(d.userCode) != nil {
 		d.userCode = rand.Text()[:6] // as IAM's, and no two letters look alike: there is neither 0 nor 1
 	}
 	if s.settings.AutoApprove {
-		d.user, d.approved = s.fallback, s.now()
+		d.approve(s.fallback, s.now())
 	}
 	code := newUUID()
 	s.devices[code] = d
@@ -88,11 +88,11 @@ func (s *Server) byUserCode(userCode string) *deviceCode {
 func (s *Server) pending(userCode string) (*deviceCode, error) {
 	d := s.byUserCode(userCode)
 	switch {
-	case d == nil || s.clients[d.clientID] == nil:
+	case d == nil || s.clients[d.grant.clientID] == nil:
 		return nil, fmt.Errorf("there is no code %q", userCode)
 	case !s.now().Before(d.expires):
 		return nil, fmt.Errorf("the code %q has expired", userCode)
-	case d.user != nil:
+	case d.grant.user != nil:
 		return nil, fmt.Errorf("the code %q has already been approved", userCode)
 	case d.denied:
 		return nil, fmt.Errorf("the code %q has already been denied", userCode)
@@ -107,7 +107,7 @@ func (s *Server) decide(userCode string, u *User, approve bool) error {
 		return err
 	}
 	if approve {
-		d.user, d.approved = u, s.now()
+		d.approve(u, s.now())
 	} else {
 		d.denied = true
 	}
@@ -158,7 +158,7 @@ func (s *Server) grantDevice(c *client, f url.Values) (*issue, error) {
 	switch {
 	case code == "":
 		return nil, badRequest("invalid_request", "Missing device_code")
-	case d == nil || d.clientID != c.ClientID:
+	case d == nil || d.grant.clientID != c.ClientID:
 		return nil, badRequest("invalid_grant", "Invalid device code: %s", code)
 	case !now.Before(d.expires):
 		return nil, badRequest("expired_token", "Device code has expired: %s", code)
@@ -171,12 +171,11 @@ func (s *Server) grantDevice(c *client, f url.Values) (*issue, error) {
 		d.interval += 5 * time.Second // RFC 8628 section 3.5
 		return nil, badRequest("slow_down", "Polled too soon for code: %s", code)
 	}
-	if d.user == nil {
+	if d.grant.user == nil {
 		return nil, badRequest("authorization_pending", "Authorization pending for code: %s", code)
 	}
 	delete(s.devices, code)
-	g := &grant{clientID: c.ClientID, user: d.user, scope: d.scope, audience: d.audience, authTime: d.approved}
-	return s.firstIssue(c, g, f)
+	return s.firstIssue(c, d.grant, f)
 }
 
 // devicePage asks for a user code; the complete URI brings it along, and the user still has to say yes
@@ -197,7 +196,7 @@ func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session,
 		return s.askAgain(w, t, f.Get("user_code"), err)
 	}
 	return s.render(w, http.StatusOK, "approve", t, map[string]any{
-		"UserCode": d.userCode, "Client": s.clients[d.clientID].ClientName, "Scopes": d.scope,
+		"UserCode": d.userCode, "Client": s.clients[d.grant.clientID].ClientName, "Scopes": d.grant.scope,
 	})
 }
 

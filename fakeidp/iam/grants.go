@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -13,21 +12,13 @@ import (
 type grant struct {
 	clientID string
 	user     *User  // nil: the client itself
-	sub      string // of its tokens where there is no user
+	sub      string // of its tokens
 	scope    []string
 	audience []string // asked for at the authorization endpoint
 	nonce    string
 	authTime time.Time
 	act      any // claim of a token exchange (RFC 8693 section 4.1)
 	dead     bool
-}
-
-// subject is the sub of a grant's tokens.
-func (g *grant) subject() string {
-	if g.user == nil {
-		return g.sub
-	}
-	return g.user.Sub
 }
 
 // token is an access token or a refresh token that was given out.
@@ -57,7 +48,7 @@ func (t *token) revoke() {
 func (s *Server) newRefreshToken(c *client, g *grant) string {
 	now := s.now()
 	t := &token{refresh: true, grant: g, scope: g.scope, issued: now}
-	t.claims = map[string]any{"iss": s.cfg.Issuer, "sub": g.subject(), "client_id": g.clientID}
+	t.claims = map[string]any{"iss": s.cfg.Issuer, "sub": g.sub, "client_id": g.clientID}
 	claims := map[string]any{"jti": newUUID()}
 	if life := seconds(c.RefreshTokenValiditySeconds, s.settings.RefreshTokenLifetime); life > 0 {
 		t.expires = now.Add(life)
@@ -66,11 +57,6 @@ func (s *Server) newRefreshToken(c *client, g *grant) string {
 	value := s.odd(jwtPart(map[string]any{"alg": "none"}) + "." + jwtPart(claims) + ".") // RFC 7519 section 6.1
 	s.tokens[value] = t
 	return value
-}
-
-// mayRefresh reports whether a client gets a refresh token with these scopes.
-func mayRefresh(c *client, scope []string) bool {
-	return c.has(grantRefreshToken) && slices.Contains(scope, "offline_access")
 }
 
 // refreshToken finds the refresh token of a request, with IAM's words for each that is no good. IAM

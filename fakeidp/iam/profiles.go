@@ -22,7 +22,7 @@ func (s *Server) profile(c *client) Profile {
 // accessClaims are the claims of an access token, by profile.
 func (s *Server) accessClaims(d *issue, issued, expires time.Time) map[string]any {
 	claims := map[string]any{
-		"iss": s.cfg.Issuer, "sub": d.grant.subject(), "iat": issued.Unix(), "exp": expires.Unix(),
+		"iss": s.cfg.Issuer, "sub": d.grant.sub, "iat": issued.Unix(), "exp": expires.Unix(),
 		"jti": newUUID(), "client_id": d.client.ClientID,
 	}
 	switch len(d.audience) { // a string, or a list of several (RFC 7519 section 4.1.3)
@@ -116,7 +116,7 @@ func (s *Server) addUserClaims(claims map[string]any, c *client, u *User, scope 
 	if slices.Contains(scope, "profile") {
 		claims["name"], claims["preferred_username"] = u.Name(), u.Username
 		claims["given_name"], claims["family_name"] = u.GivenName, u.FamilyName
-		claims["organisation_name"] = s.cfg.Organisation
+		claims["organisation_name"] = "fakeidp"
 		if profile == IAM {
 			claims["groups"] = append([]string{}, u.Groups...)
 		}

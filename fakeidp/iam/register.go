@@ -122,7 +122,7 @@ func (s *Server) checkMetadata(c *Client, forbidden []string) error {
 		return badMetadata(err.Error())
 	}
 	words := slices.DeleteFunc(strings.Fields(c.Scope), func(w string) bool {
-		return !validScopeToken(w) || firstOutside(s.cfg.Scopes, []string{w}) != ""
+		return !scopeToken.MatchString(w) || firstOutside(s.cfg.Scopes, []string{w}) != ""
 	})
 	if len(words) == 0 {
 		words = s.cfg.DefaultScopes

@@ -27,12 +27,9 @@ type Request struct {
 	Status int         `json:"status"` // 0: not answered yet
 }
 
-// Form is the body of a form; nil if it is none.
+// Form is the body of a form: as much of it as is one.
 func (r Request) Form() url.Values {
-	v, err := url.ParseQuery(r.Body)
-	if err != nil {
-		return nil
-	}
+	v, _ := url.ParseQuery(r.Body)
 	return v
 }
 
@@ -75,8 +72,12 @@ func (m *response) Write(b []byte) (int, error) { return m.body.Write(b) }
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	entry, f := s.record(r, string(body))
-	if !sleep(r.Context(), f.Delay) {
-		return
+	if f.Delay > 0 {
+		select {
+		case <-time.After(f.Delay):
+		case <-r.Context().Done():
+			return
+		}
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	answer := &response{header: http.Header{}, status: http.StatusOK}
@@ -84,7 +85,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		writeError(answer, badRequest("invalid_request", "The body cannot be read: %v", err))
 	case f.Status != 0:
-		f.replace(answer)
+		answer.status = f.Status
+		answer.header.Set("Content-Type", "application/json")
+		answer.body.WriteString(f.Body)
 	default:
 		s.handle(answer, r)
 		f.change(r.Context(), s.keys, answer)

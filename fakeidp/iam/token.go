@@ -97,7 +97,7 @@ func (s *Server) firstIssue(c *client, g *grant, f url.Values) (*issue, error) {
 		return nil, err
 	}
 	decision := &issue{grant: g, client: c, scope: g.scope, audience: audience(f, g.audience)}
-	if g.user != nil && mayRefresh(c, g.scope) {
+	if g.user != nil && c.has(grantRefreshToken) && slices.Contains(g.scope, "offline_access") {
 		decision.refreshToken = s.newRefreshToken(c, g)
 	}
 	return decision, nil
@@ -152,10 +152,8 @@ func (s *Server) grantPassword(c *client, f url.Values) (*issue, error) {
 	if u == nil || !sameText(f.Get("password"), u.Password) {
 		return nil, badRequest("invalid_grant", "Bad credentials")
 	}
-	return s.firstIssue(c, &grant{clientID: c.ClientID, user: u, scope: scope, authTime: s.now()}, f)
+	return s.firstIssue(c, &grant{clientID: c.ClientID, user: u, sub: u.Sub, scope: scope, authTime: s.now()}, f)
 }
-
-const tokenTypeJWT = "urn:ietf:params:oauth:token-type:jwt"
 
 // grantExchange is token exchange (RFC 8693) as IAM knows it: impersonation with an access token.
 func (s *Server) grantExchange(c *client, f url.Values) (*issue, error) {
@@ -183,10 +181,10 @@ func (s *Server) grantExchange(c *client, f url.Values) (*issue, error) {
 	if from.act != nil {
 		act["act"] = from.act
 	}
-	g := &grant{clientID: c.ClientID, user: from.user, sub: from.subject(), scope: scope, authTime: from.authTime, act: act}
+	g := &grant{clientID: c.ClientID, user: from.user, sub: from.sub, scope: scope, authTime: from.authTime, act: act}
 	decision, err := s.firstIssue(c, g, f)
 	if err == nil {
-		decision.issuedTokenType = tokenTypeJWT
+		decision.issuedTokenType = "urn:ietf:params:oauth:token-type:jwt" // RFC 8693 section 3
 	}
 	return decision, err
 }
