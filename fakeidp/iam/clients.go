@@ -12,6 +12,20 @@ import (
 	"time"
 )
 
+// Grant types (RFC 6749 section 4, RFC 8628 section 3.4, RFC 8693 section 2.1).
+const (
+	grantAuthorizationCode = "authorization_code"
+	grantImplicit          = "implicit" // may be registered, as at IAM; there is no such flow here
+	grantRefreshToken      = "refresh_token"
+	grantClientCredentials = "client_credentials"
+	grantPassword          = "password"
+	grantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
+	grantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
+
+var grantTypes = []string{grantAuthorizationCode, grantImplicit, grantRefreshToken, grantClientCredentials, grantPassword,
+	grantDeviceCode, grantTokenExchange}
+
 // Client authentication methods (Core section 9).
 const (
 	authBasic = "client_secret_basic"
@@ -20,9 +34,6 @@ const (
 )
 
 var authMethods = []string{authBasic, authPost, authNone}
-
-var grantTypes = []string{grantAuthorizationCode, grantImplicit, grantRefreshToken, grantClientCredentials, grantPassword,
-	grantDeviceCode, grantTokenExchange}
 
 // Client is a client's metadata, with the names of RFC 7591 section 2 and IAM's own. Lifetimes are in
 // seconds; 0 means the server's.
@@ -93,21 +104,18 @@ func (s *Server) AddClient(c Client) error {
 // complete checks what AddClient and registration have in common, and fills in the rest.
 func (c *Client) complete() error {
 	c.TokenEndpointAuthMethod = cmp.Or(c.TokenEndpointAuthMethod, authBasic)
-	if !slices.Contains(authMethods, c.TokenEndpointAuthMethod) {
+	unknown := slices.DeleteFunc(slices.Clone(c.GrantTypes), func(g string) bool { return slices.Contains(grantTypes, g) })
+	switch {
+	case !slices.Contains(authMethods, c.TokenEndpointAuthMethod):
 		return fmt.Errorf("token_endpoint_auth_method: %s is not supported", c.TokenEndpointAuthMethod)
-	}
-	if c.TokenEndpointAuthMethod == authNone {
-		c.ClientSecret = ""
-	} else if c.ClientSecret == "" {
-		c.ClientSecret = newClientSecret()
-	}
-	if !slices.Contains([]string{"", "none", "plain", "S256"}, c.CodeChallengeMethod) {
+	case !slices.Contains([]string{"", "none", "plain", "S256"}, c.CodeChallengeMethod):
 		return fmt.Errorf("code_challenge_method: %s is not supported", c.CodeChallengeMethod)
-	}
-	for _, g := range c.GrantTypes {
-		if !slices.Contains(grantTypes, g) {
-			return fmt.Errorf("grant_types: %s is not supported", g)
-		}
+	case len(unknown) > 0:
+		return fmt.Errorf("grant_types: %s is not supported", unknown[0])
+	case c.TokenEndpointAuthMethod == authNone:
+		c.ClientSecret = ""
+	case c.ClientSecret == "":
+		c.ClientSecret = newClientSecret()
 	}
 	for _, u := range c.RedirectURIs {
 		if err := checkRedirectURI(u); err != nil {
@@ -121,13 +129,12 @@ func (c *Client) complete() error {
 // fine (RFC 8252 section 7.1); those that run code in a browser are not.
 func checkRedirectURI(text string) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme == "" || strings.Contains(text, "#") {
+	switch {
+	case err != nil || u.Scheme == "" || strings.Contains(text, "#"):
 		return fmt.Errorf("redirect_uris: %s is not an absolute URI without fragment", text)
-	}
-	if slices.Contains([]string{"javascript", "data", "file", "vbscript"}, u.Scheme) {
+	case slices.Contains([]string{"javascript", "data", "file", "vbscript"}, u.Scheme):
 		return fmt.Errorf("redirect_uris: the scheme of %s is not allowed", text)
-	}
-	if (u.Scheme == "http" || u.Scheme == "https") && u.Host == "" {
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Host == "":
 		return fmt.Errorf("redirect_uris: %s has no host", text)
 	}
 	return nil

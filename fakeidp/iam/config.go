@@ -3,7 +3,6 @@ package iam
 import (
 	"cmp"
 	"crypto"
-	_ "embed"
 	"fmt"
 	"io"
 	"net/url"
@@ -93,13 +92,12 @@ type User struct {
 // Name is the full name.
 func (u *User) Name() string { return strings.TrimSpace(u.GivenName + " " + u.FamilyName) }
 
-// defaultJSON has the users and scopes of a server that was given none, as [Config.ReadFile] takes them.
-//
-//go:embed default.json
-var defaultJSON string
-
 func defaults() (c Config) {
-	if err := c.ReadFile(strings.NewReader(defaultJSON)); err != nil {
+	file, err := documents.Open("default.json")
+	if err == nil {
+		err = c.ReadFile(file)
+	}
+	if err != nil {
 		panic(err) // a test reads it
 	}
 	return c

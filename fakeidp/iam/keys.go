@@ -162,7 +162,7 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 	}
 	var set []any
 	if s.settings.Conformance {
-		set = decoys()
+		s.document("decoys.json", &set)
 	}
 	for _, k := range keys {
 		public := maps.Clone(k.public)

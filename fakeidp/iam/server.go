@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -15,11 +16,12 @@ import (
 // goroutine. Those take the mutex; the others want it held, as it is while a request is answered (see serve).
 type Server struct {
 	// Set by New, read-only afterwards.
-	cfg  Config
-	base string // path of the issuer, with its last slash
-	mux  *http.ServeMux
-	keys *keyring
-	http *http.Server // only with Start
+	cfg   Config
+	base  string // path of the issuer, with its last slash
+	words *strings.Replacer
+	mux   *http.ServeMux
+	keys  *keyring
+	http  *http.Server // only with Start
 
 	mu       sync.Mutex // guards what follows
 	settings Settings
@@ -48,6 +50,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:      cfg,
 		base:     base.Path,
+		words:    newWords(cfg.Issuer),
 		settings: cfg.Settings,
 		users:    map[string]*User{},
 		clients:  map[string]*client{},
@@ -60,10 +63,16 @@ func New(cfg Config) (*Server, error) {
 		pruneAt:  1024,
 	}
 	for _, u := range cfg.Users {
-		if err := s.addUser(u); err != nil {
-			return nil, err
+		if u.Username == "" {
+			return nil, errors.New("a user needs a username")
 		}
+		if s.users[u.Username] != nil {
+			return nil, fmt.Errorf("user %q: there are two of them", u.Username)
+		}
+		u.Sub = cmp.Or(u.Sub, newUUID())
+		s.users[u.Username] = &u
 	}
+	s.fallback = s.users[cfg.Users[0].Username]
 	for _, c := range cfg.Clients {
 		if err := s.AddClient(c); err != nil {
 			return nil, err
@@ -129,21 +138,6 @@ func (s *Server) Change(change func(*Settings)) {
 	defer s.mu.Unlock()
 	change(&s.settings)
 	s.settings = s.settings.complete()
-}
-
-func (s *Server) addUser(u User) error {
-	if u.Username == "" {
-		return errors.New("a user needs a username")
-	}
-	if s.users[u.Username] != nil {
-		return fmt.Errorf("user %q: there are two of them", u.Username)
-	}
-	u.Sub = cmp.Or(u.Sub, newUUID())
-	s.users[u.Username] = &u
-	if s.fallback == nil {
-		s.fallback = &u
-	}
-	return nil
 }
 
 // routes lists every address of the server.

@@ -1,7 +1,6 @@
 package iam
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,47 +8,11 @@ import (
 	"strings"
 )
 
-// switchesJSON has the faults of most switches as POST /_fake/faults takes them, by concern and name. A word
-// that starts with a dollar sign stands for what only a running server knows.
-//
-//go:embed switches.json
-var switchesJSON string
-
-// decoysJSON has public keys that nobody signs with: for signatures two of RSA and one each on P-256 and
-// Ed25519, then two for encryption, and three that few can read, on secp256k1 and of types that are new or
-// invented.
-//
-//go:embed decoys.json
-var decoysJSON []byte
-
-// decoys returns those keys, each time new ones to change.
-func decoys() (keys []any) {
-	mustDecode(decoysJSON, &keys)
-	return keys
-}
-
-func mustDecode(document []byte, to any) {
-	if err := decodeStrictly(strings.NewReader(string(document)), to); err != nil {
-		panic("fakeidp/iam: in an embedded file: " + err.Error())
-	}
-}
-
 // switches are the named ways to misbehave, each a list of faults: those that a relying party must
 // withstand by the conformance suite's oidcc-client-test modules, and by the RFCs.
 func (s *Server) switches() map[string][]Fault {
-	issuer := func(change func(string) string) string {
-		text, _ := json.Marshal(change(s.cfg.Issuer))
-		return string(text[1 : len(text)-1])
-	}
-	filled := strings.NewReplacer(
-		"$ISSUER", issuer(strings.Clone),
-		"$SLASHLESS", issuer(func(url string) string { return strings.TrimSuffix(url, "/") }),
-		"$UPPER", issuer(strings.ToUpper),
-		"$ESCAPED", issuer(func(url string) string { return strings.Replace(url, "/", "%2F", 1) }),
-		"$LONG", strings.Repeat("x", 16<<10),
-	).Replace(switchesJSON)
 	var concerns map[string]map[string][]faultJSON
-	mustDecode([]byte(filled), &concerns)
+	s.document("switches.json", &concerns)
 	all := map[string][]Fault{}
 	for _, some := range concerns {
 		for name, list := range some {
@@ -64,7 +27,8 @@ func (s *Server) switches() map[string][]Fault {
 	for _, name := range []string{"iss", "sub", "aud", "iat", "exp"} {
 		all["missing-"+name] = []Fault{{Path: "token", IDToken: &Forgery{Claims: map[string]any{name: nil}}}}
 	}
-	keys := decoys()
+	var keys []any
+	s.document("decoys.json", &keys)
 	for _, k := range keys[:6] {
 		delete(k.(map[string]any), "kid")
 	}
