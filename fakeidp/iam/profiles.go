@@ -20,10 +20,10 @@ func (s *Server) profile(c *client) Profile {
 }
 
 // accessClaims are the claims of an access token, by profile.
-func (s *Server) accessClaims(d *issue, issued, expires time.Time) map[string]any {
+func (s *Server) accessClaims(c *client, d *issue, issued, expires time.Time) map[string]any {
 	claims := map[string]any{
 		"iss": s.cfg.Issuer, "sub": d.grant.sub, "iat": issued.Unix(), "exp": expires.Unix(),
-		"jti": newUUID(), "client_id": d.client.ClientID,
+		"jti": newUUID(), "client_id": c.ClientID,
 	}
 	switch len(d.audience) { // a string, or a list of several (RFC 7519 section 4.1.3)
 	case 0:
@@ -35,7 +35,7 @@ func (s *Server) accessClaims(d *issue, issued, expires time.Time) map[string]an
 	if d.grant.act != nil {
 		claims["act"] = d.grant.act
 	}
-	switch s.profile(d.client) {
+	switch s.profile(c) {
 	case WLCG:
 		claims["nbf"] = issued.Unix()
 		claims["wlcg.ver"] = "1.0"
@@ -95,17 +95,17 @@ func addAARC(claims map[string]any, u *User, scope []string) {
 }
 
 // idClaims are the claims of an ID token (Core section 2).
-func (s *Server) idClaims(d *issue, issued, expires time.Time, accessToken string) map[string]any {
+func (s *Server) idClaims(c *client, d *issue, issued, expires time.Time, accessToken string) map[string]any {
 	digest := sha256.Sum256([]byte(accessToken)) // both algorithms of ours end in 256
 	claims := map[string]any{
-		"iss": s.cfg.Issuer, "aud": d.client.ClientID, "iat": issued.Unix(), "exp": expires.Unix(), "jti": newUUID(),
+		"iss": s.cfg.Issuer, "aud": c.ClientID, "iat": issued.Unix(), "exp": expires.Unix(), "jti": newUUID(),
 		"auth_time": d.grant.authTime.Unix(),
 		"at_hash":   b64(digest[:16]), // Core section 3.1.3.6: the left half
 	}
 	if d.grant.nonce != "" {
 		claims["nonce"] = d.grant.nonce
 	}
-	s.addUserClaims(claims, d.client, d.grant.user, d.scope)
+	s.addUserClaims(claims, c, d.grant.user, d.scope)
 	return claims
 }
 

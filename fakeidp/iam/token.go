@@ -24,7 +24,6 @@ type tokenResponse struct {
 // issue is a decision to give out tokens.
 type issue struct {
 	grant           *grant
-	client          *client
 	scope           []string
 	audience        []string
 	refreshToken    string // given out too; empty: none
@@ -54,7 +53,7 @@ func (s *Server) giveTokens(w http.ResponseWriter, r *http.Request, c *client, f
 	if err != nil {
 		return err
 	}
-	answer, err := s.issue(r.Context(), decision)
+	answer, err := s.issue(r.Context(), c, decision)
 	if err != nil {
 		return err
 	}
@@ -96,7 +95,7 @@ func (s *Server) firstIssue(c *client, g *grant, f url.Values) (*issue, error) {
 	if err := enabled(g.user); err != nil {
 		return nil, err
 	}
-	decision := &issue{grant: g, client: c, scope: g.scope, audience: audience(f, g.audience)}
+	decision := &issue{grant: g, scope: g.scope, audience: audience(f, g.audience)}
 	if g.user != nil && c.has(grantRefreshToken) && slices.Contains(g.scope, "offline_access") {
 		decision.refreshToken = s.newRefreshToken(c, g)
 	}
@@ -127,7 +126,7 @@ func (s *Server) grantRefresh(c *client, f url.Values) (*issue, error) {
 		t.ended = true
 		value = s.newRefreshToken(c, t.grant)
 	}
-	return &issue{grant: t.grant, client: c, scope: words, audience: audience(f, t.grant.audience), refreshToken: value}, nil
+	return &issue{grant: t.grant, scope: words, audience: audience(f, t.grant.audience), refreshToken: value}, nil
 }
 
 // grantClient is the client credentials grant (RFC 6749 section 4.4): no user, no refresh token.
@@ -190,15 +189,15 @@ func (s *Server) grantExchange(c *client, f url.Values) (*issue, error) {
 }
 
 // issue makes the tokens that were decided on.
-func (s *Server) issue(ctx context.Context, d *issue) (*tokenResponse, error) {
+func (s *Server) issue(ctx context.Context, c *client, d *issue) (*tokenResponse, error) {
 	now := s.now()
-	life, idLife := seconds(d.client.AccessTokenValiditySeconds, s.settings.AccessTokenLifetime), s.settings.IDTokenLifetime
+	life, idLife := seconds(c.AccessTokenValiditySeconds, s.settings.AccessTokenLifetime), s.settings.IDTokenLifetime
 	expiresIn := new(int64(life / time.Second))
 	if s.settings.Conformance {
 		idLife, expiresIn = 300*time.Second, nil // as in that suite
 	}
 	t := &token{grant: d.grant, scope: d.scope, issued: now, expires: now.Add(life)}
-	t.claims = s.accessClaims(d, now, t.expires)
+	t.claims = s.accessClaims(c, d, now, t.expires)
 	value, err := s.sign(ctx, t.claims)
 	if err != nil {
 		return nil, err
@@ -212,7 +211,7 @@ func (s *Server) issue(ctx context.Context, d *issue) (*tokenResponse, error) {
 		Scope: strings.Join(d.scope, " "), IssuedTokenType: d.issuedTokenType,
 	}
 	if d.grant.user != nil && slices.Contains(d.scope, "openid") {
-		answer.IDToken, err = s.sign(ctx, s.idClaims(d, now, now.Add(idLife), value))
+		answer.IDToken, err = s.sign(ctx, s.idClaims(c, d, now, now.Add(idLife), value))
 	}
 	return answer, err
 }
