@@ -142,14 +142,15 @@ func (c Config) complete() (Config, error) {
 	if c.Alg != RS256 && c.Alg != ES256 {
 		return c, fmt.Errorf("algorithm %q: it is RS256 or ES256", c.Alg)
 	}
+	d := defaults()
 	if len(c.Users) == 0 {
-		c.Users = DefaultUsers()
+		c.Users = d.Users
 	}
 	if c.Scopes == nil {
-		c.Scopes = defaults().Scopes
+		c.Scopes = d.Scopes
 	}
 	if c.DefaultScopes == nil {
-		c.DefaultScopes = defaults().DefaultScopes
+		c.DefaultScopes = d.DefaultScopes
 	}
 	if c.Now == nil {
 		c.Now = time.Now

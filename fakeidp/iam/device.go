@@ -19,11 +19,6 @@ type deviceCode struct {
 	interval time.Duration // grows with each slow_down
 }
 
-// approve is the user's consent.
-func (d *deviceCode) approve(u *User, now time.Time) {
-	d.grant.user, d.grant.sub, d.grant.authTime = u, u.Sub, now
-}
-
 // deviceAuthorization is POST /devicecode (RFC 8628 sections 3.1 and 3.2). The client authenticates as at
 // /token; IAM wants client_id in the body all the same, and answers without a body when it does not like it.
 // There is no interval in the answer unless the settings have one: so does IAM.
@@ -58,11 +53,11 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 	for d.userCode == "" || s.byUserCode(d.userCode) != nil {
 		d.userCode = rand.Text()[:6] // as IAM's, and no two letters look alike: there is neither 0 nor 1
 	}
-	if s.settings.AutoApprove {
-		d.approve(s.fallback, s.now())
-	}
 	code := newUUID()
 	s.devices[code] = d
+	if s.settings.AutoApprove {
+		s.decide(d.userCode, s.fallback)
+	}
 	uri := s.cfg.Issuer + "device"
 	answer := map[string]any{
 		"device_code": code, "user_code": d.userCode, "verification_uri": uri,
@@ -100,16 +95,15 @@ func (s *Server) pending(userCode string) (*deviceCode, error) {
 	return d, nil
 }
 
-// decide approves or denies a device code for a user.
-func (s *Server) decide(userCode string, u *User, approve bool) error {
+// decide approves a device code for a user, or denies it for nobody.
+func (s *Server) decide(userCode string, u *User) error {
 	d, err := s.pending(userCode)
 	if err != nil {
 		return err
 	}
-	if approve {
-		d.approve(u, s.now())
-	} else {
-		d.denied = true
+	d.denied = u == nil
+	if u != nil {
+		d.grant.user, d.grant.sub, d.grant.authTime = u, u.Sub, s.now()
 	}
 	return nil
 }
@@ -128,14 +122,14 @@ func (s *Server) ApproveAs(userCode, username string) error {
 	if u == nil {
 		return fmt.Errorf("there is no user %q", username)
 	}
-	return s.decide(userCode, u, true)
+	return s.decide(userCode, u)
 }
 
 // Deny denies a user code. The client hears access_denied, or nothing with [Settings].SilentDenial.
 func (s *Server) Deny(userCode string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.decide(userCode, nil, false)
+	return s.decide(userCode, nil)
 }
 
 // UserCodes lists the codes that wait for a decision.
@@ -202,12 +196,12 @@ func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session,
 
 // deviceApprove ends a device authorization: user_oauth_approval is true or false.
 func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
-	approval := f.Get("user_oauth_approval")
-	if approval != "true" && approval != "false" {
+	u, ok := map[string]*User{"true": t.user, "false": nil}[f.Get("user_oauth_approval")]
+	if !ok {
 		return badRequest("invalid_request", "user_oauth_approval is true or false")
 	}
-	if err := s.decide(f.Get("user_code"), t.user, approval == "true"); err != nil {
+	if err := s.decide(f.Get("user_code"), u); err != nil {
 		return s.askAgain(w, t, f.Get("user_code"), err)
 	}
-	return s.render(w, http.StatusOK, "done", t, map[string]any{"Approved": approval == "true"})
+	return s.render(w, http.StatusOK, "done", t, map[string]any{"Approved": u != nil})
 }
