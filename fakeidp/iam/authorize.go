@@ -44,7 +44,8 @@ func (s *Server) authorizationRequest(q url.Values) (*authorizationRequest, erro
 	}
 	// By string equality, port included: so does IAM (RFC 8252 section 7.3 would forgive a loopback port).
 	if !slices.Contains(c.RedirectURIs, a.redirectURI) {
-		return nil, badRequest("Invalid redirect URI", "Invalid redirect: %s does not match one of the registered values.", a.redirectURI)
+		return nil, badRequest("Invalid redirect URI",
+			"Invalid redirect: %s does not match one of the registered values.", a.redirectURI)
 	}
 	_, badAge := a.maxAge()
 	err := single(q)

@@ -198,7 +198,8 @@ func (s *Server) authenticate(r *http.Request, f url.Values) (*client, error) {
 	case c == nil || !sameText(secret, c.ClientSecret):
 		return nil, unauthorized("invalid_client", badClient)
 	case method != c.TokenEndpointAuthMethod && s.settings.StrictAuthMethod:
-		return nil, unauthorized("invalid_client", "The client authenticated by %s, but registered %s", method, c.TokenEndpointAuthMethod)
+		return nil, unauthorized("invalid_client",
+			"The client authenticated by %s, but registered %s", method, c.TokenEndpointAuthMethod)
 	case !isTrue(c.Active):
 		return nil, unauthorized("invalid_client", "Client is suspended: %s", id)
 	}

@@ -71,7 +71,8 @@ type Config struct {
 	Users   []User        // the first one is the default; none: alice and bob
 	Clients []Client      // clients that exist from the start
 	Scopes  []string      // scopes that anyone may have; nil: those of a WLCG IAM
-	// DefaultScopes are what a client gets that registers without naming any; nil: openid profile email address phone offline_access.
+	// DefaultScopes are what a client gets that registers without naming any; nil: openid profile email address
+	// phone offline_access.
 	DefaultScopes []string
 	Now           func() time.Time // clock; nil: time.Now
 	Control       bool             // serve the control API below /_fake/

@@ -27,8 +27,10 @@ func (s *Server) dashboard(w http.ResponseWriter, r *http.Request, t session) er
 		}
 	}
 	slices.SortFunc(clients, func(a, b *client) int { return strings.Compare(a.ClientName+a.ClientID, b.ClientName+b.ClientID) })
-	shown := tokens[:min(len(tokens), shownTokens)]
-	return s.render(w, http.StatusOK, "dashboard", t, map[string]any{"Clients": clients, "Tokens": shown, "More": len(tokens) - len(shown)})
+	more := max(0, len(tokens)-shownTokens)
+	return s.render(w, http.StatusOK, "dashboard", t, map[string]any{
+		"Clients": clients, "Tokens": tokens[:len(tokens)-more], "More": more,
+	})
 }
 
 // tokensOf lists a user's tokens that can still be used: refresh tokens first, the newest first.

@@ -180,7 +180,8 @@ func (s *Server) devicePage(w http.ResponseWriter, r *http.Request, t session) e
 
 // askAgain shows the page for a user code again, with what is wrong with it.
 func (s *Server) askAgain(w http.ResponseWriter, t session, userCode string, err error) error {
-	return s.render(w, http.StatusBadRequest, "device", t, map[string]any{"UserCode": userCode, "Problem": "Sorry, " + err.Error() + "."})
+	data := map[string]any{"UserCode": userCode, "Problem": "Sorry, " + err.Error() + "."}
+	return s.render(w, http.StatusBadRequest, "device", t, data)
 }
 
 // deviceVerify shows what a user code asks for.

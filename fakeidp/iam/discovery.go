@@ -48,7 +48,9 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 	metadata["scopes_supported"] = s.cfg.Scopes
 	metadata["id_token_signing_alg_values_supported"] = []string{s.cfg.Alg}
 	if s.settings.Conformance {
-		metadata["response_types_supported"] = strings.Split("code,id_token code,token code,id_token,token id_token,token id_token code", ",")
+		metadata["response_types_supported"] = []string{
+			"code", "id_token code", "token code", "id_token", "token id_token", "token id_token code",
+		}
 		metadata["token_endpoint_auth_methods_supported"] = []string{authBasic}
 	}
 	return writeJSON(w, http.StatusOK, metadata)

@@ -23,15 +23,13 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// odd puts punctuation behind a credential if the settings want Conformance, which a client must encode to bring it back (RFC 6749
-// section 2.3.1 and appendix B). All that do harm are always among them.
+// odd puts punctuation behind a credential if the settings want it: a client must encode that to bring it back
+// (RFC 6749 section 2.3.1 and appendix B).
 func (s *Server) odd(credential string) string {
 	if !s.settings.Conformance {
 		return credential
 	}
-	const harmful, other = "%+&:\"\\ ", "!#$'()*,-./;<=>?@[]^_`{|}~"
-	b := randomBytes(2)
-	return credential + harmful + string(other[int(b[0])%len(other)]) + string(other[int(b[1])%len(other)])
+	return credential + "%+&:\"\\ !#$'()*,-./;<=>?@[]^_`{|}~"
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

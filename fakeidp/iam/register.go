@@ -127,7 +127,8 @@ func (s *Server) checkMetadata(c *Client, forbidden []string) error {
 // newRegistrationToken makes the token that manages a client: a JWT, as at IAM.
 func (s *Server) newRegistrationToken(ctx context.Context, clientID string) (string, error) {
 	return s.sign(ctx, map[string]any{
-		"iss": s.cfg.Issuer, "sub": clientID, "aud": s.cfg.Issuer, "iat": s.now().Unix(), "jti": newUUID(), "scope": "registration-token",
+		"iss": s.cfg.Issuer, "sub": clientID, "aud": s.cfg.Issuer, "iat": s.now().Unix(), "jti": newUUID(),
+		"scope": "registration-token",
 	})
 }
 

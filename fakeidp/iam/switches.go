@@ -22,7 +22,8 @@ func (s *Server) switches() map[string][]Fault {
 		}
 	}
 	for _, expires := range []string{`"3600"`, "3600.0", "0", "-1", "1e15", "null", `"soon"`} {
-		all["tok-expiry-"+strings.Trim(expires, `"`)] = []Fault{{Path: "token", Set: map[string]any{"expires_in": json.RawMessage(expires)}}}
+		set := map[string]any{"expires_in": json.RawMessage(expires)}
+		all["tok-expiry-"+strings.Trim(expires, `"`)] = []Fault{{Path: "token", Set: set}}
 	}
 	for _, name := range []string{"iss", "sub", "aud", "iat", "exp"} {
 		all["missing-"+name] = []Fault{{Path: "token", IDToken: &Forgery{Claims: map[string]any{name: nil}}}}

@@ -76,7 +76,6 @@ func (s *Server) refreshToken(c *client, value string) (*token, error) {
 	case t.ended:
 		t.grant.dead = true // RFC 9700 section 4.14.2
 	case t.expiredAt(s.now()):
-		delete(s.tokens, value)
 		return nil, unauthorized("invalid_token", "Expired refresh token: %s", value)
 	default:
 		return t, nil
