@@ -125,6 +125,18 @@ func (c *Client) complete() error {
 	return nil
 }
 
+// newClientSecret makes 512 bits, 86 characters, as IAM's.
+func newClientSecret() string { return b64(randomBytes(64)) }
+
+// odd puts punctuation behind a credential if the settings want it: a client must encode that to bring it back
+// (RFC 6749 section 2.3.1 and appendix B).
+func (s *Server) odd(credential string) string {
+	if !s.settings.Conformance {
+		return credential
+	}
+	return credential + "%+&:\"\\ !#$'()*,-./;<=>?@[]^_`{|}~"
+}
+
 // checkRedirectURI wants an absolute URI without fragment (RFC 6749 section 3.1.2). Private-use schemes are
 // fine (RFC 8252 section 7.1); those that run code in a browser are not.
 func checkRedirectURI(text string) error {

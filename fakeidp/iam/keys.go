@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,11 +70,10 @@ func (k *keyring) add(signer crypto.Signer) error {
 
 // rotate makes a new key and signs with it from now on.
 func (k *keyring) rotate() {
-	if k.alg == ES256 {
-		k.add(newECKey())
-		return
+	var key crypto.Signer = newECKey()
+	if k.alg == RS256 {
+		key, _ = rsa.GenerateKey(rand.Reader, 2048) // never fails (crypto/rand)
 	}
-	key, _ := rsa.GenerateKey(rand.Reader, 2048) // never fails (crypto/rand)
 	k.add(key)
 }
 
@@ -188,3 +188,19 @@ func (s *Server) RotateSigningKey(ctx context.Context) error {
 	s.keys.rotate()
 	return nil
 }
+
+// newUUID makes a random UUID (RFC 9562 section 5.4).
+func newUUID() string {
+	b := randomBytes(16)
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails (crypto/rand)
+	return b
+}
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
