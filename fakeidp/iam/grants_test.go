@@ -12,6 +12,7 @@ func TestClientAuthentication(t *testing.T) {
 	p := newIDP(t, Config{})
 	c := p.addClient(Client{GrantTypes: []string{grantClientCredentials}})
 	post := p.addClient(Client{GrantTypes: []string{grantClientCredentials}, TokenEndpointAuthMethod: authPost})
+	public := p.addClient(Client{ClientSecret: "of no use", TokenEndpointAuthMethod: authNone})
 	const grant = "grant_type=client_credentials"
 	enc := func(c *rp) string {
 		return "&client_id=" + c.id + "&client_secret=" + values("", c.secret).Encode()[1:]
@@ -26,6 +27,8 @@ func TestClientAuthentication(t *testing.T) {
 		"basic and client_id":     {basic(c.id, c.secret), grant + "&client_id=" + c.id, 200, ""},
 		"basic, other client_id":  {basic(c.id, c.secret), grant + "&client_id=" + post.id, 401, "invalid_client"},
 		"basic and body":          {basic(c.id, c.secret), grant + enc(c), 400, "invalid_request"},
+		"basic and assertion":     {basic(c.id, c.secret), grant + "&client_assertion=x", 400, "invalid_request"},
+		"public":                  {"", "grant_type=refresh_token&refresh_token=x&client_id=" + public.id, 401, "invalid_token"},
 		"basic, not encoded":      {raw(c.id + ":" + c.secret), grant, 401, "invalid_client"},
 		"basic, wrong secret":     {basic(c.id, "wrong"), grant, 401, "invalid_client"},
 		"basic, secret and more":  {basic(c.id, c.secret+"1"), grant, 401, "invalid_client"},
@@ -51,7 +54,7 @@ func TestClientAuthentication(t *testing.T) {
 				header = append(header, "Authorization", x.auth)
 			}
 			r := p.request("POST", "token", x.body, header...).want(x.status, x.code, "")
-			if challenge := r.Header.Get("WWW-Authenticate"); (x.status == 401) != strings.HasPrefix(challenge, "Basic ") {
+			if challenge := r.Header.Get("WWW-Authenticate"); (x.code == "invalid_client") != strings.HasPrefix(challenge, "Basic ") {
 				t.Errorf("status %d with the challenge %q", x.status, challenge)
 			}
 			if r.Header.Get("Cache-Control") != "no-store" {
@@ -66,7 +69,7 @@ func TestClientAuthentication(t *testing.T) {
 	p.request("POST", "token", grant, "Content-Type", formType, "Authorization", basic(post.id, post.secret)).want(401, "invalid_client", "registered client_secret_post")
 	p.request("POST", "token", grant, "Content-Type", formType, "Authorization", basic(c.id, c.secret)).want(200, "", "")
 	// What stands in the query is nothing.
-	p.request("POST", "token?"+grant+enc(post), "", "Content-Type", formType).want(401, "invalid_client", "")
+	p.request("POST", "token?"+grant+enc(post), "", "Content-Type", formType).want(401, "invalid_client", "Full authentication")
 }
 
 func TestRefresh(t *testing.T) {

@@ -73,6 +73,7 @@ func TestConfigRefused(t *testing.T) {
 		"issuer":              {},
 		`issuer "ftp://x/"`:   {Issuer: "ftp://x/"},
 		"query":               {Issuer: "https://x/?a"},
+		"and fragment":        {Issuer: "https://x/#a"},
 		`profile "x"`:         {Issuer: testIssuer, Profile: "x"},
 		`algorithm "HS256"`:   {Issuer: testIssuer, Alg: "HS256"},
 		"two of them":         {Issuer: testIssuer, Users: []User{{Username: "a"}, {Username: "a"}}},
@@ -101,6 +102,9 @@ func TestReadFile(t *testing.T) {
 	r := c.post("token", "grant_type", "password", "username", "carol", "password", "pw", "scope", "x").want(200, "", "")
 	if _, claims := p.claims(r.text("access_token")); claims["sub"] != "c" {
 		t.Errorf("claims %v", claims)
+	}
+	if r := p.register(`{"client_name":"abcd","grant_types":["refresh_token"]}`); r.text("scope") != "openid" {
+		t.Errorf("scope %q by default", r.text("scope"))
 	}
 	for _, bad := range []string{"", "[]", `{"user":[]}`, `{"users":[{"name":"x"}]}`} {
 		if err := new(Config).ReadFile(strings.NewReader(bad)); err == nil {
