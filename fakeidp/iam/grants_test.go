@@ -178,9 +178,11 @@ func TestClearAccessTokensOnRefresh(t *testing.T) {
 	for clear, want := range map[bool]int{false: 200, true: 401} {
 		p := newIDP(t, Config{})
 		c := p.addClient(Client{ClearAccessTokensOnRefresh: clear})
+		other := c.login("openid").text("access_token")
 		r := c.login("openid offline_access")
 		c.refresh(r.text("refresh_token")).want(200, "", "")
 		p.request("GET", "userinfo", "", "Authorization", "Bearer "+r.text("access_token")).want(want, "", "")
+		p.request("GET", "userinfo", "", "Authorization", "Bearer "+other).want(200, "", "")
 	}
 }
 
@@ -238,11 +240,12 @@ func TestDisabledUser(t *testing.T) {
 
 func TestTokenExchange(t *testing.T) {
 	t.Parallel()
-	p := newIDP(t, Config{})
+	p := newIDP(t, Config{Now: fixedClock})
 	c := p.addClient(Client{})
 	actor := p.addClient(Client{GrantTypes: []string{grantTokenExchange, grantRefreshToken}, Scope: "openid offline_access storage.read:/"})
 	third := p.addClient(Client{GrantTypes: []string{grantTokenExchange}})
 	subject := c.login("openid").text("access_token")
+	p.MoveClock(time.Minute)
 	exchange := func(c *rp, subject string, extra ...string) reply {
 		return c.post("token", append([]string{"grant_type", grantTokenExchange, "subject_token", subject}, extra...)...)
 	}
@@ -250,6 +253,9 @@ func TestTokenExchange(t *testing.T) {
 	_, claims := p.claims(r.text("access_token"))
 	if claims["sub"] != DefaultUsers()[0].Sub || claims["aud"] != "https://se.example" || asText(claims["act"]) != `{"sub":"`+actor.id+`"}` {
 		t.Errorf("claims %v", claims)
+	}
+	if _, claims := p.claims(r.text("id_token")); claims["auth_time"] != float64(at.Unix()) {
+		t.Errorf("auth_time %v", claims["auth_time"])
 	}
 	if r.text("issued_token_type") != "urn:ietf:params:oauth:token-type:jwt" || r.text("refresh_token") == "" {
 		t.Errorf("answer %s", r.Body)
@@ -261,6 +267,8 @@ func TestTokenExchange(t *testing.T) {
 	exchange(actor, subject).want(400, "invalid_request", "scope parameter is required")
 	exchange(actor, "", "scope", "openid").want(400, "invalid_request", "subject_token")
 	exchange(actor, subject, "scope", "openid", "actor_token", "x").want(400, "invalid_request", "Delegation not supported")
+	exchange(actor, subject, "scope", "openid", "want_composite", "true").want(400, "invalid_request", "Delegation not supported")
+	exchange(actor, r.text("refresh_token"), "scope", "openid").want(401, "invalid_token", "")
 	exchange(actor, subject+"x", "scope", "openid").want(401, "invalid_token", "")
 	exchange(actor, subject, "scope", "phone").want(400, "invalid_scope", "")
 	exchange(actor, r.text("access_token"), "scope", "offline_access").want(403, "access_denied", "")

@@ -7,10 +7,12 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -142,12 +144,29 @@ func TestStart(t *testing.T) {
 // TestWithoutKey sees what a request does that comes before the first key is made.
 func TestWithoutKey(t *testing.T) {
 	t.Parallel()
-	k := &keyring{alg: RS256, ready: make(chan struct{})}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := k.sign(ctx, map[string]any{}); err == nil {
-		t.Error("signed without a key")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newIDP(t, Config{Clients: []Client{{ClientID: "me", ClientSecret: "mine", GrantTypes: []string{grantClientCredentials}}}})
+		p.keys = &keyring{alg: RS256, ready: make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for _, r := range []*http.Request{
+			httptest.NewRequestWithContext(ctx, "GET", "/jwk", nil),
+			httptest.NewRequestWithContext(ctx, "POST", "/token", strings.NewReader("grant_type=client_credentials&client_id=me&client_secret=mine")),
+		} {
+			r.Header.Set("Content-Type", formType)
+			go func() {
+				w := httptest.NewRecorder()
+				p.ServeHTTP(w, r)
+				if w.Code != 500 || !strings.Contains(w.Body.String(), "waiting for the signing key") {
+					t.Errorf("%s: %d %s", r.URL, w.Code, w.Body)
+				}
+			}()
+		}
+		synctest.Wait()
+		p.request("GET", ".well-known/openid-configuration", "").want(200, "", "") // they hold up nobody
+		cancel()
+		synctest.Wait()
+	})
 }
 
 func TestConcurrency(t *testing.T) {
