@@ -74,7 +74,6 @@ func (s *Server) takeFault(path string) Fault {
 	if f.Times--; f.Times == 0 {
 		s.faults = slices.Delete(s.faults, i, i+1)
 	}
-	f.Times = max(f.Times, 0)
 	return taken
 }
 
@@ -188,13 +187,14 @@ type Forgery struct {
 	Double    string            `json:"double"`    // this claim stands there twice
 	Tail      string            `json:"tail"`      // text behind the token
 	Rotate    bool              `json:"rotate"`    // sign with a new key, made in this moment
-	Signature string            `json:"signature"` // see signatures
 	HMACKey   string            `json:"hmac_key"`  // sign by HS256 with this key
+
+	// Signature is "" for the right one, "bad" for wrong bytes, "none" for none; of ES256 "der" for ASN.1, "short"
+	// or "zero"; "foreign" for one by a key that nobody knows and that stands in the header; "public-key" for HS256
+	// with the public key, as PEM, for the shared one.
+	Signature string `json:"signature"`
 }
 
-// signatures are the kinds of [Forgery].Signature: the right one; wrong bytes; none; of ES256 as ASN.1, cut
-// short, or all zero; by a key that nobody knows and that stands in the header; by HS256 with the public
-// key, as PEM, for the shared one.
 var signatures = []string{"", "bad", "none", "der", "short", "zero", "foreign", "public-key"}
 
 // forge returns a token with the changes.

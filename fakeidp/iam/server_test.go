@@ -34,6 +34,10 @@ func TestMetadata(t *testing.T) {
 				"device_authorization_endpoint": base + "devicecode",
 				"authorization_response_iss_parameter_supported": "true",
 				"code_challenge_methods_supported":               `["plain","S256"]`,
+				"id_token_signing_alg_values_supported":          `["RS256"]`,
+				"token_endpoint_auth_methods_supported":          asText(authMethods),
+				"grant_types_supported": asText([]string{grantAuthorizationCode, grantRefreshToken, grantClientCredentials,
+					grantPassword, grantTokenExchange, grantDeviceCode}),
 			} {
 				if got := r.text(name); got != want {
 					t.Errorf("%s: %q, want %q", name, got, want)
