@@ -180,14 +180,14 @@ func (f *Fault) check() error {
 // Forgery spoils the ID token of an answer. What is changed is signed again by the server's key, unless
 // Signature or HMACKey say otherwise.
 type Forgery struct {
-	Header    map[string]any    `json:"header"`    // members to change; nil takes one out
-	Claims    map[string]any    `json:"claims"`    // as Header
-	Append    map[string]string `json:"append"`    // text behind a claim: a good value becomes a bad one
-	Move      map[string]int64  `json:"move"`      // seconds by which claims that are times move; absent ones start now
-	Double    string            `json:"double"`    // this claim stands there twice
-	Tail      string            `json:"tail"`      // text behind the token
-	Rotate    bool              `json:"rotate"`    // sign with a new key, made in this moment
-	HMACKey   string            `json:"hmac_key"`  // sign by HS256 with this key
+	Header  map[string]any    `json:"header"`   // members to change; nil takes one out
+	Claims  map[string]any    `json:"claims"`   // as Header
+	Append  map[string]string `json:"append"`   // text behind a claim: a good value becomes a bad one
+	Move    map[string]int64  `json:"move"`     // seconds by which claims that are times move; absent ones start now
+	Double  string            `json:"double"`   // this claim stands there twice
+	Tail    string            `json:"tail"`     // text behind the token
+	Rotate  bool              `json:"rotate"`   // sign with a new key, made in this moment
+	HMACKey string            `json:"hmac_key"` // sign by HS256 with this key
 
 	// Signature is "" for the right one, "bad" for wrong bytes, "none" for none; of ES256 "der" for ASN.1, "short"
 	// or "zero"; "foreign" for one by a key that nobody knows and that stands in the header; "public-key" for HS256
