@@ -22,8 +22,6 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
-const exitUsage = 64 // EX_USAGE, as the C tools have it
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -34,7 +32,7 @@ func main() {
 	fmt.Fprintln(os.Stderr, "Error:", err)
 	if _, ok := errors.AsType[*usageError](err); ok {
 		fmt.Fprintln(os.Stderr, "Try `fakeidp --help' for more information.")
-		os.Exit(exitUsage)
+		os.Exit(64) // EX_USAGE, as the C tools have it
 	}
 	os.Exit(1)
 }

@@ -50,9 +50,7 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 	life := seconds(c.DeviceCodeValiditySeconds, s.settings.DeviceCodeLifetime)
 	g := &grant{clientID: id, scope: scope, audience: audience(f, nil)}
 	d := &deviceCode{grant: g, expires: s.now().Add(life), interval: s.settings.DeviceInterval}
-	for d.userCode == "" || s.byUserCode(d.userCode) != nil {
-		d.userCode = rand.Text()[:6] // as IAM's, and no two letters look alike: there is neither 0 nor 1
-	}
+	d.userCode = rand.Text()[:6] // as IAM's; no two letters look alike, for there is neither 0 nor 1
 	code := newUUID()
 	s.devices[code] = d
 	if s.settings.AutoApprove {
@@ -69,19 +67,14 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-func (s *Server) byUserCode(userCode string) *deviceCode {
-	userCode = strings.ToUpper(strings.TrimSpace(userCode))
-	for _, d := range s.devices {
-		if d.userCode == userCode {
-			return d
-		}
-	}
-	return nil
-}
-
 // pending finds the device code that a user means. The errors are meant for the user.
 func (s *Server) pending(userCode string) (*deviceCode, error) {
-	d := s.byUserCode(userCode)
+	var d *deviceCode
+	for _, one := range s.devices {
+		if one.userCode == strings.ToUpper(strings.TrimSpace(userCode)) {
+			d = one
+		}
+	}
 	switch {
 	case d == nil || s.clients[d.grant.clientID] == nil:
 		return nil, fmt.Errorf("there is no code %q", userCode)

@@ -180,10 +180,6 @@ func (s *Server) render(w http.ResponseWriter, status int, name string, t sessio
 	return nil
 }
 
-func serveStyle(w http.ResponseWriter, r *http.Request) {
-	http.ServeFileFS(w, r, pageFiles, "pages/style.css")
-}
-
 func (s *Server) homePage(w http.ResponseWriter, r *http.Request, t session) error {
 	if t.user != nil {
 		return s.redirect(w, r, "dashboard")

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// anyAudience is the audience of a WLCG token that names none (WLCG, "aud").
-const anyAudience = "https://wlcg.cern.ch/jwt/v1/any"
-
 // profile is that of the client, if it has the scope of one profile and of no other; else the server's.
 func (s *Server) profile(c *client) Profile {
 	named := slices.DeleteFunc(slices.Clone(profiles), func(p Profile) bool { return !slices.Contains(c.scopes(), string(p)) })
@@ -43,7 +40,7 @@ func (s *Server) accessClaims(c *client, d *issue, issued, expires time.Time) ma
 			claims["scope"] = strings.Join(d.scope, " ")
 		}
 		if len(d.audience) == 0 {
-			claims["aud"] = anyAudience
+			claims["aud"] = "https://wlcg.cern.ch/jwt/v1/any" // WLCG, "aud"
 		}
 		addGroups(claims, d.grant.user, d.scope)
 	case AARC:

@@ -143,6 +143,9 @@ func (s *Server) Change(change func(*Settings)) {
 // routes lists every address of the server.
 func (s *Server) routes() *http.ServeMux {
 	m := http.NewServeMux()
+	m.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFileFS(w, r, pageFiles, "pages/style.css")
+	})
 	for pattern, h := range map[string]http.Handler{
 		"GET /.well-known/openid-configuration":       api(s.metadata),
 		"GET /.well-known/oauth-authorization-server": api(s.metadata),
@@ -160,7 +163,6 @@ func (s *Server) routes() *http.ServeMux {
 		"POST /revoke":     s.client(s.revoke),
 
 		"GET /{$}":             s.page(s.homePage),
-		"GET /style.css":       http.HandlerFunc(serveStyle),
 		"GET /about":           s.page(s.aboutPage),
 		"GET /login":           s.page(s.loginPage),
 		"POST /login":          s.form(s.login),

@@ -134,7 +134,7 @@ func TestStart(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	var set struct{ Keys []map[string]any }
-	if err := json.NewDecoder(resp.Body).Decode(&set); err != nil || len(set.Keys) != 1 || set.Keys[0]["crv"] != "P-256" {
+	if err := json.NewDecoder(resp.Body).Decode(&set); err != nil || len(set.Keys) != 1 || set.Keys[0]["crv"] != "P-256" || set.Keys[0]["use"] != "sig" || set.Keys[0]["alg"] != ES256 {
 		t.Errorf("%v %v", set, err)
 	}
 	if err := s.Close(); err != nil {
