@@ -60,6 +60,9 @@ func TestConformance(t *testing.T) {
 		t.Errorf("%v %v", header, claims)
 	}
 	keys := p.request("GET", "jwk", "").Body
+	if strings.Contains(keys, `"alg":"RS256"`) {
+		t.Errorf("a key tells its algorithm: %s", keys)
+	}
 	for _, part := range []string{"secp256k1", "Ed25519", "AKP", "invented", `"enc"`} {
 		if !strings.Contains(keys, part) {
 			t.Errorf("no %s among the keys", part)

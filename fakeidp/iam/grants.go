@@ -203,9 +203,6 @@ func (s *Server) issue(ctx context.Context, c *client, d *issue) (*tokenResponse
 		return nil, err
 	}
 	s.tokens[value] = t
-	if len(s.tokens) > s.pruneAt {
-		s.prune()
-	}
 	answer := &tokenResponse{
 		AccessToken: value, TokenType: "Bearer", RefreshToken: d.refreshToken, ExpiresIn: expiresIn,
 		Scope: strings.Join(d.scope, " "), IssuedTokenType: d.issuedTokenType,

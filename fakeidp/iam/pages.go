@@ -39,9 +39,6 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request) session {
 }
 
 func (s *Server) newSession(w http.ResponseWriter, u *User) session {
-	if len(s.sessions)%1024 == 1023 {
-		s.prune()
-	}
 	now := s.now()
 	t := &session{id: rand.Text(), csrf: rand.Text(), user: u, authTime: now, expires: now.Add(8 * time.Hour)}
 	s.sessions[t.id] = t

@@ -34,7 +34,7 @@ type Server struct {
 	tokens   map[string]*token             // access and refresh tokens, by value
 	sessions map[string]*session           // by cookie
 	consents map[consentKey][]string       // remembered decisions: scopes
-	pruneAt  int                           // number of tokens that starts the next sweep
+	pruneAt  int                           // number of tokens and sessions that starts the next sweep
 	faults   []*Fault
 	requests []*Request     // the last ones
 	counters map[string]int // of requests, by method and path

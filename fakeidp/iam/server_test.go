@@ -170,6 +170,9 @@ func TestWithoutKey(t *testing.T) {
 		p.request("GET", ".well-known/openid-configuration", "").want(200, "", "") // they hold up nobody
 		cancel()
 		synctest.Wait()
+		if err := p.RotateSigningKey(ctx); err == nil {
+			t.Error("rotated before there was a key")
+		}
 	})
 }
 

@@ -103,7 +103,7 @@ func (s *Server) prune() {
 	maps.DeleteFunc(s.devices, func(_ string, d *deviceCode) bool { return late.After(d.expires) })
 	maps.DeleteFunc(s.codes, func(_ string, c *authorizationCode) bool { return c.grant.dead || late.After(c.expires) })
 	maps.DeleteFunc(s.sessions, func(_ string, t *session) bool { return now.After(t.expires) })
-	s.pruneAt = max(1024, 2*len(s.tokens))
+	s.pruneAt = max(1024, 2*(len(s.tokens)+len(s.sessions)))
 }
 
 func seconds(n int64, fallback time.Duration) time.Duration {
