@@ -2,6 +2,7 @@ package iam
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -34,7 +35,7 @@ func TestRegister(t *testing.T) {
 	if n := len(r.text("client_secret")); n != 86 {
 		t.Errorf("the secret has %d characters, want 86", n)
 	}
-	if len(r.text("client_id")) != 36 {
+	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(r.text("client_id")) {
 		t.Errorf("client_id %q is no UUID", r.text("client_id"))
 	}
 	if _, claims := p.claims(r.text("registration_access_token")); claims["iss"] != testIssuer {
@@ -116,6 +117,11 @@ func TestRegisterDefaults(t *testing.T) {
 	}
 	if strings.Contains(r.Body, "client_secret") {
 		t.Errorf("a public client got a secret: %s", r.Body)
+	}
+	r = p.register(`{"client_name":"abcd","grant_types":["refresh_token"],"active":false,"allow_introspection":false,
+		"access_token_validity_seconds":7,"refresh_token_validity_seconds":7,"device_code_validity_seconds":7}`).want(201, "", "")
+	if r.text("active") != "true" || strings.Contains(r.Body, "introspection") || strings.Contains(r.Body, "validity") {
+		t.Errorf("what only an administrator decides: %s", r.Body)
 	}
 }
 

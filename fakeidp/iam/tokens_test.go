@@ -16,6 +16,8 @@ func TestUserinfo(t *testing.T) {
 		{WLCG, "openid email wlcg.groups", "email email_verified sub wlcg.groups wlcg.ver"},
 		{IAM, "openid", "sub"},
 		{IAM, "openid profile email", "email email_verified family_name given_name groups name organisation_name preferred_username sub"},
+		{WLCG, "openid profile", "family_name given_name name organisation_name preferred_username sub wlcg.ver"},
+		{AARC, "openid aarc", "eduperson_assurance eduperson_entitlement eduperson_scoped_affiliation entitlements sub voperson_id"},
 		{AARC, "openid eduperson_assurance", "eduperson_assurance sub voperson_id"},
 	} {
 		p := newIDP(t, Config{Profile: x.profile})
@@ -31,6 +33,14 @@ func TestUserinfo(t *testing.T) {
 		if strings.Join(names, " ") != x.want || strings.Count(r.Body, `":`) != len(names) {
 			t.Errorf("%s %s: %s", x.profile, x.scope, r.Body)
 		}
+		if e := r.text("entitlements"); e != "" && e != `["urn:geant:iam.example:group:wlcg","urn:geant:iam.example:group:wlcg:xfers"]` {
+			t.Errorf("entitlements %s", e)
+		}
+	}
+	p := newIDP(t, Config{Users: []User{{Username: "u", Sub: "s"}}})
+	token := p.addClient(Client{}).login("openid email").text("access_token")
+	if r := p.request("GET", "userinfo", "", "Authorization", "Bearer "+token); r.Body != `{"sub":"s","wlcg.ver":"1.0"}` {
+		t.Errorf("without an address: %s", r.Body)
 	}
 }
 
