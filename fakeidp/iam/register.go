@@ -194,7 +194,7 @@ func (s *Server) updateClient(w http.ResponseWriter, r *http.Request, c *client)
 	case update.ClientSecret != "" && !sameText(update.ClientSecret, c.ClientSecret):
 		return badMetadata("client_secret: it cannot be chosen")
 	}
-	update.ClientSecret, update.AllowIntrospection = c.ClientSecret, c.AllowIntrospection
+	update.ClientSecret = c.ClientSecret
 	if err := s.checkMetadata(&update, anonymousForbidden); err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-const registrationRequest = `{"client_name":"oidc-agent:demo","grant_types":["refresh_token","urn:ietf:params:oauth:grant-type:device_code"],"scope":"openid offline_access storage.read:/ scim:read"}`
+const registrationRequest = `{"client_name":"oidc-agent:demo","grant_types":["refresh_token","urn:ietf:params:oauth:grant-type:device_code"],"scope":"openid offline_access storage.read:/ scim:read storage.read:/é"}`
 
 func (p *idp) register(body string) reply {
 	p.t.Helper()
@@ -20,9 +20,10 @@ func TestRegister(t *testing.T) {
 	r := p.register(registrationRequest).want(201, "", "")
 	for name, want := range map[string]string{
 		"client_name":                "oidc-agent:demo",
-		"scope":                      "openid offline_access storage.read:/", // scim:read is restricted: gone without a word
+		"scope":                      "openid offline_access storage.read:/", // scim:read is restricted, é no character: gone without a word
 		"token_endpoint_auth_method": "client_secret_basic",
 		"client_id_issued_at":        "1772600767",
+		"created_at":                 "1772600767000",
 		"client_secret_expires_at":   "0",
 		"dynamically_registered":     "true",
 		"active":                     "true",
@@ -185,7 +186,13 @@ func TestDeletedClientLosesTokens(t *testing.T) {
 func TestSuspendedClient(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})
-	no := false
-	c := p.addClient(Client{Active: &no})
+	c := p.addClient(Client{Active: new(false)})
 	c.post("devicecode", "scope", "openid").want(401, "invalid_client", "suspended")
+	p.request("GET", registrationPath[1:]+"/"+c.id, "", "Authorization", "Bearer ").want(400, "Invalid registration access token", "")
+	r := p.register(registrationRequest)
+	if err := p.SuspendClient(r.text("client_id"), true); err != nil {
+		t.Fatal(err)
+	}
+	p.request("GET", r.text("registration_client_uri"), "", "Authorization", "Bearer "+r.text("registration_access_token")).
+		want(403, "Client is suspended: "+r.text("client_id"), "")
 }

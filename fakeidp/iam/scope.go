@@ -54,7 +54,7 @@ func storagePath(word string) (prefix, path string, ok bool) {
 // scopeAllows reports whether a granted word covers a requested one: the same word, a path below the granted
 // path, or a single group where all are granted.
 func scopeAllows(granted, requested string) bool {
-	if climbs(granted) || climbs(requested) {
+	if climbs(requested) {
 		return false
 	}
 	if granted == requested || (granted == "wlcg.groups" && wlcgGroup.MatchString(requested)) {
