@@ -2,9 +2,11 @@ package iam
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -61,6 +63,9 @@ func TestControlSettings(t *testing.T) {
 	}
 	if got := p.control("POST", "clock", `{"move":"25m"}`).text("now"); got != "2026-03-04T05:31:07Z" {
 		t.Errorf("now %s", got)
+	}
+	if got := p.request("GET", "jwk", "").Header.Get("Date"); got != "Wed, 04 Mar 2026 05:31:07 GMT" {
+		t.Errorf("date %s", got)
 	}
 	p.control("POST", "clock", `{"move":"soon"}`).want(400, "bad_request", "")
 
@@ -156,6 +161,13 @@ func TestFaultDelay(t *testing.T) {
 			if took := time.Since(start); took != want {
 				t.Errorf("took %v, want %v", took, want)
 			}
+		}
+		p.Fail(Fault{Delay: time.Hour})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		p.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/jwk", nil))
+		if log := p.Requests(); log[len(log)-1].Status != 0 {
+			t.Errorf("answered to nobody: %+v", log[len(log)-1])
 		}
 	})
 }

@@ -201,6 +201,15 @@ func TestLifetimes(t *testing.T) {
 	}
 }
 
+func TestLifetimeByDefault(t *testing.T) {
+	t.Parallel()
+	p := newIDP(t, Config{Settings: Settings{AccessTokenLifetime: time.Second}})
+	p.Change(func(s *Settings) { s.AccessTokenLifetime = 0 })
+	if r := p.addClient(Client{}).login("openid"); r.text("expires_in") != "1200" {
+		t.Errorf("expires_in %s", r.text("expires_in"))
+	}
+}
+
 func TestClientCredentials(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})

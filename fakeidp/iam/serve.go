@@ -48,7 +48,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	u := *r.URL
-	u.Path, u.RawPath = p, ""
+	u.Path = p
 	r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
 	r.URL, r.Body = &u, http.MaxBytesReader(w, r.Body, maxBody)
 	if strings.HasPrefix(p, "/_fake/") {
