@@ -109,6 +109,13 @@ func TestIssuerOption(t *testing.T) {
 	}
 }
 
+func TestAnyAddress(t *testing.T) {
+	t.Parallel()
+	if _, issuer, _ := start(t, "--listen=0.0.0.0:0"); !strings.HasPrefix(issuer, "http://localhost:") {
+		t.Errorf("first line %q", issuer)
+	}
+}
+
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ca.pem")

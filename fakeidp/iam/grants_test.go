@@ -128,6 +128,7 @@ func TestRefreshRefused(t *testing.T) {
 	c, other := p.addClient(Client{}), p.addClient(Client{})
 	c.refresh("abc").want(401, "invalid_token", "Refresh token for value abc was not found")
 	c.refresh("").want(400, "invalid_request", "")
+	c.refresh(c.login("openid").text("access_token")).want(401, "invalid_token", "was not found")
 
 	token := c.login("openid offline_access").text("refresh_token")
 	p.MoveClock(720 * time.Hour)
@@ -165,6 +166,9 @@ func TestRotation(t *testing.T) {
 			if got := c.post("introspect", "token", tokens[1]); got.Body != `{"active":false}` {
 				t.Errorf("one that was rotated out: %s", got.Body)
 			}
+			p.mu.Lock()
+			p.prune()
+			p.mu.Unlock()
 			// An old one, used again, ends the whole family with its access tokens.
 			c.refresh(tokens[1]).want(401, "invalid_token", "was not found")
 			c.refresh(tokens[3]).want(401, "invalid_token", "was not found")
@@ -195,7 +199,10 @@ func TestLifetimes(t *testing.T) {
 	if r.text("expires_in") != "60" || access["exp"] != float64(at.Unix()+60) || id["exp"] != float64(at.Unix()+120) {
 		t.Errorf("expires_in %s, exp %v and %v", r.text("expires_in"), access["exp"], id["exp"])
 	}
-	r = p.addClient(Client{AccessTokenValiditySeconds: 7}).login("openid")
+	r = p.addClient(Client{AccessTokenValiditySeconds: 7, RefreshTokenValiditySeconds: 8}).login("openid offline_access")
+	if _, claims := p.claims(r.text("refresh_token")); claims["exp"] != float64(at.Unix()+8) {
+		t.Errorf("refresh token: %v", claims)
+	}
 	if r.text("expires_in") != "7" {
 		t.Errorf("expires_in %s, the client's is 7", r.text("expires_in"))
 	}
@@ -286,6 +293,36 @@ func TestTokenExchange(t *testing.T) {
 }
 
 func TestPrune(t *testing.T) {
+	t.Parallel()
+	p := newIDP(t, Config{})
+	c := p.addClient(Client{})
+	d := c.post("devicecode", "scope", "openid")
+	poll := []string{"grant_type", grantDeviceCode, "device_code", d.text("device_code")}
+	prune := func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.prune()
+	}
+	prune()
+	c.post("token", poll...).want(400, "authorization_pending", "")
+	p.MoveClock(time.Hour)
+	prune()
+	c.post("token", poll...).want(400, "expired_token", "")
+	p.MoveClock(time.Hour)
+	prune()
+	c.post("token", poll...).want(400, "invalid_grant", "")
+	app, b := p.codeClient(Client{}), p.browser()
+	code := b.code(app.authorizeURL())
+	prune()
+	app.exchange(code).want(200, "", "")
+	p.MoveClock(9 * time.Hour)
+	prune()
+	if len(p.codes)+len(p.sessions) != 0 {
+		t.Errorf("%d codes and %d sessions are left", len(p.codes), len(p.sessions))
+	}
+}
+
+func TestPruneTokens(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})
 	c := p.addClient(Client{})

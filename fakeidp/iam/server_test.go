@@ -143,6 +143,9 @@ func TestStart(t *testing.T) {
 	if _, err := http.Get(s.Issuer()); err == nil {
 		t.Error("still there after Close")
 	}
+	if err := newIDP(t, Config{}).Close(); err != nil {
+		t.Errorf("closing one that does not listen: %v", err)
+	}
 }
 
 // TestWithoutKey sees what a request does that comes before the first key is made.

@@ -58,6 +58,7 @@ func TestUserinfoRefused(t *testing.T) {
 		"no token":   {p.request("GET", "userinfo", ""), 401, "unauthorized", `Bearer realm="fakeidp"`},
 		"in query":   {p.request("GET", "userinfo?access_token="+token, ""), 401, "unauthorized", `Bearer`},
 		"wrong":      {p.request("GET", "userinfo", "", "Authorization", "Bearer "+token+"1"), 401, "invalid_token", `error="invalid_token"`},
+		"refresh":    {p.request("GET", "userinfo", "", "Authorization", "Bearer "+c.login("openid offline_access").text("refresh_token")), 401, "invalid_token", ""},
 		"no openid":  {p.request("GET", "userinfo", "", "Authorization", "Bearer "+plain), 403, "insufficient_scope", `scope="openid"`},
 		"twice":      {p.request("POST", "userinfo", "access_token="+token, "Authorization", "Bearer "+token, "Content-Type", formType), 400, "invalid_request", ""},
 		"basic auth": {p.request("GET", "userinfo", "", "Authorization", basic(c.id, c.secret)), 401, "unauthorized", "Bearer"},
@@ -88,7 +89,7 @@ func TestIntrospect(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got.text(name), want)
 		}
 	}
-	if got := c.post("introspect", "token", r.text("refresh_token")); got.text("active") != "true" || got.text("exp") == "" {
+	if got := c.post("introspect", "token", r.text("refresh_token")); got.text("active") != "true" || got.text("exp") == "" || got.text("token_type") != "" {
 		t.Errorf("refresh token: %s", got.Body)
 	}
 	const inactive = `{"active":false}`
