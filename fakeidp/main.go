@@ -22,23 +22,19 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
-const exitUsage = 64 // EX_USAGE, as the C tools have it
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout)
-	var usage *usageError
-	switch {
-	case err == nil:
+	if err == nil {
 		return
-	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "Error: %v\nTry `fakeidp --help' for more information.\n", err)
-		os.Exit(exitUsage)
-	default:
-		fmt.Fprintf(os.Stderr, "Error: %v\n", err)
-		os.Exit(1)
 	}
+	fmt.Fprintln(os.Stderr, "Error:", err)
+	if _, ok := errors.AsType[*usageError](err); ok {
+		fmt.Fprintln(os.Stderr, "Try `fakeidp --help' for more information.")
+		os.Exit(64) // EX_USAGE, as the C tools have it
+	}
+	os.Exit(1)
 }
 
 // run serves until ctx ends.
@@ -60,7 +56,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		}
 	}
 	if o.config.Issuer == "" {
-		o.config.Issuer = scheme + "://" + authority(l.Addr()) + "/"
+		o.config.Issuer = scheme + "://" + authority(l.Addr().(*net.TCPAddr)) + "/"
 	}
 	idp, err := iam.New(o.config)
 	if err != nil {
@@ -92,10 +88,9 @@ func serve(ctx context.Context, l net.Listener, idp *iam.Server, stdout io.Write
 }
 
 // authority is how others reach an address that we listen on: an unspecified one is not for them.
-func authority(a net.Addr) string {
-	t, ok := a.(*net.TCPAddr)
-	if !ok || !t.IP.IsUnspecified() {
-		return a.String()
+func authority(a *net.TCPAddr) string {
+	if a.IP.IsUnspecified() {
+		return fmt.Sprintf("localhost:%d", a.Port)
 	}
-	return fmt.Sprintf("localhost:%d", t.Port)
+	return a.String()
 }

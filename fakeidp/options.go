@@ -14,7 +14,6 @@ import (
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
 
 type options struct {
 	listen string
@@ -72,10 +71,9 @@ as the password.
 // parseOptions returns nil when it has already said all that was asked for.
 func parseOptions(args []string, stdout io.Writer) (*options, error) {
 	var o options
-	var config, profile string
+	var config string
 	f := flag.NewFlagSet("fakeidp", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.Usage = func() {}
+	f.SetOutput(io.Discard) // the errors come back, and the usage is that of help
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "")
 	f.StringVar(&o.config.Issuer, "issuer", "", "")
 	f.BoolVar(&o.tls, "tls", false, "")
@@ -86,7 +84,7 @@ func parseOptions(args []string, stdout io.Writer) (*options, error) {
 	f.BoolVar(&o.config.Conformance, "conformance", false, "")
 	f.StringVar(&config, "config", "", "")
 	f.BoolVar(&o.config.Control, "control", false, "")
-	f.StringVar(&profile, "profile", "", "")
+	f.StringVar((*string)(&o.config.Profile), "profile", "", "")
 	f.StringVar(&o.config.Alg, "alg", "", "")
 	f.DurationVar(&o.config.AccessTokenLifetime, "access-token-lifetime", 0, "")
 	f.DurationVar(&o.config.RefreshTokenLifetime, "refresh-token-lifetime", 0, "")
@@ -104,7 +102,6 @@ func parseOptions(args []string, stdout io.Writer) (*options, error) {
 	case f.NArg() > 0:
 		return nil, &usageError{fmt.Errorf("unexpected argument %q", f.Arg(0))}
 	}
-	o.config.Profile = iam.Profile(profile)
 	return &o, o.check(config)
 }
 

@@ -9,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"time"
@@ -18,7 +17,7 @@ import (
 // secure puts TLS over a listener, with a certificate for the names of loopback and of this host, from a CA
 // that is made now. Its certificate goes to caOut; its key is forgotten.
 func secure(l net.Listener, caOut string) (net.Listener, error) {
-	cert, ca, err := newCertificate(l.Addr())
+	cert, ca, err := newCertificate(l.Addr().(*net.TCPAddr).IP)
 	if err != nil {
 		return nil, fmt.Errorf("making a certificate: %w", err)
 	}
@@ -28,42 +27,29 @@ func secure(l net.Listener, caOut string) (net.Listener, error) {
 			return nil, fmt.Errorf("writing the CA: %w", err)
 		}
 	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
+	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	return tls.NewListener(l, config), nil
 }
 
-func newCertificate(a net.Addr) (cert tls.Certificate, ca []byte, err error) {
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return cert, nil, err
+func newCertificate(address net.IP) (cert tls.Certificate, ca []byte, err error) {
+	caKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // never fails (crypto/rand)
+	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	authority := &x509.Certificate{
+		Subject: pkix.Name{CommonName: "fakeidp test CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		// A year: a server in a CI lives for minutes, one for a team for months.
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return cert, nil, err
-	}
-	authority := template("fakeidp test CA")
-	authority.IsCA, authority.BasicConstraintsValid = true, true
-	authority.KeyUsage = x509.KeyUsageCertSign
 	if ca, err = x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey); err != nil {
 		return cert, nil, err
 	}
-	leaf := template("fakeidp")
-	leaf.KeyUsage = x509.KeyUsageDigitalSignature
-	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	leaf.DNSNames = []string{"localhost"}
-	leaf.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	leaf := &x509.Certificate{
+		Subject: pkix.Name{CommonName: "fakeidp"}, NotBefore: authority.NotBefore, NotAfter: authority.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, address},
+	}
 	if name, err := os.Hostname(); err == nil && name != "" {
 		leaf.DNSNames = append(leaf.DNSNames, name)
 	}
-	if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsUnspecified() {
-		leaf.IPAddresses = append(leaf.IPAddresses, t.IP)
-	}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, authority, key.Public(), caKey)
 	return tls.Certificate{Certificate: [][]byte{der, ca}, PrivateKey: key}, ca, err
-}
-
-// template is valid for a year: a server in a CI lives for minutes, one for a team for months.
-func template(name string) *x509.Certificate {
-	serial, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)) // never fails (crypto/rand)
-	now := time.Now()
-	return &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0)}
 }

@@ -1,6 +1,8 @@
 package iam
 
 import (
+	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
 	"net/url"
@@ -10,20 +12,13 @@ import (
 	"time"
 )
 
-// authorizationRequest is a request at the authorization endpoint (RFC 6749 section 4.1.1, Core section
-// 3.1.2.1) that has been looked at: client and redirect URI are good.
+// authorizationRequest is a request at the authorization endpoint (RFC 6749 section 4.1.1, Core section 3.1.2.1).
 type authorizationRequest struct {
+	query       url.Values
 	client      *client
 	redirectURI string
-	uriGiven    bool // it stood in the request, so it must stand in the token request
-	state       string
 	scope       []string
-	audience    []string
-	nonce       string
-	challenge   string
-	method      string // of the challenge: plain or S256
 	prompt      []string
-	maxAge      time.Duration // below zero: not asked for
 }
 
 // authorizationCode is what the client exchanges (RFC 6749 section 4.1.2).
@@ -31,88 +26,82 @@ type authorizationCode struct {
 	request *authorizationRequest
 	grant   *grant
 	expires time.Time
-	used    *grant // the grant that it became; a second use kills it
+	used    bool
 }
 
 type consentKey struct{ username, clientID string }
 
-// authorizeClient finds the client and its redirect URI. What is wrong here is shown to the user, for
-// nobody knows where to send it (RFC 6749 section 4.1.2.1).
-func (s *Server) authorizeClient(q url.Values) (*authorizationRequest, error) {
-	s.mu.Lock()
+// authorizationRequest checks a request. The errors are told to the client, but for those where nobody
+// knows where to send them: without a request they are shown to the user (RFC 6749 section 4.1.2.1).
+func (s *Server) authorizationRequest(q url.Values) (*authorizationRequest, error) {
 	c := s.clients[q.Get("client_id")]
-	s.mu.Unlock()
 	if c == nil || !isTrue(c.Active) {
-		return nil, refuse(http.StatusBadRequest, "Unknown client", "There is no client %q here.", q.Get("client_id"))
+		return nil, badRequest("Unknown client", "There is no client %q here.", q.Get("client_id"))
 	}
-	a := &authorizationRequest{client: c, redirectURI: q.Get("redirect_uri"), uriGiven: q.Has("redirect_uri")}
-	if !a.uriGiven && len(c.RedirectURIs) == 1 {
+	a := &authorizationRequest{query: q, client: c, redirectURI: q.Get("redirect_uri"), prompt: strings.Fields(q.Get("prompt"))}
+	if !q.Has("redirect_uri") && len(c.RedirectURIs) == 1 {
 		a.redirectURI = c.RedirectURIs[0]
 	}
 	// By string equality, port included: so does IAM (RFC 8252 section 7.3 would forgive a loopback port).
 	if !slices.Contains(c.RedirectURIs, a.redirectURI) {
-		return nil, refuse(http.StatusBadRequest, "Invalid redirect URI", "Invalid redirect: %s does not match one of the registered values.", a.redirectURI)
+		return nil, badRequest("Invalid redirect URI",
+			"Invalid redirect: %s does not match one of the registered values.", a.redirectURI)
 	}
-	return a, nil
-}
-
-// fill reads and checks the rest; what is wrong here is told to the client.
-func (a *authorizationRequest) fill(q url.Values) error {
-	a.state, a.nonce, a.maxAge = q.Get("state"), q.Get("nonce"), -1
-	if err := single(q); err != nil {
-		return err
-	}
+	_, badAge := a.maxAge()
+	err := single(q)
 	switch {
+	case err != nil:
+		return a, err
 	case q.Has("request"):
-		return refuse(0, "request_not_supported", "Request objects are not supported")
+		return a, badRequest("request_not_supported", "Request objects are not supported")
 	case q.Has("request_uri"):
-		return refuse(0, "request_uri_not_supported", "Request objects are not supported")
+		return a, badRequest("request_uri_not_supported", "Request objects are not supported")
 	case q.Get("response_type") != "code":
-		return refuse(0, "unsupported_response_type", "Unsupported response type: %s", q.Get("response_type"))
+		return a, badRequest("unsupported_response_type", "Unsupported response type: %s", q.Get("response_type"))
 	case !slices.Contains([]string{"", "query"}, q.Get("response_mode")):
-		return invalidRequest("Unsupported response mode: %s", q.Get("response_mode"))
-	case !a.client.has(grantAuthorizationCode):
-		return refuse(0, "unauthorized_client", "Unauthorized grant type: %s", grantAuthorizationCode)
+		return a, badRequest("invalid_request", "Unsupported response mode: %s", q.Get("response_mode"))
+	case !c.has(grantAuthorizationCode):
+		return a, badRequest("unauthorized_client", "Unauthorized grant type: %s", grantAuthorizationCode)
+	case slices.Contains(a.prompt, "none") && len(a.prompt) > 1:
+		return a, badRequest("invalid_request", "prompt: none stands alone") // Core section 3.1.2.1
+	case badAge != nil:
+		return a, badRequest("invalid_request", "max_age: not a number of seconds")
 	}
-	var err error
-	if a.scope, err = clientScope(a.client, q); err != nil {
-		return err
+	if a.scope, err = clientScope(c, q); err != nil {
+		return a, err
 	}
-	a.audience = audience(q)
-	a.prompt = strings.Fields(q.Get("prompt"))
-	if slices.Contains(a.prompt, "none") && len(a.prompt) > 1 {
-		return invalidRequest("prompt: none stands alone") // Core section 3.1.2.1
-	}
-	if q.Has("max_age") {
-		n, err := strconv.ParseUint(q.Get("max_age"), 10, 31)
-		if err != nil {
-			return invalidRequest("max_age: not a number of seconds")
-		}
-		a.maxAge = time.Duration(n) * time.Second
-	} else if a.client.DefaultMaxAge > 0 {
-		a.maxAge = time.Duration(a.client.DefaultMaxAge) * time.Second
-	}
-	return a.fillChallenge(q)
+	return a, a.checkChallenge()
 }
 
-// fillChallenge is RFC 7636 section 4.3. A client without a secret must send a challenge (RFC 9700 section 2.1.1).
-func (a *authorizationRequest) fillChallenge(q url.Values) error {
-	a.challenge, a.method = q.Get("code_challenge"), orDefault(q.Get("code_challenge_method"), "plain")
-	demanded := a.client.CodeChallengeMethod
-	if demanded == "none" {
-		demanded = ""
+// maxAge is how old a login may be; below zero if any will do.
+func (a *authorizationRequest) maxAge() (time.Duration, error) {
+	if !a.query.Has("max_age") {
+		return cmp.Or(time.Duration(a.client.DefaultMaxAge)*time.Second, -1), nil
 	}
+	n, err := strconv.ParseUint(a.query.Get("max_age"), 10, 31)
+	return time.Duration(n) * time.Second, err
+}
+
+// challenge is RFC 7636 section 4.3: without a method it is plain.
+func (a *authorizationRequest) challenge() (challenge, method string) {
+	return a.query.Get("code_challenge"), cmp.Or(a.query.Get("code_challenge_method"), "plain")
+}
+
+// checkChallenge wants one of a client without a secret (RFC 9700 section 2.1.1).
+func (a *authorizationRequest) checkChallenge() error {
+	challenge, method := a.challenge()
+	demanded := strings.TrimPrefix(a.client.CodeChallengeMethod, "none")
 	switch {
-	case a.challenge == "" && (demanded != "" || a.client.TokenEndpointAuthMethod == authNone):
-		return invalidRequest("code_challenge required")
-	case a.challenge == "":
+	case challenge == "" && (demanded != "" || a.client.TokenEndpointAuthMethod == authNone):
+		return badRequest("invalid_request", "code_challenge required")
+	case challenge == "":
 		return nil
-	case a.method != "plain" && a.method != "S256":
-		return invalidRequest("transform algorithm not supported")
-	case demanded != "" && a.method != demanded:
-		return invalidRequest("code_challenge_method: the client registered %s", demanded)
-	case !validVerifier(a.challenge):
-		return invalidRequest("code_challenge: not 43 to 128 unreserved characters")
+	case method != "plain" && method != "S256":
+		return badRequest("invalid_request", "transform algorithm not supported")
+	case demanded != "" && method != demanded:
+		return badRequest("invalid_request", "code_challenge_method: the client registered %s", demanded)
+	case !validVerifier(challenge):
+		return badRequest("invalid_request", "code_challenge: not 43 to 128 unreserved characters")
 	}
 	return nil
 }
@@ -125,8 +114,8 @@ func validVerifier(v string) bool {
 
 // back sends the browser to the client with state and iss (RFC 9207 section 2).
 func (s *Server) back(w http.ResponseWriter, r *http.Request, a *authorizationRequest, answer url.Values) error {
-	if a.state != "" {
-		answer.Set("state", a.state)
+	if state := a.query.Get("state"); state != "" {
+		answer.Set("state", state)
 	}
 	answer.Set("iss", s.cfg.Issuer)
 	separator := "?"
@@ -140,152 +129,124 @@ func (s *Server) back(w http.ResponseWriter, r *http.Request, a *authorizationRe
 }
 
 func (s *Server) backWithError(w http.ResponseWriter, r *http.Request, a *authorizationRequest, err error) error {
-	p, ok := err.(*protocolError)
-	if !ok {
+	if a == nil {
 		return err
 	}
+	p := asProtocolError(err)
 	return s.back(w, r, a, url.Values{"error": {p.Code}, "error_description": {p.Description}})
 }
 
 // authorizePage is GET /authorize: login, consent, and back to the client.
-func (s *Server) authorizePage(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) authorizePage(w http.ResponseWriter, r *http.Request, t session) error {
 	q := r.URL.Query()
-	a, err := s.authorizeClient(q)
+	a, err := s.authorizationRequest(q)
 	if err != nil {
-		return err
-	}
-	if err := a.fill(q); err != nil {
 		return s.backWithError(w, r, a, err)
 	}
-	t := s.session(w, r)
-	if auto := s.automatic(); auto != nil {
-		t.user, t.authTime = auto, s.Now()
+	if s.settings.AutoApprove {
+		t.user, t.authTime = s.fallback, s.now()
 		return s.giveCode(w, r, a, t)
 	}
 	silent := slices.Contains(a.prompt, "none")
-	if s.needsLogin(a, t) {
-		if silent {
-			return s.backWithError(w, r, a, refuse(0, "login_required", "The user is not signed in"))
-		}
+	maxAge, _ := a.maxAge()
+	late := maxAge >= 0 && s.now().Sub(t.authTime) > maxAge
+	switch mustLogin := t.user == nil || late || slices.Contains(a.prompt, "login"); {
+	case mustLogin && silent:
+		return s.backWithError(w, r, a, badRequest("login_required", "The user is not signed in"))
+	case mustLogin:
 		// The login that follows answers prompt=login; it must not be asked for again after it.
 		q.Set("prompt", strings.Join(slices.DeleteFunc(a.prompt, func(p string) bool { return p == "login" }), " "))
-		s.toLogin(w, r, q.Encode())
-		return nil
-	}
-	if s.consented(a, t.user) {
+		return s.toLogin(w, r, q.Encode())
+	case s.consented(a, t.user):
 		return s.giveCode(w, r, a, t)
-	}
-	if silent {
-		return s.backWithError(w, r, a, refuse(0, "consent_required", "The user has not agreed to this client"))
+	case silent:
+		return s.backWithError(w, r, a, badRequest("consent_required", "The user has not agreed to this client"))
 	}
 	return s.render(w, http.StatusOK, "consent", t, map[string]any{
-		"Client": a.client.ClientName, "Scopes": scopeLines(a.scope), "Request": r.URL.RawQuery, "RedirectURI": a.redirectURI,
+		"Client": a.client.ClientName, "Scopes": a.scope, "Request": r.URL.RawQuery, "RedirectURI": a.redirectURI,
 	})
-}
-
-// automatic is the user for whom everything is approved at once, if there is one.
-func (s *Server) automatic() *User {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.settings.AutoApprove {
-		return s.fallback
-	}
-	return nil
-}
-
-func (s *Server) needsLogin(a *authorizationRequest, t session) bool {
-	return t.user == nil || slices.Contains(a.prompt, "login") || (a.maxAge >= 0 && s.Now().Sub(t.authTime) > a.maxAge)
 }
 
 // consented reports whether the user told us to remember an earlier decision that covers this request.
 func (s *Server) consented(a *authorizationRequest, u *User) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	remembered := s.consents[consentKey{u.Username, a.client.ClientID}]
 	return len(remembered) > 0 && firstOutside(remembered, a.scope) == "" && !slices.Contains(a.prompt, "consent")
 }
 
 // authorizeDecision is the form of the consent page. It carries the request once more, which is checked again.
-func (s *Server) authorizeDecision(w http.ResponseWriter, r *http.Request) error {
-	t, f, err := s.postedByUser(w, r)
-	if err != nil {
-		return err
-	}
+func (s *Server) authorizeDecision(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
 	q, err := url.ParseQuery(f.Get("request"))
 	if err != nil {
-		return invalidRequest("request: %v", err)
+		return badRequest("invalid_request", "request: %v", err)
 	}
-	a, err := s.authorizeClient(q)
+	a, err := s.authorizationRequest(q)
 	if err != nil {
-		return err
-	}
-	if err := a.fill(q); err != nil {
 		return s.backWithError(w, r, a, err)
 	}
 	if f.Get("user_oauth_approval") != "true" {
-		return s.backWithError(w, r, a, refuse(0, "access_denied", "User denied access"))
+		return s.backWithError(w, r, a, badRequest("access_denied", "User denied access"))
 	}
 	if f.Get("remember") == "true" {
-		s.mu.Lock()
 		s.consents[consentKey{t.user.Username, a.client.ClientID}] = a.scope
-		s.mu.Unlock()
 	}
 	return s.giveCode(w, r, a, t)
 }
 
 func (s *Server) giveCode(w http.ResponseWriter, r *http.Request, a *authorizationRequest, t session) error {
-	code := randomText(24)
-	s.mu.Lock()
+	code := rand.Text()
 	s.codes[code] = &authorizationCode{
 		request: a,
-		grant:   &grant{clientID: a.client.ClientID, user: t.user, scope: a.scope, audience: a.audience, nonce: a.nonce, authTime: t.authTime},
-		expires: s.nowLocked().Add(s.settings.AuthorizationCodeLifetime),
+		grant: &grant{
+			clientID: a.client.ClientID, user: t.user, sub: t.user.Sub, scope: a.scope, audience: audience(a.query, nil),
+			nonce: a.query.Get("nonce"), authTime: t.authTime,
+		},
+		expires: s.now().Add(s.settings.AuthorizationCodeLifetime),
 	}
-	s.mu.Unlock()
 	return s.back(w, r, a, url.Values{"code": {code}})
 }
 
-// grantCodeLocked exchanges a code (RFC 6749 section 4.1.3, RFC 7636 section 4.6).
-func (s *Server) grantCodeLocked(c *client, f url.Values) (*issue, error) {
+// grantCode exchanges a code (RFC 6749 section 4.1.3, RFC 7636 section 4.6).
+func (s *Server) grantCode(c *client, f url.Values) (*issue, error) {
 	text := f.Get("code")
 	code := s.codes[text]
 	switch {
 	case text == "":
-		return nil, invalidRequest("An authorization code must be supplied.")
+		return nil, badRequest("invalid_request", "An authorization code must be supplied.")
 	case code == nil || code.grant.clientID != c.ClientID:
-		return nil, invalidGrant("Invalid authorization code: %s", text)
-	case code.used != nil:
-		s.killLocked(code.used) // RFC 6749 section 4.1.2
-		return nil, invalidGrant("Invalid authorization code: %s", text)
-	case !s.nowLocked().Before(code.expires):
-		return nil, invalidGrant("Authorization code has expired: %s", text)
+		return nil, badRequest("invalid_grant", "Invalid authorization code: %s", text)
+	case code.used:
+		code.grant.dead = true // RFC 6749 section 4.1.2
+		return nil, badRequest("invalid_grant", "Invalid authorization code: %s", text)
+	case !s.now().Before(code.expires):
+		return nil, badRequest("invalid_grant", "Authorization code has expired: %s", text)
 	}
-	code.used = code.grant // whatever comes now: one attempt is all, as at IAM
+	code.used = true // whatever comes now: one attempt is all, as at IAM
 	a := code.request
-	if uri := f.Get("redirect_uri"); uri != a.redirectURI && (a.uriGiven || uri != "") {
-		return nil, invalidGrant("Redirect URI mismatch.")
+	if uri := f.Get("redirect_uri"); uri != a.redirectURI && (a.query.Has("redirect_uri") || uri != "") {
+		return nil, badRequest("invalid_grant", "Redirect URI mismatch.")
 	}
 	if err := a.verify(f.Get("code_verifier")); err != nil {
 		return nil, err
 	}
-	return s.firstIssueLocked(c, code.grant, audience(f))
+	return s.firstIssue(c, code.grant, f)
 }
 
 // verify compares verifier and challenge. A verifier without a challenge means that somebody took the
 // challenge out of the request (RFC 9700 section 4.8.2).
 func (a *authorizationRequest) verify(verifier string) error {
+	challenge, method := a.challenge()
 	transformed := verifier
-	if a.method == "S256" {
+	if method == "S256" {
 		digest := sha256.Sum256([]byte(verifier))
 		transformed = b64(digest[:])
 	}
 	switch {
-	case a.challenge == "" && verifier == "":
+	case challenge == "" && verifier == "":
 		return nil
-	case a.challenge == "":
-		return invalidGrant("A code verifier was sent, but no code challenge before")
-	case !validVerifier(verifier) || !sameText(transformed, a.challenge):
-		return invalidGrant("Code challenge and verifier do not match")
+	case challenge == "":
+		return badRequest("invalid_grant", "A code verifier was sent, but no code challenge before")
+	case !validVerifier(verifier) || !sameText(transformed, challenge):
+		return badRequest("invalid_grant", "Code challenge and verifier do not match")
 	}
 	return nil
 }

@@ -144,6 +144,7 @@ func TestAuthorizeRefused(t *testing.T) {
 	c, public := p.codeClient(Client{}), p.codeClient(Client{TokenEndpointAuthMethod: authNone})
 	s256 := p.codeClient(Client{CodeChallengeMethod: "S256"})
 	device := p.codeClient(Client{GrantTypes: []string{grantDeviceCode}})
+	suspended := p.codeClient(Client{Active: new(false)})
 	for name, x := range map[string]struct{ url, code string }{
 		"response type":         {c.authorizeURL("response_type", "token"), "unsupported_response_type"},
 		"response mode":         {c.authorizeURL("response_mode", "fragment"), "invalid_request"},
@@ -156,6 +157,7 @@ func TestAuthorizeRefused(t *testing.T) {
 		"max_age":               {c.authorizeURL("max_age", "-1"), "invalid_request"},
 		"grant type":            {device.authorizeURL(), "unauthorized_client"},
 		"challenge method":      {c.authorizeURL("code_challenge_method", "S512"), "invalid_request"},
+		"long challenge":        {c.authorizeURL("code_challenge", strings.Repeat("x", 129)), "invalid_request"},
 		"short challenge":       {c.authorizeURL("code_challenge", "abc"), "invalid_request"},
 		"public, no PKCE":       {public.authorizeURL("code_challenge", "-"), "invalid_request"},
 		"S256 is demanded":      {s256.authorizeURL("code_challenge_method", "plain"), "invalid_request"},
@@ -170,6 +172,7 @@ func TestAuthorizeRefused(t *testing.T) {
 	}
 	for name, target := range map[string]string{
 		"unknown client": c.authorizeURL("client_id", "nobody"),
+		"suspended":      suspended.authorizeURL(),
 		"other redirect": c.authorizeURL("redirect_uri", callback+"1"),
 		"other port":     c.authorizeURL("redirect_uri", "http://127.0.0.1:4243/back?x=1"),
 		"no redirect":    c.authorizeURL("redirect_uri", "-"),
@@ -222,6 +225,9 @@ func TestConsent(t *testing.T) {
 	b.open("GET", c.authorizeURL("max_age", "59"), "")
 	b.signIn("alice")
 	b.back()
+	p.MoveClock(time.Minute)
+	b.open("GET", p.codeClient(Client{DefaultMaxAge: 59}).authorizeURL(), "")
+	b.see(200, "Sign in")
 }
 
 func TestAuthorizeAutoApprove(t *testing.T) {
@@ -229,6 +235,15 @@ func TestAuthorizeAutoApprove(t *testing.T) {
 	p := newIDP(t, Config{Settings: Settings{AutoApprove: true}})
 	c := p.codeClient(Client{})
 	b := p.browser()
-	b.open("GET", c.authorizeURL(), "")
-	c.exchange(b.back().Get("code")).want(200, "", "")
+	b.open("GET", c.authorizeURL("audience", "https://se.example", "state", "-"), "")
+	if q := b.back(); q.Has("state") || b.last.Header.Get("Referrer-Policy") != "no-referrer" {
+		t.Errorf("came back with %v, %v", q, b.last.Header)
+	}
+	r := c.exchange(b.back().Get("code")).want(200, "", "")
+	if _, claims := p.claims(r.text("access_token")); claims["aud"] != "https://se.example" {
+		t.Errorf("aud %v", claims["aud"])
+	}
+	c = p.codeClient(Client{CodeChallengeMethod: "none"})
+	b.open("GET", c.authorizeURL("code_challenge", "-", "code_challenge_method", "-"), "")
+	c.exchange(b.back().Get("code"), "code_verifier", "-").want(200, "", "")
 }

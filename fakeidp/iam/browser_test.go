@@ -1,12 +1,14 @@
 package iam
 
 import (
+	"cmp"
 	"html"
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // browser is an idp with cookies, which follows redirects within the issuer and fills in forms.
@@ -33,7 +35,7 @@ func (p *idp) browser() *browser {
 func (b *browser) open(method, target, body string) reply {
 	b.t.Helper()
 	for range 10 {
-		base, err := url.Parse(orDefault(b.at, b.Issuer()))
+		base, err := url.Parse(cmp.Or(b.at, b.Issuer()))
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -150,7 +152,25 @@ func TestLoginPage(t *testing.T) {
 	if planted != "" && strings.HasPrefix(b.last.Header.Get("Set-Cookie"), strings.SplitN(planted, ";", 2)[0]) {
 		t.Error("the session kept its id through the login")
 	}
+	if len(p.sessions) != 1 {
+		t.Errorf("%d sessions after the login", len(p.sessions))
+	}
 	b.open("GET", "/", "")
+	b.see(200, "Welcome, Alice Adams")
+	if err := p.SuspendUser("alice", true); err != nil {
+		t.Fatal(err)
+	}
+	b.open("GET", "/dashboard", "")
+	b.see(200, "Sign in")
+	b.submit("username", "alice", "password", "alice")
+	b.see(401, "Wrong username or password")
+	if err := p.SuspendUser("alice", false); err != nil {
+		t.Fatal(err)
+	}
+	b.submit("username", "alice", "password", "alice")
+	p.MoveClock(8 * time.Hour)
+	b.open("GET", "/dashboard", "")
+	b.signIn("alice")
 	b.see(200, "Welcome, Alice Adams")
 	b.submitTo("/logout")
 	b.see(200, "Sign in")

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"fmt"
 	"mime"
@@ -10,6 +11,20 @@ import (
 	"strings"
 	"time"
 )
+
+// Grant types (RFC 6749 section 4, RFC 8628 section 3.4, RFC 8693 section 2.1).
+const (
+	grantAuthorizationCode = "authorization_code"
+	grantImplicit          = "implicit" // may be registered, as at IAM; there is no such flow here
+	grantRefreshToken      = "refresh_token"
+	grantClientCredentials = "client_credentials"
+	grantPassword          = "password"
+	grantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
+	grantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
+
+var grantTypes = []string{grantAuthorizationCode, grantImplicit, grantRefreshToken, grantClientCredentials, grantPassword,
+	grantDeviceCode, grantTokenExchange}
 
 // Client authentication methods (Core section 9).
 const (
@@ -50,8 +65,7 @@ type Client struct {
 	DeviceCodeValiditySeconds   int64 `json:"device_code_validity_seconds,omitempty"`
 }
 
-// client is a client as the server keeps it. It never changes: an update puts another one into the map, so
-// that a request which found it may read it without the mutex.
+// client is a client as the server keeps it.
 type client struct {
 	Client
 	registrationToken string // Bearer for RFC 7592; empty for clients that did not register themselves
@@ -62,19 +76,19 @@ type client struct {
 
 func isTrue(b *bool) bool { return b == nil || *b }
 
-func (c *client) has(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
+func (c *Client) has(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
 
-func (c *client) scopes() []string { return strings.Fields(c.Scope) }
+func (c *Client) scopes() []string { return strings.Fields(c.Scope) }
 
 // AddClient adds a client as an administrator would: with any grant type and scope. Left empty, the ID and
 // the secret are made, the method is client_secret_basic, and the scopes are all that anyone may have.
 func (s *Server) AddClient(c Client) error {
-	c.ClientID = orDefault(c.ClientID, newUUID())
-	c.ClientName = orDefault(c.ClientName, c.ClientID)
+	c.ClientID = cmp.Or(c.ClientID, newUUID())
+	c.ClientName = cmp.Or(c.ClientName, c.ClientID)
 	if len(c.GrantTypes) == 0 {
 		c.GrantTypes = []string{grantAuthorizationCode, grantRefreshToken, grantDeviceCode}
 	}
-	c.Scope = orDefault(c.Scope, strings.Join(s.cfg.Scopes, " "))
+	c.Scope = cmp.Or(c.Scope, strings.Join(s.cfg.Scopes, " "))
 	if err := c.complete(); err != nil {
 		return fmt.Errorf("client %q: %w", c.ClientID, err)
 	}
@@ -83,29 +97,25 @@ func (s *Server) AddClient(c Client) error {
 	if s.clients[c.ClientID] != nil {
 		return fmt.Errorf("client %q: there are two of them", c.ClientID)
 	}
-	s.clients[c.ClientID] = &client{Client: c, createdAt: s.nowLocked()}
+	s.clients[c.ClientID] = &client{Client: c, createdAt: s.now()}
 	return nil
 }
 
 // complete checks what AddClient and registration have in common, and fills in the rest.
 func (c *Client) complete() error {
-	c.TokenEndpointAuthMethod = orDefault(c.TokenEndpointAuthMethod, authBasic)
-	if !slices.Contains(authMethods, c.TokenEndpointAuthMethod) {
+	c.TokenEndpointAuthMethod = cmp.Or(c.TokenEndpointAuthMethod, authBasic)
+	unknown := slices.DeleteFunc(slices.Clone(c.GrantTypes), func(g string) bool { return slices.Contains(grantTypes, g) })
+	switch {
+	case !slices.Contains(authMethods, c.TokenEndpointAuthMethod):
 		return fmt.Errorf("token_endpoint_auth_method: %s is not supported", c.TokenEndpointAuthMethod)
-	}
-	if c.TokenEndpointAuthMethod == authNone {
-		c.ClientSecret = ""
-	} else if c.ClientSecret == "" {
-		c.ClientSecret = newClientSecret()
-	}
-	if !slices.Contains([]string{"", "none", "plain", "S256"}, c.CodeChallengeMethod) {
+	case !slices.Contains([]string{"", "none", "plain", "S256"}, c.CodeChallengeMethod):
 		return fmt.Errorf("code_challenge_method: %s is not supported", c.CodeChallengeMethod)
-	}
-	for _, g := range c.GrantTypes {
-		if !slices.Contains([]string{grantAuthorizationCode, grantImplicit, grantRefreshToken, grantClientCredentials,
-			grantPassword, grantDeviceCode, grantTokenExchange}, g) {
-			return fmt.Errorf("grant_types: %s is not supported", g)
-		}
+	case len(unknown) > 0:
+		return fmt.Errorf("grant_types: %s is not supported", unknown[0])
+	case c.TokenEndpointAuthMethod == authNone:
+		c.ClientSecret = ""
+	case c.ClientSecret == "":
+		c.ClientSecret = newClientSecret()
 	}
 	for _, u := range c.RedirectURIs {
 		if err := checkRedirectURI(u); err != nil {
@@ -116,29 +126,34 @@ func (c *Client) complete() error {
 }
 
 // newClientSecret makes 512 bits, 86 characters, as IAM's.
-func newClientSecret() string { return randomText(64) }
+func newClientSecret() string { return b64(randomBytes(64)) }
+
+// odd puts punctuation behind a credential if the settings want it: a client must encode that to bring it back
+// (RFC 6749 section 2.3.1 and appendix B).
+func (s *Server) odd(credential string) string {
+	if !s.settings.Conformance {
+		return credential
+	}
+	return credential + "%+&:\"\\ !#$'()*,-./;<=>?@[]^_`{|}~"
+}
 
 // checkRedirectURI wants an absolute URI without fragment (RFC 6749 section 3.1.2). Private-use schemes are
 // fine (RFC 8252 section 7.1); those that run code in a browser are not.
 func checkRedirectURI(text string) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme == "" || strings.Contains(text, "#") {
+	switch {
+	case err != nil || u.Scheme == "" || strings.Contains(text, "#"):
 		return fmt.Errorf("redirect_uris: %s is not an absolute URI without fragment", text)
-	}
-	if slices.Contains([]string{"javascript", "data", "file", "vbscript"}, u.Scheme) {
+	case slices.Contains([]string{"javascript", "data", "file", "vbscript"}, u.Scheme):
 		return fmt.Errorf("redirect_uris: the scheme of %s is not allowed", text)
-	}
-	if (u.Scheme == "http" || u.Scheme == "https") && u.Host == "" {
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Host == "":
 		return fmt.Errorf("redirect_uris: %s has no host", text)
 	}
 	return nil
 }
 
 func mediaType(r *http.Request) string {
-	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil {
-		return ""
-	}
+	t, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return t
 }
 
@@ -148,7 +163,7 @@ func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), [
 // in the query does not count: secrets do not belong there.
 func form(r *http.Request) (url.Values, error) {
 	if err := r.ParseForm(); err != nil {
-		return nil, invalidRequest("The body is not a form: %v", err)
+		return nil, badRequest("invalid_request", "The body is not a form: %v", err)
 	}
 	return r.PostForm, single(r.PostForm)
 }
@@ -157,13 +172,31 @@ func form(r *http.Request) (url.Values, error) {
 func single(v url.Values) error {
 	for name, values := range v {
 		if len(values) > 1 && name != "resource" && name != "audience" {
-			return invalidRequest("Parameter %s is there %d times", name, len(values))
+			return badRequest("invalid_request", "Parameter %s is there %d times", name, len(values))
 		}
 	}
 	return nil
 }
 
-const badClient = "Bad client credentials" // IAM's words
+// client makes an endpoint of h, which wants a form and the client that sent it.
+func (s *Server) client(h func(w http.ResponseWriter, r *http.Request, c *client, f url.Values) error) api {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		f, err := form(r)
+		if err != nil {
+			return err
+		}
+		c, err := s.authenticate(r, f)
+		if err != nil {
+			return err
+		}
+		return h(w, r, c, f)
+	}
+}
+
+const (
+	badClient = "Bad client credentials" // IAM's words
+	notKnown  = "Full authentication is required to access this resource"
+)
 
 // authenticate finds the client of a request and checks that it is itself (RFC 6749 section 2.3). A secret
 // may come in the header or in the body, whichever was registered, unless the settings are strict.
@@ -172,17 +205,15 @@ func (s *Server) authenticate(r *http.Request, f url.Values) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	c := s.clients[id]
-	if c == nil || !sameText(secret, c.ClientSecret) {
-		return nil, invalidClient(badClient)
-	}
-	if method != c.TokenEndpointAuthMethod && s.settings.StrictAuthMethod {
-		return nil, invalidClient("The client authenticated by %s, but registered %s", method, c.TokenEndpointAuthMethod)
-	}
-	if !isTrue(c.Active) {
-		return nil, invalidClient("Client is suspended: %s", id)
+	switch {
+	case c == nil || !sameText(secret, c.ClientSecret):
+		return nil, unauthorized("invalid_client", badClient)
+	case method != c.TokenEndpointAuthMethod && s.settings.StrictAuthMethod:
+		return nil, unauthorized("invalid_client",
+			"The client authenticated by %s, but registered %s", method, c.TokenEndpointAuthMethod)
+	case !isTrue(c.Active):
+		return nil, unauthorized("invalid_client", "Client is suspended: %s", id)
 	}
 	return c, nil
 }
@@ -191,30 +222,23 @@ func (s *Server) authenticate(r *http.Request, f url.Values) (*client, error) {
 // but the client_id may be repeated in the body, if it is the same.
 func credentials(r *http.Request, f url.Values) (id, secret, method string, err error) {
 	id, secret = f.Get("client_id"), f.Get("client_secret")
-	if r.Header.Get("Authorization") == "" {
-		switch {
-		case id == "":
-			return "", "", "", invalidClient("Full authentication is required to access this resource")
-		case secret == "":
-			return id, "", authNone, nil
-		}
-		return id, secret, authPost, nil
-	}
-	if f.Has("client_secret") || f.Has("client_assertion") {
-		return "", "", "", invalidRequest("The client authenticates in more than one way")
-	}
 	user, password, ok := r.BasicAuth()
-	if !ok {
-		return "", "", "", invalidClient(badClient)
-	}
 	// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
 	user, err1 := url.QueryUnescape(user)
 	password, err2 := url.QueryUnescape(password)
-	if err1 != nil || err2 != nil || password == "" {
-		return "", "", "", invalidClient(badClient)
-	}
-	if id != "" && id != user {
-		return "", "", "", invalidClient("Given client ID does not match authenticated client")
+	switch inHeader := r.Header.Get("Authorization") != ""; {
+	case !inHeader && id == "":
+		return "", "", "", unauthorized("invalid_client", notKnown)
+	case !inHeader && secret == "":
+		return id, "", authNone, nil
+	case !inHeader:
+		return id, secret, authPost, nil
+	case f.Has("client_secret") || f.Has("client_assertion"):
+		return "", "", "", badRequest("invalid_request", "The client authenticates in more than one way")
+	case !ok || err1 != nil || err2 != nil || password == "":
+		return "", "", "", unauthorized("invalid_client", badClient)
+	case id != "" && id != user:
+		return "", "", "", unauthorized("invalid_client", "Given client ID does not match authenticated client")
 	}
 	return user, password, authBasic, nil
 }

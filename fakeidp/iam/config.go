@@ -1,8 +1,8 @@
 package iam
 
 import (
+	"cmp"
 	"crypto"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -20,6 +20,8 @@ const (
 	IAM  Profile = "iam"  // IAM's own: neither scope nor nbf
 	AARC Profile = "aarc" // AARC guidelines: entitlements and eduperson claims
 )
+
+var profiles = []Profile{WLCG, IAM, AARC}
 
 // Algorithms that sign access and ID tokens (RFC 7518 section 3.1).
 const (
@@ -69,9 +71,9 @@ type Config struct {
 	Users   []User        // the first one is the default; none: alice and bob
 	Clients []Client      // clients that exist from the start
 	Scopes  []string      // scopes that anyone may have; nil: those of a WLCG IAM
-	// DefaultScopes are what a client gets that registers without naming any; nil: openid profile email address phone offline_access.
+	// DefaultScopes are what a client gets that registers without naming any; nil: openid profile email address
+	// phone offline_access.
 	DefaultScopes []string
-	Organisation  string           // organisation_name; default "fakeidp"
 	Now           func() time.Time // clock; nil: time.Now
 	Control       bool             // serve the control API below /_fake/
 }
@@ -91,21 +93,19 @@ type User struct {
 // Name is the full name.
 func (u *User) Name() string { return strings.TrimSpace(u.GivenName + " " + u.FamilyName) }
 
-// DefaultUsers are the users of a server that was given none.
-func DefaultUsers() []User {
-	return []User{
-		{Username: "alice", Password: "alice", Sub: "a11ce000-70c0-4b1d-9a5e-000000000001", GivenName: "Alice", FamilyName: "Adams",
-			Email: "alice@example.org", Groups: []string{"wlcg", "wlcg/xfers"}},
-		{Username: "bob", Password: "bob", Sub: "b0b00000-70c0-4b1d-9a5e-000000000002", GivenName: "Bob", FamilyName: "Baker",
-			Email: "bob@example.org", Groups: []string{"wlcg", "wlcg/pilots"}},
+func defaults() (c Config) {
+	file, err := documents.Open("default.json")
+	if err == nil {
+		err = c.ReadFile(file)
 	}
+	if err != nil {
+		panic(err) // a test reads it
+	}
+	return c
 }
 
-func defaultScopes() []string {
-	return strings.Fields(`openid profile email address phone offline_access wlcg wlcg.groups eduperson_scoped_affiliation
-		eduperson_entitlement eduperson_assurance entitlements aarc storage.read:/ storage.create:/ storage.modify:/ storage.stage:/
-		compute.read compute.modify compute.create compute.cancel`)
-}
+// DefaultUsers are the users of a server that was given none.
+func DefaultUsers() []User { return defaults().Users }
 
 // ReadFile adds the users, clients and scopes of a JSON document: {"users": [...], "clients": [...],
 // "scopes": [...], "default_scopes": [...]}. Clients use the names of RFC 7591. Members that are not known
@@ -117,9 +117,7 @@ func (c *Config) ReadFile(r io.Reader) error {
 		Scopes        []string `json:"scopes"`
 		DefaultScopes []string `json:"default_scopes"`
 	}
-	d := json.NewDecoder(r)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&file); err != nil {
+	if err := decodeStrictly(r, &file); err != nil {
 		return fmt.Errorf("reading users and clients: %w", err)
 	}
 	c.Users = append(c.Users, file.Users...)
@@ -137,23 +135,23 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("issuer %q: not an http or https URL without query and fragment", c.Issuer)
 	}
 	c.Issuer = strings.TrimRight(c.Issuer, "/") + "/"
-	c.Profile = orDefault(c.Profile, WLCG)
-	if !slices.Contains([]Profile{WLCG, IAM, AARC}, c.Profile) {
+	c.Profile = cmp.Or(c.Profile, WLCG)
+	if !slices.Contains(profiles, c.Profile) {
 		return c, fmt.Errorf("profile %q: it is wlcg, iam or aarc", c.Profile)
 	}
-	c.Alg = orDefault(c.Alg, RS256)
+	c.Alg = cmp.Or(c.Alg, RS256)
 	if c.Alg != RS256 && c.Alg != ES256 {
 		return c, fmt.Errorf("algorithm %q: it is RS256 or ES256", c.Alg)
 	}
-	c.Organisation = orDefault(c.Organisation, "fakeidp")
-	if c.Users == nil {
-		c.Users = DefaultUsers()
+	d := defaults()
+	if len(c.Users) == 0 {
+		c.Users = d.Users
 	}
 	if c.Scopes == nil {
-		c.Scopes = defaultScopes()
+		c.Scopes = d.Scopes
 	}
 	if c.DefaultScopes == nil {
-		c.DefaultScopes = strings.Fields("openid profile email address phone offline_access")
+		c.DefaultScopes = d.DefaultScopes
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -163,18 +161,10 @@ func (c Config) complete() (Config, error) {
 }
 
 func (s Settings) complete() Settings {
-	s.AccessTokenLifetime = orDefault(s.AccessTokenLifetime, 20*time.Minute)
-	s.RefreshTokenLifetime = orDefault(s.RefreshTokenLifetime, 30*24*time.Hour)
-	s.IDTokenLifetime = orDefault(s.IDTokenLifetime, 10*time.Minute)
-	s.DeviceCodeLifetime = orDefault(s.DeviceCodeLifetime, 10*time.Minute)
-	s.AuthorizationCodeLifetime = orDefault(s.AuthorizationCodeLifetime, 5*time.Minute)
+	s.AccessTokenLifetime = cmp.Or(s.AccessTokenLifetime, 20*time.Minute)
+	s.RefreshTokenLifetime = cmp.Or(s.RefreshTokenLifetime, 30*24*time.Hour)
+	s.IDTokenLifetime = cmp.Or(s.IDTokenLifetime, 10*time.Minute)
+	s.DeviceCodeLifetime = cmp.Or(s.DeviceCodeLifetime, 10*time.Minute)
+	s.AuthorizationCodeLifetime = cmp.Or(s.AuthorizationCodeLifetime, 5*time.Minute)
 	return s
-}
-
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,236 +11,186 @@ import (
 	"time"
 )
 
-// controlRoutes adds the control API: what a Go test does with methods, by HTTP. Posts are JSON, and must
-// say so: a page in somebody's browser cannot.
+// controlRoutes adds the control API: what a Go test does with methods, by HTTP.
 func (s *Server) controlRoutes(m *http.ServeMux) {
 	for pattern, h := range map[string]api{
-		"POST /_fake/approve":    s.controlDecide(s.ApproveAs),
-		"POST /_fake/deny":       s.controlDecide(func(code, _ string) error { return s.Deny(code) }),
-		"GET /_fake/codes":       s.controlGet(func() any { return map[string]any{"user_codes": append([]string{}, s.UserCodes()...)} }),
-		"POST /_fake/clock":      s.controlClock,
-		"GET /_fake/settings":    s.controlGet(s.readSettings),
-		"POST /_fake/settings":   s.controlSettings,
-		"POST /_fake/revoke":     s.controlRevoke,
-		"POST /_fake/suspend":    s.controlSuspend,
-		"POST /_fake/rotate-key": s.controlRotateKey,
-		"POST /_fake/faults":     s.controlFault,
-		"DELETE /_fake/faults":   s.controlDelete(s.ClearFaults),
-		"GET /_fake/switches":    s.controlGet(func() any { return s.Switches() }),
-		"POST /_fake/switch":     s.controlSwitch,
-		"GET /_fake/requests":    s.controlGet(func() any { return s.Requests() }),
-		"DELETE /_fake/requests": s.controlDelete(s.ForgetRequests),
-		"GET /_fake/counters":    s.controlGet(func() any { return s.Counters() }),
+		"POST /_fake/approve":    control(func(d decision) (any, error) { return s.decideNamed(d, s.ApproveAs) }),
+		"POST /_fake/deny":       control(func(d decision) (any, error) { return s.decideNamed(d, s.denyAs) }),
+		"GET /_fake/codes":       show(func() any { return map[string]any{"user_codes": s.UserCodes()} }),
+		"POST /_fake/clock":      control(s.controlClock),
+		"GET /_fake/settings":    show(s.shownSettings),
+		"POST /_fake/settings":   control(s.controlSettings),
+		"POST /_fake/revoke":     control(s.controlRevoke),
+		"POST /_fake/suspend":    control(s.controlSuspend),
+		"POST /_fake/rotate-key": control(func(struct{}) (any, error) { return nil, s.RotateSigningKey(context.Background()) }),
+		"POST /_fake/faults":     control(s.controlFault),
+		"DELETE /_fake/faults":   forget(s.ClearFaults),
+		"GET /_fake/switches":    show(func() any { return s.Switches() }),
+		"POST /_fake/switch":     control(func(b struct{ Name string }) (any, error) { return nil, s.Switch(b.Name) }),
+		"GET /_fake/requests":    show(func() any { return s.Requests() }),
+		"DELETE /_fake/requests": forget(s.ForgetRequests),
+		"GET /_fake/counters":    show(func() any { return s.Counters() }),
 	} {
 		m.Handle(pattern, h)
 	}
 }
 
-func badControl(err error) error { return refuse(http.StatusBadRequest, "bad_request", "%v", err) }
-
-func controlBody(r *http.Request, to any) error {
-	if mediaType(r) != "application/json" {
-		return refuse(http.StatusUnsupportedMediaType, "bad_request", "Content-Type: application/json is wanted")
-	}
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(to); err != nil && !errors.Is(err, io.EOF) {
-		return badControl(err)
-	}
-	return nil
-}
-
-func (s *Server) controlGet(get func() any) api {
-	return func(w http.ResponseWriter, r *http.Request) error { return writeJSON(w, http.StatusOK, get()) }
-}
-
-func (s *Server) controlDelete(act func()) api {
+// control makes an endpoint of act, which takes a JSON body and returns the answer, or nil. A post must say
+// that it is JSON: a page in somebody's browser cannot.
+func control[B any](act func(B) (any, error)) api {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		act()
+		if mediaType(r) != "application/json" {
+			return refuse(http.StatusUnsupportedMediaType, "bad_request", "Content-Type: application/json is wanted")
+		}
+		var body B
+		if err := decodeStrictly(r.Body, &body); err != nil && !errors.Is(err, io.EOF) {
+			return badRequest("bad_request", "%v", err)
+		}
+		answer, err := act(body)
+		switch {
+		case err != nil:
+			return badRequest("bad_request", "%v", err)
+		case answer == nil:
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		return writeJSON(w, http.StatusOK, answer)
+	}
+}
+
+func show(what func() any) api {
+	return func(w http.ResponseWriter, r *http.Request) error { return writeJSON(w, http.StatusOK, what()) }
+}
+
+func forget(what func()) api {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		what()
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
 }
 
-// controlDecide takes {"user_code": ..., "username": ...}. Without a code it means the only one that waits.
-func (s *Server) controlDecide(decide func(code, username string) error) api {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		var b struct {
-			UserCode string `json:"user_code"`
-			Username string `json:"username"`
-		}
-		if err := controlBody(r, &b); err != nil {
-			return err
-		}
-		if waiting := s.UserCodes(); b.UserCode == "" && len(waiting) == 1 {
-			b.UserCode = waiting[0]
-		}
-		if err := decide(b.UserCode, b.Username); err != nil {
-			return badControl(err)
-		}
-		return writeJSON(w, http.StatusOK, map[string]any{"user_code": b.UserCode})
+// decodeStrictly reads JSON without members that nobody knows; numbers keep their form.
+func decodeStrictly(r io.Reader, to any) error {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	d.UseNumber()
+	return d.Decode(to)
+}
+
+// duration is written "20m" in JSON.
+type duration time.Duration
+
+func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+func (d *duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = duration(parsed)
+	return err
+}
+
+// decision is about a user code; without one the only one that waits is meant.
+type decision struct {
+	UserCode string `json:"user_code"`
+	Username string `json:"username"`
+}
+
+func (s *Server) decideNamed(d decision, decide func(userCode, username string) error) (any, error) {
+	if waiting := s.UserCodes(); d.UserCode == "" && len(waiting) == 1 {
+		d.UserCode = waiting[0]
+	}
+	return map[string]any{"user_code": d.UserCode}, decide(d.UserCode, d.Username)
+}
+
+func (s *Server) denyAs(userCode, _ string) error { return s.Deny(userCode) }
+
+func (s *Server) controlClock(b struct{ Move duration }) (any, error) {
+	s.MoveClock(time.Duration(b.Move))
+	return map[string]any{"now": s.Now()}, nil
+}
+
+// byName are the settings by their names in JSON.
+func (t *Settings) byName() map[string]any {
+	return map[string]any{
+		"access_token_lifetime":       (*duration)(&t.AccessTokenLifetime),
+		"refresh_token_lifetime":      (*duration)(&t.RefreshTokenLifetime),
+		"id_token_lifetime":           (*duration)(&t.IDTokenLifetime),
+		"device_code_lifetime":        (*duration)(&t.DeviceCodeLifetime),
+		"authorization_code_lifetime": (*duration)(&t.AuthorizationCodeLifetime),
+		"device_interval":             (*duration)(&t.DeviceInterval),
+		"rotate":                      &t.Rotate,
+		"auto_approve":                &t.AutoApprove,
+		"silent_denial":               &t.SilentDenial,
+		"strict_auth_method":          &t.StrictAuthMethod,
+		"rotate_registration_tokens":  &t.RotateRegistrationTokens,
+		"conformance":                 &t.Conformance,
 	}
 }
 
-// controlClock takes {"move": "25m"} and answers the time.
-func (s *Server) controlClock(w http.ResponseWriter, r *http.Request) error {
-	var b struct{ Move string }
-	if err := controlBody(r, &b); err != nil {
-		return err
-	}
-	d, err := time.ParseDuration(orDefault(b.Move, "0s"))
-	if err != nil {
-		return badControl(err)
-	}
-	s.MoveClock(d)
-	return writeJSON(w, http.StatusOK, map[string]any{"now": s.Now()})
+func (s *Server) shownSettings() any {
+	var shown Settings
+	s.Change(func(t *Settings) { shown = *t })
+	return shown.byName()
 }
 
-// names are the settings by name: durations, and switches.
-func (t *Settings) names() (map[string]*time.Duration, map[string]*bool) {
-	return map[string]*time.Duration{
-			"access_token_lifetime":       &t.AccessTokenLifetime,
-			"refresh_token_lifetime":      &t.RefreshTokenLifetime,
-			"id_token_lifetime":           &t.IDTokenLifetime,
-			"device_code_lifetime":        &t.DeviceCodeLifetime,
-			"authorization_code_lifetime": &t.AuthorizationCodeLifetime,
-			"device_interval":             &t.DeviceInterval,
-		}, map[string]*bool{
-			"rotate":                     &t.Rotate,
-			"auto_approve":               &t.AutoApprove,
-			"silent_denial":              &t.SilentDenial,
-			"strict_auth_method":         &t.StrictAuthMethod,
-			"rotate_registration_tokens": &t.RotateRegistrationTokens,
-			"conformance":                &t.Conformance,
-		}
-}
-
-func (s *Server) readSettings() any {
-	s.mu.Lock()
-	t := s.settings
-	s.mu.Unlock()
-	durations, switches := t.names()
-	all := map[string]any{}
-	for name, d := range durations {
-		all[name] = d.String()
-	}
-	for name, b := range switches {
-		all[name] = *b
-	}
-	return all
-}
-
-// controlSettings takes some of the settings, durations as "20m", and answers all.
-func (s *Server) controlSettings(w http.ResponseWriter, r *http.Request) error {
-	var b map[string]any
-	if err := controlBody(r, &b); err != nil {
-		return err
-	}
-	var err error
-	s.Change(func(t *Settings) { err = t.assign(b) })
-	if err != nil {
-		return badControl(err)
-	}
-	return writeJSON(w, http.StatusOK, s.readSettings())
-}
-
-// assign sets all of the values, or none.
-func (t *Settings) assign(values map[string]any) error {
-	changed := *t
-	durations, switches := changed.names()
-	for name, v := range values {
-		text, isText := v.(string)
-		b, isBool := v.(bool)
-		switch {
-		case durations[name] != nil && isText:
-			d, err := time.ParseDuration(text)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+// controlSettings takes some of the settings, of which all are good or none counts, and answers all.
+func (s *Server) controlSettings(values map[string]json.RawMessage) (_ any, err error) {
+	s.Change(func(t *Settings) {
+		changed := *t
+		named := changed.byName()
+		for name, value := range values {
+			if bad := json.Unmarshal(value, named[name]); bad != nil {
+				err = fmt.Errorf("there is no setting %q with the value %s", name, value)
 			}
-			*durations[name] = d
-		case switches[name] != nil && isBool:
-			*switches[name] = b
-		default:
-			return fmt.Errorf("there is no setting %s with the value %v", name, v)
 		}
-	}
-	*t = changed
-	return nil
+		if err == nil {
+			*t = changed
+		}
+	})
+	return s.shownSettings(), err
 }
 
-func (s *Server) controlRevoke(w http.ResponseWriter, r *http.Request) error {
-	var b struct{ Token string }
-	if err := controlBody(r, &b); err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, map[string]any{"known": s.Revoke(strings.TrimSpace(b.Token))})
+func (s *Server) controlRevoke(b struct{ Token string }) (any, error) {
+	return map[string]any{"known": s.Revoke(strings.TrimSpace(b.Token))}, nil
 }
 
-// controlSuspend takes {"username": ..., "client_id": ..., "suspended": true}, of the two one or both.
-func (s *Server) controlSuspend(w http.ResponseWriter, r *http.Request) error {
-	var b struct {
-		Username  string `json:"username"`
-		ClientID  string `json:"client_id"`
-		Suspended bool   `json:"suspended"`
-	}
-	if err := controlBody(r, &b); err != nil {
-		return err
-	}
-	var err error
+// suspension is of a user or a client, or of both.
+type suspension struct {
+	Username  string `json:"username"`
+	ClientID  string `json:"client_id"`
+	Suspended bool   `json:"suspended"`
+}
+
+func (s *Server) controlSuspend(b suspension) (_ any, err error) {
 	if b.Username != "" {
 		err = s.SuspendUser(b.Username, b.Suspended)
 	}
 	if b.ClientID != "" && err == nil {
 		err = s.SuspendClient(b.ClientID, b.Suspended)
 	}
-	if err != nil {
-		return badControl(err)
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return nil, err
 }
 
-func (s *Server) controlRotateKey(w http.ResponseWriter, r *http.Request) error {
-	if err := controlBody(r, &struct{}{}); err != nil {
-		return err
-	}
-	if err := s.RotateSigningKey(r.Context()); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+// faultJSON is a [Fault] as JSON has it. Its body may be an object as well as a text.
+type faultJSON struct {
+	Fault
+	Delay duration        `json:"delay"`
+	Body  json.RawMessage `json:"body"`
 }
 
-// controlFault takes a [Fault], with its delay as "2s".
-func (s *Server) controlFault(w http.ResponseWriter, r *http.Request) error {
-	var b struct {
-		Fault
-		Delay string `json:"delay"`
+func (f faultJSON) fault() Fault {
+	f.Fault.Delay = time.Duration(f.Delay)
+	if json.Unmarshal(f.Body, &f.Fault.Body) != nil {
+		f.Fault.Body = string(f.Body)
 	}
-	if err := controlBody(r, &b); err != nil {
-		return err
-	}
-	var err error
-	if b.Fault.Delay, err = time.ParseDuration(orDefault(b.Delay, "0s")); err != nil {
-		return badControl(err)
-	}
-	if err := b.Fault.check(); err != nil {
-		return badControl(err)
-	}
-	s.Fail(b.Fault)
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return f.Fault
 }
 
-// controlSwitch takes {"name": "invalid-iss"}: one of those that GET /_fake/switches lists.
-func (s *Server) controlSwitch(w http.ResponseWriter, r *http.Request) error {
-	var b struct{ Name string }
-	if err := controlBody(r, &b); err != nil {
-		return err
+func (s *Server) controlFault(b faultJSON) (any, error) {
+	f := b.fault()
+	if err := f.check(); err != nil {
+		return nil, err
 	}
-	if err := s.Switch(b.Name); err != nil {
-		return badControl(err)
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	s.Fail(f)
+	return nil, nil
 }

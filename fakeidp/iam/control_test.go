@@ -2,9 +2,11 @@ package iam
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -27,7 +29,10 @@ func TestControlDecisions(t *testing.T) {
 	}
 	p.control("POST", "approve", `{"username":"bob"}`).want(200, "", "") // the only one
 	p.control("POST", "approve", `{"user_code":"`+first+`"}`).want(400, "bad_request", "already been approved")
-	p.control("POST", "deny", `{"user_code":"`+device()+`"}`).want(200, "", "")
+	denied := c.post("devicecode", "scope", "openid")
+	p.control("POST", "approve", `{"user_code":"XXXXXX"}`).want(400, "bad_request", "no code")
+	p.control("POST", "deny", `{"user_code":"`+denied.text("user_code")+`"}`).want(200, "", "")
+	c.post("token", "grant_type", grantDeviceCode, "device_code", denied.text("device_code")).want(400, "access_denied", "")
 	p.control("POST", "approve", `{"code":"x"}`).want(400, "bad_request", "code")
 	p.request("POST", "_fake/approve", `{}`, "Content-Type", "text/plain").want(415, "bad_request", "")
 	if got := p.control("GET", "codes", "").text("user_codes"); got != `[]` {
@@ -59,6 +64,9 @@ func TestControlSettings(t *testing.T) {
 	if got := p.control("POST", "clock", `{"move":"25m"}`).text("now"); got != "2026-03-04T05:31:07Z" {
 		t.Errorf("now %s", got)
 	}
+	if got := p.request("GET", "jwk", "").Header.Get("Date"); got != "Wed, 04 Mar 2026 05:31:07 GMT" {
+		t.Errorf("date %s", got)
+	}
 	p.control("POST", "clock", `{"move":"soon"}`).want(400, "bad_request", "")
 
 	token := c.login("openid").text("access_token")
@@ -87,6 +95,7 @@ func TestControlSuspend(t *testing.T) {
 	}
 	p.control("POST", "suspend", `{"username":"mallory"}`).want(400, "bad_request", "mallory")
 	p.control("POST", "suspend", `{"client_id":"mallory"}`).want(400, "bad_request", "mallory")
+	p.control("POST", "suspend", `{"username":"mallory","client_id":"`+c.id+`"}`).want(400, "bad_request", "mallory")
 }
 
 func TestControlRotateKey(t *testing.T) {
@@ -122,6 +131,20 @@ func TestFaultAnswers(t *testing.T) {
 	if r := ask(); r.text("expires_in") == "" {
 		t.Error("the fault is still there")
 	}
+	p.control("POST", "faults", `{"times":1,"status":418,"body":{"error": "tea"}}`).want(204, "", "")
+	if r := ask(); r.Status != 418 || r.Body != `{"error": "tea"}` {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	p.control("POST", "faults", `{"times":1,"set":{"expires_in":3600.0}}`).want(204, "", "")
+	if r := ask(); !strings.Contains(r.Body, `"expires_in":3600.0,`) {
+		t.Errorf("not the number that was asked for: %s", r.Body)
+	}
+	for _, f := range []Fault{{Set: map[string]any{"x": make(chan int)}}, {IDToken: &Forgery{Claims: map[string]any{"x": make(chan int)}}}} {
+		p.Fail(f)
+		p.addClient(Client{GrantTypes: []string{grantPassword}}).post("token", "grant_type", "password", "username", "bob", "password", "bob",
+			"scope", "openid").want(500, "server_error", "chan")
+		p.ClearFaults()
+	}
 	for _, bad := range []string{`{"status":99}`, `{"times":-1}`, `{"delay":"x"}`, `{"delay":"-1s"}`, `{"paths":"x"}`} {
 		p.control("POST", "faults", bad).want(400, "bad_request", "")
 	}
@@ -138,6 +161,13 @@ func TestFaultDelay(t *testing.T) {
 			if took := time.Since(start); took != want {
 				t.Errorf("took %v, want %v", took, want)
 			}
+		}
+		p.Fail(Fault{Delay: time.Hour})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		p.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/jwk", nil))
+		if log := p.Requests(); log[len(log)-1].Status != 0 {
+			t.Errorf("answered to nobody: %+v", log[len(log)-1])
 		}
 	})
 }

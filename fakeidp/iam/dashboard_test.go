@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 var shownSecret = regexp.MustCompile(`id="client_secret">([^<]*)<`)
@@ -34,7 +35,7 @@ func TestDashboardClient(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})
 	b := p.dashboardOf("alice")
-	c := b.newClient("client_name", `<i>"mine"</i>`, "redirect_uris", "http://localhost:4242\r\nmy.app:/back\r\n", "token_endpoint_auth_method", authBasic,
+	c := b.newClient("client_name", `zzzz <i>"mine"</i>`, "redirect_uris", "http://localhost:4242\r\nmy.app:/back\r\n", "token_endpoint_auth_method", authBasic,
 		"grant_types", grantDeviceCode, "grant_types", grantRefreshToken, "grant_types", grantClientCredentials,
 		"scope", "openid", "scope", "offline_access", "more_scopes", "storage.read:/my/data  admin:all")
 	if len(c.secret) != 86 {
@@ -61,8 +62,16 @@ func TestDashboardClient(t *testing.T) {
 	old.post("token", "grant_type", grantClientCredentials).want(401, "invalid_client", "")
 	c.post("token", "grant_type", grantClientCredentials).want(200, "", "")
 
+	b.newClient("client_name", "aaaa", "grant_types", grantDeviceCode)
+	b.open("GET", "/dashboard", "")
+	if strings.Index(b.last.Body, "aaaa") > strings.Index(b.last.Body, "zzzz") {
+		t.Error("the clients are not sorted by name")
+	}
+	b.open("GET", "/dashboard/clients/"+c.id, "")
 	b.submitTo("/delete")
-	b.see(200, "None yet")
+	if b.see(200, "aaaa"); strings.Contains(b.last.Body, c.id) {
+		t.Error("not deleted")
+	}
 	c.post("token", "grant_type", grantClientCredentials).want(401, "invalid_client", "")
 }
 
@@ -75,6 +84,11 @@ func TestDashboardPublicClient(t *testing.T) {
 		t.Errorf("a public client has a secret: %s", b.last.Body)
 	}
 	c.login("openid")
+	action := "/dashboard/clients/" + c.id + "/secret"
+	b.open("GET", "/device", "")
+	_, fields := b.form("/device/verify")
+	b.open("POST", action, fields.Encode())
+	c.login("openid") // still without a secret
 }
 
 func TestDashboardRefusals(t *testing.T) {
@@ -82,7 +96,7 @@ func TestDashboardRefusals(t *testing.T) {
 	p := newIDP(t, Config{})
 	b := p.dashboardOf("alice")
 	for want, pairs := range map[string][]string{
-		"client_name: size":        {"client_name", "abc", "grant_types", grantDeviceCode},
+		"client_name: size":        {"client_name", " abc ", "grant_types", grantDeviceCode},
 		"grant_types: must not":    {"client_name", "some"},
 		"at least one valid":       {"client_name", "some", "grant_types", grantAuthorizationCode},
 		"Grant type not allowed":   {"client_name", "some", "grant_types", grantPassword},
@@ -146,4 +160,10 @@ func TestDashboardTokens(t *testing.T) {
 	}
 	b.open("GET", "/dashboard", "")
 	b.see(200, "and 3 more")
+	p.MoveClock(time.Minute)
+	c.login("openid email")
+	b.open("GET", "/dashboard", "")
+	if first, _, _ := strings.Cut(b.last.Body, "Revoke</button>"); !strings.Contains(first, "openid email") {
+		t.Errorf("the newest does not stand first: %s", first)
+	}
 }

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,20 +11,17 @@ import (
 
 // deviceCode is a device authorization that waits for its user (RFC 8628).
 type deviceCode struct {
-	code, userCode string
-	clientID       string
-	scope          []string
-	audience       []string
-	expires        time.Time
-	user           *User // who approved; nil: nobody yet
-	approved       time.Time
-	denied         bool
-	lastPoll       time.Time
-	interval       time.Duration // grows with each slow_down
+	userCode string
+	grant    *grant // its user is who approved; nil: nobody yet
+	expires  time.Time
+	denied   bool
+	lastPoll time.Time
+	interval time.Duration // grows with each slow_down
 }
 
-// deviceAuthorization is POST /devicecode (RFC 8628 section 3.1). The client authenticates as at /token;
-// IAM wants client_id in the body all the same, and answers without a body when it does not like it.
+// deviceAuthorization is POST /devicecode (RFC 8628 sections 3.1 and 3.2). The client authenticates as at
+// /token; IAM wants client_id in the body all the same, and answers without a body when it does not like it.
+// There is no interval in the answer unless the settings have one: so does IAM.
 func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) error {
 	f, err := form(r)
 	if err != nil {
@@ -33,10 +31,7 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 	if id == "" {
 		return &protocolError{Status: http.StatusBadRequest}
 	}
-	s.mu.Lock()
-	known := s.clients[id] != nil
-	s.mu.Unlock()
-	if !known {
+	if s.clients[id] == nil {
 		return &protocolError{Status: http.StatusNotFound}
 	}
 	c, err := s.authenticate(r, f)
@@ -44,72 +39,48 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 		return err
 	}
 	if !c.has(grantDeviceCode) {
-		return invalidClient("Unauthorized grant type: %s", grantDeviceCode)
+		return unauthorized("invalid_client", "Unauthorized grant type: %s", grantDeviceCode)
 	}
-	words, err := parseScope(f.Get("scope"))
+	scope, err := narrow(c.scopes(), f, func(string) string {
+		return fmt.Sprintf("One or more requested scope is not allowed for client '%s'", id)
+	})
 	if err != nil {
 		return err
 	}
-	if firstOutside(c.scopes(), words) != "" {
-		return invalidScope("One or more requested scope is not allowed for client '%s'", id)
-	}
-	if len(words) == 0 {
-		words = c.scopes()
-	}
-	return writeJSON(w, http.StatusOK, s.newDeviceCode(c, words, audience(f)))
-}
-
-// deviceResponse is RFC 8628 section 3.2, with no interval unless the settings have one: so does IAM.
-type deviceResponse struct {
-	DeviceCode              string `json:"device_code"`
-	UserCode                string `json:"user_code"`
-	VerificationURI         string `json:"verification_uri"`
-	VerificationURIComplete string `json:"verification_uri_complete"`
-	ExpiresIn               int64  `json:"expires_in"`         // seconds
-	Interval                int64  `json:"interval,omitempty"` // seconds
-}
-
-func (s *Server) newDeviceCode(c *client, scope, aud []string) deviceResponse {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.nowLocked()
 	life := seconds(c.DeviceCodeValiditySeconds, s.settings.DeviceCodeLifetime)
-	d := &deviceCode{code: newUUID(), userCode: newUserCode(), clientID: c.ClientID, scope: scope, audience: aud,
-		expires: now.Add(life), interval: s.settings.DeviceInterval}
-	for s.byUserCodeLocked(d.userCode) != nil {
-		d.userCode = newUserCode()
-	}
+	g := &grant{clientID: id, scope: scope, audience: audience(f, nil)}
+	d := &deviceCode{grant: g, expires: s.now().Add(life), interval: s.settings.DeviceInterval}
+	d.userCode = rand.Text()[:6] // as IAM's; no two letters look alike, for there is neither 0 nor 1
+	code := newUUID()
+	s.devices[code] = d
 	if s.settings.AutoApprove {
-		d.user, d.approved = s.fallback, now
+		s.decide(d.userCode, s.fallback)
 	}
-	s.devices[d.code] = d
 	uri := s.cfg.Issuer + "device"
-	return deviceResponse{
-		DeviceCode: d.code, UserCode: d.userCode, VerificationURI: uri,
-		VerificationURIComplete: uri + "?user_code=" + url.QueryEscape(d.userCode),
-		ExpiresIn:               int64(life / time.Second), Interval: int64(d.interval / time.Second),
+	answer := map[string]any{
+		"device_code": code, "user_code": d.userCode, "verification_uri": uri,
+		"verification_uri_complete": uri + "?user_code=" + d.userCode, "expires_in": int64(life / time.Second),
 	}
+	if d.interval > 0 {
+		answer["interval"] = int64(d.interval / time.Second)
+	}
+	return writeJSON(w, http.StatusOK, answer)
 }
 
-func (s *Server) byUserCodeLocked(userCode string) *deviceCode {
-	userCode = strings.ToUpper(strings.TrimSpace(userCode))
-	for _, d := range s.devices {
-		if d.userCode == userCode {
-			return d
+// pending finds the device code that a user means. The errors are meant for the user.
+func (s *Server) pending(userCode string) (*deviceCode, error) {
+	var d *deviceCode
+	for _, one := range s.devices {
+		if one.userCode == strings.ToUpper(strings.TrimSpace(userCode)) {
+			d = one
 		}
 	}
-	return nil
-}
-
-// pendingLocked finds the device code that a user means. The errors are meant for the user.
-func (s *Server) pendingLocked(userCode string) (*deviceCode, error) {
-	d := s.byUserCodeLocked(userCode)
 	switch {
-	case d == nil:
+	case d == nil || s.clients[d.grant.clientID] == nil:
 		return nil, fmt.Errorf("there is no code %q", userCode)
-	case !s.nowLocked().Before(d.expires):
+	case !s.now().Before(d.expires):
 		return nil, fmt.Errorf("the code %q has expired", userCode)
-	case d.user != nil:
+	case d.grant.user != nil:
 		return nil, fmt.Errorf("the code %q has already been approved", userCode)
 	case d.denied:
 		return nil, fmt.Errorf("the code %q has already been denied", userCode)
@@ -117,16 +88,15 @@ func (s *Server) pendingLocked(userCode string) (*deviceCode, error) {
 	return d, nil
 }
 
-// decideLocked approves or denies a device code for a user.
-func (s *Server) decideLocked(userCode string, u *User, approve bool) error {
-	d, err := s.pendingLocked(userCode)
+// decide approves a device code for a user, or denies it for nobody.
+func (s *Server) decide(userCode string, u *User) error {
+	d, err := s.pending(userCode)
 	if err != nil {
 		return err
 	}
-	if approve {
-		d.user, d.approved = u, s.nowLocked()
-	} else {
-		d.denied = true
+	d.denied = u == nil
+	if u != nil {
+		d.grant.user, d.grant.sub, d.grant.authTime = u, u.Sub, s.now()
 	}
 	return nil
 }
@@ -145,53 +115,87 @@ func (s *Server) ApproveAs(userCode, username string) error {
 	if u == nil {
 		return fmt.Errorf("there is no user %q", username)
 	}
-	return s.decideLocked(userCode, u, true)
+	return s.decide(userCode, u)
 }
 
 // Deny denies a user code. The client hears access_denied, or nothing with [Settings].SilentDenial.
 func (s *Server) Deny(userCode string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.decideLocked(userCode, nil, false)
+	return s.decide(userCode, nil)
 }
 
 // UserCodes lists the codes that wait for a decision.
 func (s *Server) UserCodes() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var codes []string
+	codes := []string{}
 	for _, d := range s.devices {
-		if _, err := s.pendingLocked(d.userCode); err == nil {
+		if _, err := s.pending(d.userCode); err == nil {
 			codes = append(codes, d.userCode)
 		}
 	}
 	return codes
 }
 
-// grantDeviceLocked is a poll (RFC 8628 section 3.4). A code gives tokens once.
-func (s *Server) grantDeviceLocked(c *client, f url.Values) (*issue, error) {
+// grantDevice is a poll (RFC 8628 section 3.4). A code gives tokens once.
+func (s *Server) grantDevice(c *client, f url.Values) (*issue, error) {
 	code := f.Get("device_code")
-	d, now := s.devices[code], s.nowLocked()
+	d, now := s.devices[code], s.now()
 	switch {
 	case code == "":
-		return nil, invalidRequest("Missing device_code")
-	case d == nil || d.clientID != c.ClientID:
-		return nil, invalidGrant("Invalid device code: %s", code)
+		return nil, badRequest("invalid_request", "Missing device_code")
+	case d == nil || d.grant.clientID != c.ClientID:
+		return nil, badRequest("invalid_grant", "Invalid device code: %s", code)
 	case !now.Before(d.expires):
-		return nil, refuse(http.StatusBadRequest, "expired_token", "Device code has expired: %s", code)
+		return nil, badRequest("expired_token", "Device code has expired: %s", code)
 	case d.denied && !s.settings.SilentDenial:
-		return nil, refuse(http.StatusBadRequest, "access_denied", "The user denied the request")
+		return nil, badRequest("access_denied", "The user denied the request")
 	}
 	early := d.interval > 0 && !d.lastPoll.IsZero() && now.Sub(d.lastPoll) < d.interval
 	d.lastPoll = now
 	if early {
 		d.interval += 5 * time.Second // RFC 8628 section 3.5
-		return nil, refuse(http.StatusBadRequest, "slow_down", "Polled too soon for code: %s", code)
+		return nil, badRequest("slow_down", "Polled too soon for code: %s", code)
 	}
-	if d.user == nil {
-		return nil, refuse(http.StatusBadRequest, "authorization_pending", "Authorization pending for code: %s", code)
+	if d.grant.user == nil {
+		return nil, badRequest("authorization_pending", "Authorization pending for code: %s", code)
 	}
 	delete(s.devices, code)
-	g := &grant{clientID: c.ClientID, user: d.user, scope: d.scope, audience: d.audience, authTime: d.approved}
-	return s.firstIssueLocked(c, g, audience(f))
+	return s.firstIssue(c, d.grant, f)
+}
+
+// devicePage asks for a user code; the complete URI brings it along, and the user still has to say yes
+// (RFC 8628 section 3.3.1).
+func (s *Server) devicePage(w http.ResponseWriter, r *http.Request, t session) error {
+	return s.render(w, http.StatusOK, "device", t, map[string]any{"UserCode": r.URL.Query().Get("user_code")})
+}
+
+// askAgain shows the page for a user code again, with what is wrong with it.
+func (s *Server) askAgain(w http.ResponseWriter, t session, userCode string, err error) error {
+	data := map[string]any{"UserCode": userCode, "Problem": "Sorry, " + err.Error() + "."}
+	return s.render(w, http.StatusBadRequest, "device", t, data)
+}
+
+// deviceVerify shows what a user code asks for.
+func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+	d, err := s.pending(f.Get("user_code"))
+	if err != nil {
+		return s.askAgain(w, t, f.Get("user_code"), err)
+	}
+	return s.render(w, http.StatusOK, "approve", t, map[string]any{
+		"UserCode": d.userCode, "Client": s.clients[d.grant.clientID].ClientName, "Scopes": d.grant.scope,
+	})
+}
+
+// deviceApprove ends a device authorization: user_oauth_approval is true or false.
+func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+	u, ok := map[string]*User{"true": t.user, "false": nil}[f.Get("user_oauth_approval")]
+	if !ok {
+		return badRequest("invalid_request", "user_oauth_approval is true or false")
+	}
+	if err := s.decide(f.Get("user_code"), u); err != nil {
+		return s.askAgain(w, t, f.Get("user_code"), err)
+	}
+	return s.render(w, http.StatusOK, "done", t, map[string]any{"Approved": u != nil})
 }

@@ -80,6 +80,30 @@ func TestDevicePolling(t *testing.T) {
 	c.post("token", "grant_type", grantDeviceCode).want(400, "invalid_request", "device_code")
 }
 
+func TestDeviceClient(t *testing.T) {
+	t.Parallel()
+	p := newIDP(t, Config{})
+	c := p.addClient(Client{DeviceCodeValiditySeconds: 7})
+	d := c.post("devicecode", "scope", "openid", "audience", "https://se.example").want(200, "", "")
+	if d.text("expires_in") != "7" {
+		t.Errorf("expires_in %s, the client's is 7", d.text("expires_in"))
+	}
+	if err := p.Approve(d.text("user_code")); err != nil {
+		t.Fatal(err)
+	}
+	r := c.post("token", "grant_type", grantDeviceCode, "device_code", d.text("device_code")).want(200, "", "")
+	if _, claims := p.claims(r.text("access_token")); claims["aud"] != "https://se.example" {
+		t.Errorf("aud %v", claims["aud"])
+	}
+	made := p.register(registrationRequest)
+	gone := &rp{p, made.text("client_id"), made.text("client_secret")}
+	d = gone.post("devicecode", "scope", "openid").want(200, "", "")
+	p.request("DELETE", made.text("registration_client_uri"), "", "Authorization", "Bearer "+made.text("registration_access_token")).want(204, "", "")
+	if err := p.Approve(d.text("user_code")); err == nil || !strings.Contains(err.Error(), "there is no code") {
+		t.Errorf("approved for a client that is gone: %v", err)
+	}
+}
+
 func TestDeviceExpires(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})

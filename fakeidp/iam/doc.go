@@ -10,7 +10,7 @@
 //	// point the client at idp.Issuer(); when it shows a user code: idp.Approve(code)
 //
 // [New] makes the same server as a plain http.Handler, for a round tripper that needs no socket. Start
-// reading at server.go; each endpoint has a file of its own, named after it.
+// reading at server.go, which lists the addresses, and serve.go, where each request comes by.
 //
 // References:
 //

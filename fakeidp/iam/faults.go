@@ -3,9 +3,17 @@ package iam
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"net/http"
 	"net/url"
 	"slices"
@@ -38,146 +46,69 @@ type Fault struct {
 // endlessLimit in bytes is where an endless body ends after all, for a client that never gives up.
 const endlessLimit = 1 << 28
 
-// faults is what the server was told to do wrong, and what it has seen.
-type faults struct {
-	list     []*Fault
-	requests []*Request
-	counters map[string]int
-}
+var blanks = bytes.Repeat([]byte(" "), 1<<16)
 
 // Fail adds a fault.
 func (s *Server) Fail(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.Path = strings.TrimPrefix(f.Path, "/")
-	s.faults.list = append(s.faults.list, &f)
+	s.faults = append(s.faults, &f)
 }
 
 // ClearFaults ends all faults.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults.list = nil
+	s.faults = nil
 }
 
-// takeFault finds the fault for a path and counts it.
-func (s *Server) takeFault(path string) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, f := range s.faults.list {
-		if f.Path != "" && f.Path != path {
-			continue
-		}
-		taken := *f
-		if f.Times == 1 {
-			s.faults.list = append(s.faults.list[:i:i], s.faults.list[i+1:]...)
-		} else if f.Times > 1 {
-			f.Times--
-		}
-		return &taken
+// takeFault finds the fault for a path and counts it; the zero one does no harm.
+func (s *Server) takeFault(path string) Fault {
+	i := slices.IndexFunc(s.faults, func(f *Fault) bool { return f.Path == "" || f.Path == path })
+	if i < 0 {
+		return Fault{}
 	}
-	return nil
-}
-
-// serve answers a request whose path is below the issuer, with a fault if there is one for it.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/_fake/") {
-		s.mux.ServeHTTP(w, r)
-		return
+	f := s.faults[i]
+	taken := *f
+	if f.Times--; f.Times == 0 {
+		s.faults = slices.Delete(s.faults, i, i+1)
 	}
-	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat)) // a moved clock shows there as well
-	entry := s.record(w, r)
-	answer := &answer{ResponseWriter: w, status: http.StatusOK}
-	defer func() { s.recordStatus(entry, answer.status) }()
-	if f := s.takeFault(entry.Path); f != nil {
-		s.serveFault(answer, r, f)
-		return
-	}
-	s.mux.ServeHTTP(answer, r)
-}
-
-// answer remembers the status.
-type answer struct {
-	http.ResponseWriter
-	status int
-}
-
-func (a *answer) WriteHeader(status int) {
-	a.status = status
-	a.ResponseWriter.WriteHeader(status)
-}
-
-// memory is a response that is not sent yet.
-type memory struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (m *memory) Header() http.Header         { return m.header }
-func (m *memory) WriteHeader(status int)      { m.status = status }
-func (m *memory) Write(b []byte) (int, error) { return m.body.Write(b) }
-
-// serveFault answers as the fault says.
-func (s *Server) serveFault(w http.ResponseWriter, r *http.Request, f *Fault) {
-	if f.Delay > 0 {
-		timer := time.NewTimer(f.Delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-			return
-		}
-	}
-	m := &memory{header: http.Header{}, status: http.StatusOK}
-	if f.Status != 0 {
-		m.status = f.Status
-		m.header.Set("Content-Type", "application/json")
-		m.body.WriteString(f.Body)
-	} else {
-		s.mux.ServeHTTP(m, r)
-		if err := f.change(r.Context(), s.keys, m); err != nil {
-			m.status = http.StatusInternalServerError
-		}
-	}
-	for k, v := range f.Header {
-		m.header.Set(k, v)
-	}
-	f.send(w, r, m)
+	return taken
 }
 
 // change changes an answer in JSON or a redirect to the client. Any other is left alone.
-func (f *Fault) change(ctx context.Context, keys *keyring, m *memory) error {
-	if location, err := url.Parse(m.header.Get("Location")); err == nil && location.Query().Has("iss") {
+func (f *Fault) change(ctx context.Context, keys *keyring, a *response) {
+	if len(f.Set)+len(f.Append)+len(f.SetKeys)+len(f.AddKeys) == 0 && f.IDToken == nil {
+		return
+	}
+	if location, err := url.Parse(a.header.Get("Location")); err == nil && location.Query().Has("iss") {
 		location.RawQuery = f.changeQuery(location.Query()).Encode()
-		m.header.Set("Location", location.String())
-		return nil
+		a.header.Set("Location", location.String())
+		return
 	}
 	var body map[string]any
-	touched := len(f.Set)+len(f.Append)+len(f.SetKeys)+len(f.AddKeys) > 0 || f.IDToken != nil
-	if !touched || json.Unmarshal(m.body.Bytes(), &body) != nil {
-		return nil
+	if json.Unmarshal(a.body.Bytes(), &body) != nil {
+		return
 	}
+	var err error
 	if token, ok := body["id_token"].(string); ok && f.IDToken != nil {
-		forged, err := f.IDToken.forge(ctx, keys, token)
-		if err != nil {
-			return err
-		}
-		body["id_token"] = forged
+		body["id_token"], err = f.IDToken.forge(ctx, keys, token)
 	}
 	if set, ok := body["keys"].([]any); ok {
 		for _, key := range set {
-			if key, ok := key.(map[string]any); ok {
-				alter(key, f.SetKeys, nil)
-			}
+			alter(key.(map[string]any), f.SetKeys, nil)
 		}
 		body["keys"] = append(set, f.AddKeys...)
 	}
 	alter(body, f.Set, f.Append)
-	data, err := json.Marshal(body)
-	m.body.Reset()
-	m.body.Write(data)
-	return err
+	data, err2 := json.Marshal(body)
+	a.body.Reset()
+	a.body.Write(data)
+	if err := errors.Join(err, err2); err != nil {
+		a.body.Reset()
+		writeError(a, err)
+	}
 }
 
 // alter sets members, takes those out that are nil, and puts text behind others.
@@ -188,64 +119,208 @@ func alter(members, set map[string]any, behind map[string]string) {
 		}
 	}
 	for k, text := range behind {
-		members[k] = asString(members[k]) + text
+		if members[k] == nil {
+			members[k] = ""
+		}
+		members[k] = fmt.Sprint(members[k]) + text
 	}
-}
-
-func asString(v any) string {
-	if v == nil {
-		return ""
-	}
-	return fmt.Sprint(v)
 }
 
 func (f *Fault) changeQuery(q url.Values) url.Values {
-	for k, v := range f.Set {
-		q.Del(k)
+	members := map[string]any{}
+	for name := range q {
+		members[name] = q.Get(name)
+	}
+	alter(members, f.Set, f.Append)
+	changed := url.Values{}
+	for name, v := range members {
 		list, ok := v.([]any)
-		if !ok && v != nil {
+		if !ok {
 			list = []any{v}
 		}
 		for _, one := range list {
-			q.Add(k, asString(one))
+			changed.Add(name, fmt.Sprint(one))
 		}
 	}
-	for k, text := range f.Append {
-		q.Set(k, q.Get(k)+text)
-	}
-	return q
+	return changed
 }
 
-func (f *Fault) send(w http.ResponseWriter, r *http.Request, m *memory) {
-	maps.Copy(w.Header(), m.header)
-	body := m.body.Bytes()
+// send sends an answer, true or not, with what the fault does to its header and to the connection.
+func (f *Fault) send(w http.ResponseWriter, a *response) {
+	for k, v := range f.Header {
+		a.header.Set(k, v)
+	}
+	maps.Copy(w.Header(), a.header)
+	body := a.body.Bytes()
 	if f.Cut {
 		// A body that is shorter than announced makes the HTTP server close the connection.
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
 		body = body[:len(body)/2]
 	}
-	w.WriteHeader(m.status)
-	w.Write(body)
-	if f.Endless {
-		blanks := bytes.Repeat([]byte(" "), 1<<16)
-		for sent := 0; sent < endlessLimit && r.Context().Err() == nil; sent += len(blanks) {
-			if _, err := w.Write(blanks); err != nil {
-				return
-			}
-		}
+	w.WriteHeader(a.status)
+	_, err := w.Write(body)
+	for sent := 0; f.Endless && err == nil && sent < endlessLimit; sent += len(blanks) {
+		_, err = w.Write(blanks)
 	}
 }
 
 // check refuses faults that cannot be answered.
 func (f *Fault) check() error {
-	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+	switch {
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
 		return fmt.Errorf("status %d: it is 200 to 599", f.Status)
-	}
-	if f.IDToken != nil && !slices.Contains(signatures, f.IDToken.Signature) {
+	case f.IDToken != nil && !slices.Contains(signatures, f.IDToken.Signature):
 		return fmt.Errorf("signature %q: it is one of %s", f.IDToken.Signature, strings.Join(signatures[1:], ", "))
+	case f.Times < 0 || f.Delay < 0:
+		return errors.New("times or delay below zero")
 	}
-	if f.Times < 0 || f.Delay < 0 {
-		return fmt.Errorf("times or delay below zero")
+	return nil
+}
+
+// Forgery spoils the ID token of an answer. What is changed is signed again by the server's key, unless
+// Signature or HMACKey say otherwise.
+type Forgery struct {
+	Header  map[string]any    `json:"header"`   // members to change; nil takes one out
+	Claims  map[string]any    `json:"claims"`   // as Header
+	Append  map[string]string `json:"append"`   // text behind a claim: a good value becomes a bad one
+	Move    map[string]int64  `json:"move"`     // seconds by which claims that are times move; absent ones start now
+	Double  string            `json:"double"`   // this claim stands there twice
+	Tail    string            `json:"tail"`     // text behind the token
+	Rotate  bool              `json:"rotate"`   // sign with a new key, made in this moment
+	HMACKey string            `json:"hmac_key"` // sign by HS256 with this key
+
+	// Signature is "" for the right one, "bad" for wrong bytes, "none" for none; of ES256 "der" for ASN.1, "short"
+	// or "zero"; "foreign" for one by a key that nobody knows and that stands in the header; "public-key" for HS256
+	// with the public key, as PEM, for the shared one.
+	Signature string `json:"signature"`
+}
+
+var signatures = []string{"", "bad", "none", "der", "short", "zero", "foreign", "public-key"}
+
+// forge returns a token with the changes.
+func (f *Forgery) forge(ctx context.Context, keys *keyring, token string) (string, error) {
+	parts := strings.Split(token, ".")
+	header, claims := jwtMembers(parts[0]), jwtMembers(parts[1])
+	if f.Rotate {
+		keys.rotate()
+	}
+	key, err := keys.newest(ctx)
+	if err != nil {
+		return "", err
+	}
+	header["kid"] = key.public["kid"]
+	if f.Signature == "foreign" {
+		key.signer, key.alg = newECKey(), ES256
+		header["alg"] = key.alg
+		header["jwk"], _ = publicJWK(key.signer.Public())
+	}
+	alter(header, f.Header, nil)
+	alter(claims, f.Claims, f.Append)
+	for name, seconds := range f.Move {
+		from, ok := claims[name].(float64)
+		if !ok {
+			from, _ = claims["iat"].(float64)
+		}
+		claims[name] = from + float64(seconds)
+	}
+	text, err := json.Marshal(claims)
+	if f.Double != "" {
+		text = append(fmt.Appendf(nil, `{%q:"first",`, f.Double), text[1:]...)
+	}
+	if err != nil {
+		return "", err
+	}
+	input := jwtPart(header) + "." + b64(text)
+	signature, err := f.sign(key, input)
+	return input + "." + b64(signature) + f.Tail, err
+}
+
+func jwtMembers(part string) (members map[string]any) {
+	data, _ := base64.RawURLEncoding.DecodeString(part) // never fails: the token is one of ours
+	json.Unmarshal(data, &members)
+	return members
+}
+
+func (f *Forgery) sign(key signingKey, input string) (sig []byte, err error) {
+	secret := []byte(f.HMACKey)
+	switch f.Signature {
+	case "none":
+		return nil, nil
+	case "zero":
+		return make([]byte, 64), nil
+	case "public-key":
+		der, err := x509.MarshalPKIXPublicKey(key.signer.Public())
+		if err != nil {
+			return nil, err
+		}
+		secret = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	}
+	if len(secret) > 0 {
+		h := hmac.New(sha256.New, secret)
+		h.Write([]byte(input))
+		sig = h.Sum(nil)
+	} else if sig, err = key.sign(input); err != nil {
+		return nil, err
+	}
+	switch f.Signature {
+	case "bad":
+		for i := range sig {
+			sig[i] ^= 0x5a
+		}
+	case "short":
+		sig = sig[:len(sig)-1]
+	case "der":
+		r, s := new(big.Int).SetBytes(sig[:len(sig)/2]), new(big.Int).SetBytes(sig[len(sig)/2:])
+		return asn1.Marshal(struct{ R, S *big.Int }{r, s})
+	}
+	return sig, nil
+}
+
+// switches are the named ways to misbehave, each a list of faults: those that a relying party must
+// withstand by the conformance suite's oidcc-client-test modules, and by the RFCs.
+func (s *Server) switches() map[string][]Fault {
+	var concerns map[string]map[string][]faultJSON
+	s.document("switches.json", &concerns)
+	all := map[string][]Fault{}
+	for _, some := range concerns {
+		for name, list := range some {
+			for _, f := range list {
+				all[name] = append(all[name], f.fault())
+			}
+		}
+	}
+	for _, expires := range []string{`"3600"`, "3600.0", "0", "-1", "1e15", "null", `"soon"`} {
+		set := map[string]any{"expires_in": json.RawMessage(expires)}
+		all["tok-expiry-"+strings.Trim(expires, `"`)] = []Fault{{Path: "token", Set: set}}
+	}
+	for _, name := range []string{"iss", "sub", "aud", "iat", "exp"} {
+		all["missing-"+name] = []Fault{{Path: "token", IDToken: &Forgery{Claims: map[string]any{name: nil}}}}
+	}
+	var keys []any
+	s.document("decoys.json", &keys)
+	for _, k := range keys[:6] {
+		delete(k.(map[string]any), "kid")
+	}
+	nameless := Fault{Path: "token", IDToken: &Forgery{Header: map[string]any{"kid": nil}}}
+	bare := map[string]any{"kid": nil, "alg": nil}
+	all["keys-odd"] = []Fault{{Path: "jwk", AddKeys: keys[6:]}}
+	all["kid-absent"] = []Fault{nameless, {Path: "jwk", AddKeys: keys[2:6], SetKeys: bare}}
+	all["kids-absent"] = []Fault{nameless, {Path: "jwk", AddKeys: keys[:2], SetKeys: bare}}
+	return all
+}
+
+// Switches lists the names that Switch knows, sorted.
+func (s *Server) Switches() []string { return slices.Sorted(maps.Keys(s.switches())) }
+
+// Switch turns on a named way to misbehave: it adds the faults that the name stands for. ClearFaults ends it.
+// Those that are a number of answers happen once, one after the other.
+func (s *Server) Switch(name string) error {
+	list, ok := s.switches()[name]
+	if !ok {
+		return fmt.Errorf("there is no switch %q", name)
+	}
+	for _, f := range list {
+		s.Fail(f)
 	}
 	return nil
 }

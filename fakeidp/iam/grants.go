@@ -1,158 +1,221 @@
 package iam
 
 import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 )
 
-// grant is what a user (or a client, for itself) has allowed once. All tokens that come from it die with it.
-type grant struct {
-	clientID string
-	user     *User // nil: the client itself
-	scope    []string
-	audience []string // asked for at the authorization endpoint
-	nonce    string
-	authTime time.Time
-	act      any    // claim of a token exchange (RFC 8693 section 4.1)
-	subject  string // sub where there is no user
-	dead     bool
+// tokenResponse is RFC 6749 section 5.1 with Core section 3.1.3.3.
+type tokenResponse struct {
+	AccessToken     string `json:"access_token"`
+	TokenType       string `json:"token_type"`
+	RefreshToken    string `json:"refresh_token,omitempty"`
+	ExpiresIn       *int64 `json:"expires_in,omitempty"` // seconds
+	Scope           string `json:"scope,omitempty"`
+	IDToken         string `json:"id_token,omitempty"`
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693 section 2.2.1
 }
 
-type accessToken struct {
-	grant    *grant
-	scope    []string
-	audience []string
-	claims   map[string]any
-	issued   time.Time
-	expires  time.Time
-	revoked  bool
+// issue is a decision to give out tokens.
+type issue struct {
+	grant           *grant
+	scope           []string
+	audience        []string
+	refreshToken    string // given out too; empty: none
+	issuedTokenType string
 }
 
-type refreshToken struct {
-	value   string
-	grant   *grant
-	issued  time.Time
-	expires time.Time // zero: never
-	used    bool      // rotated out; whoever shows it again has stolen it, or was stolen from
-}
-
-func (t *accessToken) validAt(now time.Time) bool {
-	return !t.revoked && !t.grant.dead && now.Before(t.expires)
-}
-
-func (t *refreshToken) expiredAt(now time.Time) bool {
-	return !t.expires.IsZero() && !now.Before(t.expires)
-}
-
-func seconds(s int64, fallback time.Duration) time.Duration {
-	return orDefault(time.Duration(s)*time.Second, fallback)
-}
-
-// newRefreshTokenLocked makes a refresh token as IAM's: an unsigned JWT with jti and, if it expires, exp.
-func (s *Server) newRefreshTokenLocked(c *client, g *grant) (*refreshToken, error) {
-	now := s.nowLocked()
-	claims := map[string]any{"jti": newUUID()}
-	t := &refreshToken{grant: g, issued: now}
-	if life := seconds(c.RefreshTokenValiditySeconds, s.settings.RefreshTokenLifetime); life > 0 {
-		t.expires = now.Add(life)
-		claims["exp"] = t.expires.Unix()
+// giveTokens is POST /token.
+func (s *Server) giveTokens(w http.ResponseWriter, r *http.Request, c *client, f url.Values) error {
+	grantType := f.Get("grant_type")
+	decide := map[string]func(*client, url.Values) (*issue, error){
+		grantAuthorizationCode: s.grantCode,
+		grantRefreshToken:      s.grantRefresh,
+		grantClientCredentials: s.grantClient,
+		grantPassword:          s.grantPassword,
+		grantDeviceCode:        s.grantDevice,
+		grantTokenExchange:     s.grantExchange,
+	}[grantType]
+	switch {
+	case grantType == "":
+		return badRequest("invalid_request", "Missing grant type")
+	case decide == nil:
+		return badRequest("unsupported_grant_type", "Unsupported grant type: %s", grantType)
+	case !c.has(grantType):
+		return unauthorized("invalid_client", "Unauthorized grant type: %s", grantType)
 	}
-	value, err := unsigned(claims)
+	decision, err := decide(c, f)
+	if err != nil {
+		return err
+	}
+	answer, err := s.issue(r.Context(), c, decision)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// narrow reads the scope parameter: words that were granted, or all those when there is none. Else it
+// refuses with what refusal says of a word.
+func narrow(granted []string, f url.Values, refusal func(word string) string) ([]string, error) {
+	words, err := parseScope(f.Get("scope"))
 	if err != nil {
 		return nil, err
 	}
-	t.value = s.oddLocked(value)
-	s.refresh[t.value] = t
-	return t, nil
+	if len(words) == 0 {
+		return granted, nil
+	}
+	if w := firstOutside(granted, words); w != "" {
+		return nil, badRequest("invalid_scope", "%s", refusal(w))
+	}
+	return words, nil
 }
 
-// mayRefresh reports whether a client gets a refresh token with these scopes.
-func mayRefresh(c *client, scope []string) bool {
-	return c.has(grantRefreshToken) && slices.Contains(scope, "offline_access")
+func clientScope(c *client, f url.Values) ([]string, error) {
+	return narrow(c.scopes(), f, func(w string) string {
+		return fmt.Sprintf("Scope '%s' not allowed for client '%s'", w, c.ClientID)
+	})
 }
 
-// refreshTokenLocked finds the refresh token of a request, with IAM's words for each that is no good. IAM
-// answers invalid_token with 401 where RFC 6749 section 5.2 has invalid_grant, and repeats the token.
-func (s *Server) refreshTokenLocked(c *client, value string) (*refreshToken, error) {
-	t := s.refresh[value]
-	switch {
-	case value == "":
-		return nil, invalidRequest("Missing refresh_token")
-	case t == nil:
-		return nil, invalidToken("Refresh token for value %s was not found", value)
-	case t.grant.clientID != c.ClientID:
-		s.killLocked(t.grant)
-		return nil, invalidClient("Client does not own the presented refresh token")
-	case t.used:
-		s.killLocked(t.grant) // RFC 9700 section 4.14.2
-		return nil, invalidToken("Refresh token for value %s was not found", value)
-	case t.grant.dead:
-		return nil, invalidToken("Refresh token for value %s was not found", value)
-	case t.expiredAt(s.nowLocked()):
-		delete(s.refresh, value)
-		return nil, invalidToken("Expired refresh token: %s", value)
-	}
-	return t, nil
-}
-
-// killLocked ends a grant with all its tokens.
-func (s *Server) killLocked(g *grant) { g.dead = true }
-
-// deleteClientLocked ends a client with all its grants.
-func (s *Server) deleteClientLocked(id string) {
-	delete(s.clients, id)
-	for _, t := range s.refresh {
-		if t.grant.clientID == id {
-			s.killLocked(t.grant)
-		}
-	}
-	for _, t := range s.access {
-		if t.grant.clientID == id {
-			s.killLocked(t.grant)
-		}
-	}
-	s.pruneLocked()
-}
-
-// pruneLocked forgets what can never be valid again, so that a server may run for months. Refresh tokens
-// that were rotated out stay as long as their grant lives.
-func (s *Server) pruneLocked() {
-	now := s.nowLocked()
-	for v, t := range s.access {
-		if !t.validAt(now) {
-			delete(s.access, v)
-		}
-	}
-	for v, t := range s.refresh {
-		if t.grant.dead || t.expiredAt(now) {
-			delete(s.refresh, v)
-		}
-	}
-	for v, d := range s.devices {
-		if now.After(d.expires.Add(time.Hour)) { // a late poll still hears that it has expired
-			delete(s.devices, v)
-		}
-	}
-	for v, c := range s.codes {
-		if c.used != nil && c.used.dead || now.After(c.expires.Add(time.Hour)) {
-			delete(s.codes, v)
-		}
-	}
-	for v, t := range s.sessions {
-		if now.After(t.expires) {
-			delete(s.sessions, v)
-		}
-	}
-	s.pruneAt = max(1024, 2*len(s.access))
-}
-
-// audience reads who a token is for: IAM takes resource (RFC 8707), aud and audience, words separated by spaces.
-func audience(f map[string][]string) []string {
-	for _, name := range []string{"resource", "aud", "audience"} {
-		if words := strings.Fields(strings.Join(f[name], " ")); len(words) > 0 {
-			return words
-		}
+// enabled refuses a user who may not sign in any more.
+func enabled(u *User) error {
+	if u != nil && u.Disabled {
+		return unauthorized("invalid_grant", "User %s is not active", u.Username)
 	}
 	return nil
+}
+
+// firstIssue decides on the tokens of a new grant.
+func (s *Server) firstIssue(c *client, g *grant, f url.Values) (*issue, error) {
+	if err := enabled(g.user); err != nil {
+		return nil, err
+	}
+	decision := &issue{grant: g, scope: g.scope, audience: audience(f, g.audience)}
+	if g.user != nil && c.has(grantRefreshToken) && slices.Contains(g.scope, "offline_access") {
+		decision.refreshToken = s.newRefreshToken(c, g)
+	}
+	return decision, nil
+}
+
+// grantRefresh is the refresh grant (RFC 6749 section 6): without scope all that was granted, with it
+// no more than that.
+func (s *Server) grantRefresh(c *client, f url.Values) (*issue, error) {
+	value := f.Get("refresh_token")
+	t, err := s.refreshToken(c, value)
+	if err != nil {
+		return nil, err
+	}
+	if err := enabled(t.grant.user); err != nil {
+		return nil, err
+	}
+	words, err := narrow(t.scope, f, func(string) string { return "Up-scoping is not allowed." })
+	if err != nil {
+		return nil, err
+	}
+	if c.ClearAccessTokensOnRefresh {
+		for _, old := range s.tokens {
+			old.ended = old.ended || old.grant == t.grant && !old.refresh
+		}
+	}
+	if s.settings.Rotate || !isTrue(c.ReuseRefreshToken) {
+		t.ended = true
+		value = s.newRefreshToken(c, t.grant)
+	}
+	return &issue{grant: t.grant, scope: words, audience: audience(f, t.grant.audience), refreshToken: value}, nil
+}
+
+// grantClient is the client credentials grant (RFC 6749 section 4.4): no user, no refresh token.
+func (s *Server) grantClient(c *client, f url.Values) (*issue, error) {
+	if c.TokenEndpointAuthMethod == authNone {
+		return nil, unauthorized("invalid_client", "Unauthorized grant type: %s", grantClientCredentials)
+	}
+	scope, err := clientScope(c, f)
+	if err != nil {
+		return nil, err
+	}
+	return s.firstIssue(c, &grant{clientID: c.ClientID, sub: c.ClientID, scope: scope}, f)
+}
+
+// grantPassword is the password grant (RFC 6749 section 4.3).
+func (s *Server) grantPassword(c *client, f url.Values) (*issue, error) {
+	scope, err := clientScope(c, f)
+	if err != nil {
+		return nil, err
+	}
+	u := s.users[f.Get("username")]
+	if u == nil || !sameText(f.Get("password"), u.Password) {
+		return nil, badRequest("invalid_grant", "Bad credentials")
+	}
+	return s.firstIssue(c, &grant{clientID: c.ClientID, user: u, sub: u.Sub, scope: scope, authTime: s.now()}, f)
+}
+
+// grantExchange is token exchange (RFC 8693) as IAM knows it: impersonation with an access token.
+func (s *Server) grantExchange(c *client, f url.Values) (*issue, error) {
+	subject := s.tokens[f.Get("subject_token")]
+	switch {
+	case f.Get("subject_token") == "":
+		return nil, badRequest("invalid_request", "subject_token not found in token exchange request!")
+	case f.Has("actor_token") || f.Has("want_composite"):
+		return nil, badRequest("invalid_request", "Delegation not supported")
+	case f.Get("scope") == "":
+		return nil, badRequest("invalid_request", "The scope parameter is required for a token exchange request!")
+	case subject == nil || subject.refresh || !subject.validAt(s.now()):
+		return nil, unauthorized("invalid_token", "Access token for value %s was not found", f.Get("subject_token"))
+	}
+	scope, err := clientScope(c, f)
+	if err != nil {
+		return nil, err
+	}
+	from := subject.grant
+	if from.clientID == c.ClientID && slices.Contains(scope, "offline_access") {
+		return nil, refuse(http.StatusForbidden, "access_denied", "Token exchange not allowed: "+
+			"the actor and the subject are the same client and offline_access is in the requested scopes")
+	}
+	act := map[string]any{"sub": c.ClientID}
+	if from.act != nil {
+		act["act"] = from.act
+	}
+	g := &grant{clientID: c.ClientID, user: from.user, sub: from.sub, scope: scope, authTime: from.authTime, act: act}
+	decision, err := s.firstIssue(c, g, f)
+	if err == nil {
+		decision.issuedTokenType = "urn:ietf:params:oauth:token-type:jwt" // RFC 8693 section 3
+	}
+	return decision, err
+}
+
+// issue makes the tokens that were decided on.
+func (s *Server) issue(ctx context.Context, c *client, d *issue) (*tokenResponse, error) {
+	now := s.now()
+	life, idLife := seconds(c.AccessTokenValiditySeconds, s.settings.AccessTokenLifetime), s.settings.IDTokenLifetime
+	expiresIn := new(int64(life / time.Second))
+	if s.settings.Conformance {
+		idLife, expiresIn = 300*time.Second, nil // as in that suite
+	}
+	t := &token{grant: d.grant, scope: d.scope, issued: now, expires: now.Add(life)}
+	t.claims = s.accessClaims(c, d, now, t.expires)
+	value, err := s.sign(ctx, t.claims)
+	if err != nil {
+		return nil, err
+	}
+	s.tokens[value] = t
+	answer := &tokenResponse{
+		AccessToken: value, TokenType: "Bearer", RefreshToken: d.refreshToken, ExpiresIn: expiresIn,
+		Scope: strings.Join(d.scope, " "), IssuedTokenType: d.issuedTokenType,
+	}
+	if d.grant.user != nil && slices.Contains(d.scope, "openid") {
+		answer.IDToken, err = s.sign(ctx, s.idClaims(c, d, now, now.Add(idLife), value))
+	}
+	return answer, err
+}
+
+// sign lets go of the mutex meanwhile: RSA takes a millisecond, and the first key may not be there yet.
+func (s *Server) sign(ctx context.Context, claims map[string]any) (string, error) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	return s.keys.sign(ctx, claims)
 }

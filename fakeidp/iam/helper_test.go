@@ -2,6 +2,7 @@ package iam
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -53,7 +54,7 @@ type idp struct {
 
 func newIDP(t *testing.T, cfg Config) *idp {
 	t.Helper()
-	cfg.Issuer = orDefault(cfg.Issuer, testIssuer)
+	cfg.Issuer = cmp.Or(cfg.Issuer, testIssuer)
 	if cfg.Alg != ES256 && cfg.Key == nil {
 		cfg.Key = testKey()
 	}
@@ -154,9 +155,9 @@ type rp struct {
 // addClient adds a client by hand; it authenticates by Basic.
 func (p *idp) addClient(c Client) *rp {
 	p.t.Helper()
-	c.ClientID = orDefault(c.ClientID, "client-"+newUUID()[:8])
+	c.ClientID = cmp.Or(c.ClientID, "client-"+newUUID()[:8])
 	if c.TokenEndpointAuthMethod != authNone {
-		c.ClientSecret = orDefault(c.ClientSecret, "a secret: with + and %")
+		c.ClientSecret = cmp.Or(c.ClientSecret, "a secret: with + and %")
 	}
 	if err := p.AddClient(c); err != nil {
 		p.t.Fatal(err)

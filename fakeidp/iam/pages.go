@@ -2,44 +2,163 @@ package iam
 
 import (
 	"bytes"
+	"crypto/rand"
 	"embed"
-	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 )
+
+const sessionCookie = "fakeidp_session"
+
+// session is a browser; anonymous until its user signs in. Its id changes then, so that one which somebody
+// planted before is worth nothing.
+type session struct {
+	id       string
+	csrf     string // every form carries it
+	user     *User
+	authTime time.Time
+	expires  time.Time
+}
+
+// session finds the session of a request, or begins one.
+func (s *Server) session(w http.ResponseWriter, r *http.Request) session {
+	if c, err := r.Cookie(sessionCookie); err == nil {
+		if t := s.sessions[c.Value]; t != nil && s.now().Before(t.expires) {
+			if t.user != nil && t.user.Disabled {
+				t.user = nil
+			}
+			return *t
+		}
+	}
+	return s.newSession(w, nil)
+}
+
+func (s *Server) newSession(w http.ResponseWriter, u *User) session {
+	now := s.now()
+	t := &session{id: rand.Text(), csrf: rand.Text(), user: u, authTime: now, expires: now.Add(8 * time.Hour)}
+	s.sessions[t.id] = t
+	http.SetCookie(w, &http.Cookie{
+		Name: sessionCookie, Value: t.id, Path: s.base, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: strings.HasPrefix(s.cfg.Issuer, "https:"),
+	})
+	return *t
+}
+
+// next returns a target below our issuer, from a parameter that anybody may have written.
+func (s *Server) next(param string) string {
+	u, err := url.Parse(param)
+	below := err == nil && !u.IsAbs() && u.Host == "" && strings.HasPrefix(u.Path, s.base)
+	if !below || strings.HasPrefix(param, "//") || strings.Contains(param, `\`) {
+		return s.base
+	}
+	return param
+}
+
+// toLogin sends the browser to the login page, and from there back to where it is, with this query.
+func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, query string) error {
+	here := s.base + strings.TrimPrefix(r.URL.Path, "/")
+	if query != "" {
+		here += "?" + query
+	}
+	return s.redirect(w, r, "login?next="+url.QueryEscape(here))
+}
+
+func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, t session) error {
+	return s.render(w, http.StatusOK, "login", t, map[string]any{"Next": s.next(r.URL.Query().Get("next"))})
+}
+
+func (s *Server) login(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+	next := s.next(f.Get("next"))
+	u := s.users[f.Get("username")]
+	if u == nil || u.Disabled || !sameText(f.Get("password"), u.Password) {
+		return s.render(w, http.StatusUnauthorized, "login", t, map[string]any{
+			"Next": next, "Username": f.Get("username"), "Problem": "Wrong username or password.",
+		})
+	}
+	delete(s.sessions, t.id)
+	s.newSession(w, u)
+	return s.redirect(w, r, strings.TrimPrefix(next, s.base))
+}
+
+func (s *Server) logout(w http.ResponseWriter, r *http.Request, t session, _ url.Values) error {
+	delete(s.sessions, t.id)
+	return s.redirect(w, r, "")
+}
 
 //go:embed pages/*.html pages/style.css
 var pageFiles embed.FS
 
 // templates are parsed when the first page is shown: a server starts faster without.
 var templates = sync.OnceValue(func() *template.Template {
-	return template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"has": slices.Contains[[]string], "hasPrefix": strings.HasPrefix, "trimPrefix": strings.TrimPrefix,
+	}).ParseFS(pageFiles, "pages/*.html"))
 })
 
-// page makes an address for people of h; the error that h returns is shown as a page.
-func (s *Server) page(h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
+// pageFunc makes a page for a browser, formFunc does what a form of ours says. The errors that they return
+// are shown as pages.
+type (
+	pageFunc func(w http.ResponseWriter, r *http.Request, t session) error
+	formFunc func(w http.ResponseWriter, r *http.Request, t session, f url.Values) error
+)
+
+// page makes an address for anybody's browser.
+func (s *Server) page(h pageFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		err := h(w, r)
-		if err == nil {
-			return
+		if err := h(w, r, s.session(w, r)); err != nil {
+			p := asProtocolError(err)
+			s.render(w, p.Status, "error", session{}, map[string]any{"Title": p.Code, "Text": p.Description})
 		}
-		var p *protocolError
-		if !errors.As(err, &p) {
-			p = refuse(http.StatusInternalServerError, "Something went wrong", "%v", err)
-		}
-		s.render(w, p.Status, "error", session{}, map[string]any{"Title": p.Code, "Text": p.Description})
 	})
+}
+
+// member makes a page for a user who is signed in; anybody else is sent to the login, and comes back.
+func (s *Server) member(h pageFunc) http.Handler {
+	return s.page(func(w http.ResponseWriter, r *http.Request, t session) error {
+		if t.user == nil {
+			return s.toLogin(w, r, r.URL.RawQuery)
+		}
+		return h(w, r, t)
+	})
+}
+
+// form makes an address for a form that comes from a page of ours in this browser.
+func (s *Server) form(h formFunc) http.Handler {
+	return s.page(func(w http.ResponseWriter, r *http.Request, t session) error {
+		if err := r.ParseForm(); err != nil {
+			return badRequest("invalid_request", "The body is not a form: %v", err)
+		}
+		if !sameText(r.PostForm.Get("csrf"), t.csrf) {
+			return refuse(http.StatusForbidden, "This form is not valid any more", "Go back, load the page again and repeat what you did.")
+		}
+		return h(w, r, t, r.PostForm) // boxes to tick repeat their names
+	})
+}
+
+// memberForm makes an address for a form of a user who is signed in.
+func (s *Server) memberForm(h formFunc) http.Handler {
+	return s.form(func(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+		if t.user == nil {
+			return refuse(http.StatusForbidden, "You are not signed in", "Sign in first.")
+		}
+		return h(w, r, t, f)
+	})
+}
+
+// redirect sends the browser to an address below the issuer. After a form the page that it sees can be loaded
+// again, and nothing is done twice.
+func (s *Server) redirect(w http.ResponseWriter, r *http.Request, below string) error {
+	http.Redirect(w, r, s.base+below, http.StatusSeeOther)
+	return nil
 }
 
 // render writes a page for a session: its user and its token for forms are added to the data.
 func (s *Server) render(w http.ResponseWriter, status int, name string, t session, data map[string]any) error {
-	if data == nil {
-		data = map[string]any{}
-	}
 	data["CSRF"], data["User"], data["Base"] = t.csrf, t.user, s.base
 	var b bytes.Buffer
 	if err := templates().ExecuteTemplate(&b, name+".html", data); err != nil {
@@ -49,7 +168,8 @@ func (s *Server) render(w http.ResponseWriter, status int, name string, t sessio
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	// No form-action: browsers apply it to the redirect after a consent, too, which leads to the client.
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Content-Security-Policy",
+		"default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	w.WriteHeader(status)
@@ -57,111 +177,13 @@ func (s *Server) render(w http.ResponseWriter, status int, name string, t sessio
 	return nil
 }
 
-func serveStyle(w http.ResponseWriter, r *http.Request) {
-	http.ServeFileFS(w, r, pageFiles, "pages/style.css")
-}
-
-func (s *Server) homePage(w http.ResponseWriter, r *http.Request) error {
-	t := s.session(w, r)
+func (s *Server) homePage(w http.ResponseWriter, r *http.Request, t session) error {
 	if t.user != nil {
-		http.Redirect(w, r, s.base+"dashboard", http.StatusSeeOther)
-		return nil
+		return s.redirect(w, r, "dashboard")
 	}
 	return s.render(w, http.StatusOK, "home", t, map[string]any{"Issuer": s.cfg.Issuer})
 }
 
-func (s *Server) aboutPage(w http.ResponseWriter, r *http.Request) error {
-	return s.render(w, http.StatusOK, "about", s.session(w, r), nil)
-}
-
-// scopeText tells a person what a scope lets a client do.
-func scopeText(word string) string {
-	switch word {
-	case "openid":
-		return "know who you are"
-	case "profile":
-		return "see your name and username"
-	case "email":
-		return "see your e-mail address"
-	case "offline_access":
-		return "act for you when you are away"
-	case "wlcg.groups":
-		return "see the groups you belong to"
-	}
-	switch prefix, path, _ := storagePath(word); prefix {
-	case "storage.read":
-		return "read your files below " + path
-	case "storage.create":
-		return "add files below " + path
-	case "storage.modify":
-		return "change and delete files below " + path
-	case "storage.stage":
-		return "bring files from tape below " + path
-	}
-	return ""
-}
-
-type scopeLine struct{ Word, Text string }
-
-func scopeLines(words []string) []scopeLine {
-	var lines []scopeLine
-	for _, w := range words {
-		lines = append(lines, scopeLine{w, scopeText(w)})
-	}
-	return lines
-}
-
-// devicePage asks for a user code; the complete URI brings it along, and the user still has to say yes
-// (RFC 8628 section 3.3.1).
-func (s *Server) devicePage(w http.ResponseWriter, r *http.Request, t session) error {
-	return s.render(w, http.StatusOK, "device", t, map[string]any{"UserCode": r.URL.Query().Get("user_code")})
-}
-
-// deviceVerify shows what a user code asks for.
-func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request) error {
-	t, f, err := s.postedByUser(w, r)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	d, err := s.pendingLocked(f.Get("user_code"))
-	var c *client
-	if err == nil {
-		if c = s.clients[d.clientID]; c == nil {
-			err = errors.New("the client that asked is gone")
-		}
-	}
-	s.mu.Unlock()
-	if err != nil {
-		return s.render(w, http.StatusBadRequest, "device", t, map[string]any{"UserCode": f.Get("user_code"), "Problem": "Sorry, " + err.Error() + "."})
-	}
-	return s.render(w, http.StatusOK, "approve", t, map[string]any{"UserCode": d.userCode, "Client": c.ClientName, "Scopes": scopeLines(d.scope)})
-}
-
-// deviceApprove ends a device authorization: user_oauth_approval is true or false.
-func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request) error {
-	t, f, err := s.postedByUser(w, r)
-	if err != nil {
-		return err
-	}
-	decision := f.Get("user_oauth_approval")
-	if !slices.Contains([]string{"true", "false"}, decision) {
-		return invalidRequest("user_oauth_approval is true or false")
-	}
-	s.mu.Lock()
-	err = s.decideLocked(f.Get("user_code"), t.user, decision == "true")
-	s.mu.Unlock()
-	if err != nil {
-		return s.render(w, http.StatusBadRequest, "device", t, map[string]any{"UserCode": f.Get("user_code"), "Problem": "Sorry, " + err.Error() + "."})
-	}
-	return s.render(w, http.StatusOK, "done", t, map[string]any{"Approved": decision == "true"})
-}
-
-// postedByUser checks a form that only a user who is signed in may send.
-func (s *Server) postedByUser(w http.ResponseWriter, r *http.Request) (session, url.Values, error) {
-	t, f, err := s.posted(w, r)
-	if err == nil && t.user == nil {
-		err = refuse(http.StatusForbidden, "You are not signed in", "Sign in first.")
-	}
-	return t, f, err
+func (s *Server) aboutPage(w http.ResponseWriter, r *http.Request, t session) error {
+	return s.render(w, http.StatusOK, "about", t, map[string]any{})
 }

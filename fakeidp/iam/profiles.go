@@ -7,17 +7,9 @@ import (
 	"time"
 )
 
-// anyAudience is the audience of a WLCG token that names none (WLCG, "aud").
-const anyAudience = "https://wlcg.cern.ch/jwt/v1/any"
-
 // profile is that of the client, if it has the scope of one profile and of no other; else the server's.
 func (s *Server) profile(c *client) Profile {
-	var named []Profile
-	for _, p := range []Profile{WLCG, IAM, AARC} {
-		if slices.Contains(c.scopes(), string(p)) {
-			named = append(named, p)
-		}
-	}
+	named := slices.DeleteFunc(slices.Clone(profiles), func(p Profile) bool { return !slices.Contains(c.scopes(), string(p)) })
 	if len(named) == 1 {
 		return named[0]
 	}
@@ -25,76 +17,52 @@ func (s *Server) profile(c *client) Profile {
 }
 
 // accessClaims are the claims of an access token, by profile.
-func (s *Server) accessClaims(d *issue, t *accessToken) map[string]any {
+func (s *Server) accessClaims(c *client, d *issue, issued, expires time.Time) map[string]any {
 	claims := map[string]any{
-		"iss": s.cfg.Issuer, "sub": subject(d.grant), "iat": t.issued.Unix(), "exp": t.expires.Unix(),
-		"jti": newUUID(), "client_id": d.client.ClientID,
+		"iss": s.cfg.Issuer, "sub": d.grant.sub, "iat": issued.Unix(), "exp": expires.Unix(),
+		"jti": newUUID(), "client_id": c.ClientID,
 	}
-	if len(d.audience) > 0 {
-		claims["aud"] = oneOrMany(d.audience)
+	switch len(d.audience) { // a string, or a list of several (RFC 7519 section 4.1.3)
+	case 0:
+	case 1:
+		claims["aud"] = d.audience[0]
+	default:
+		claims["aud"] = d.audience
 	}
 	if d.grant.act != nil {
 		claims["act"] = d.grant.act
 	}
-	switch s.profile(d.client) {
+	switch s.profile(c) {
 	case WLCG:
-		claims["nbf"] = t.issued.Unix()
+		claims["nbf"] = issued.Unix()
 		claims["wlcg.ver"] = "1.0"
 		if len(d.scope) > 0 {
 			claims["scope"] = strings.Join(d.scope, " ")
 		}
 		if len(d.audience) == 0 {
-			claims["aud"] = anyAudience
+			claims["aud"] = "https://wlcg.cern.ch/jwt/v1/any" // WLCG, "aud"
 		}
 		addGroups(claims, d.grant.user, d.scope)
 	case AARC:
 		if d.grant.user != nil {
-			s.addAARC(claims, d.grant.user, d.scope)
-			claims["voperson_id"] = d.grant.user.Sub
+			addAARC(claims, d.grant.user, d.scope)
 		}
 	}
 	return claims
 }
 
-func subject(g *grant) string {
-	if g.user == nil {
-		return g.subject
-	}
-	return g.user.Sub
-}
-
-// oneOrMany writes an audience as IAM does: a string, or a list of several (RFC 7519 section 4.1.3).
-func oneOrMany(words []string) any {
-	if len(words) == 1 {
-		return words[0]
-	}
-	return words
-}
-
 // addGroups adds wlcg.groups: the groups that were named first, in the order asked for, then all others,
 // sorted by name (WLCG, "wlcg.groups").
 func addGroups(claims map[string]any, u *User, scope []string) {
-	asked := slices.DeleteFunc(slices.Clone(scope), func(w string) bool { return !wlcgGroup.MatchString(w) })
-	if u == nil || len(asked) == 0 {
+	if u == nil || !slices.ContainsFunc(scope, wlcgGroup.MatchString) {
 		return
 	}
-	if !slices.Contains(asked, "wlcg.groups") {
-		asked = append(asked, "wlcg.groups")
-	}
-	all := slices.Sorted(slices.Values(u.Groups))
 	var groups []string
-	add := func(g string) {
-		if slices.Contains(all, g) && !slices.Contains(groups, "/"+g) {
-			groups = append(groups, "/"+g)
-		}
-	}
-	for _, w := range asked {
-		if _, name, ok := strings.Cut(w, ":/"); ok {
-			add(name)
-			continue
-		}
-		for _, g := range all {
-			add(g)
+	for _, w := range append(slices.Clone(scope), "wlcg.groups") {
+		for _, g := range slices.Sorted(slices.Values(u.Groups)) {
+			if g = "/" + g; (w == "wlcg.groups" || w == "wlcg.groups:"+g) && !slices.Contains(groups, g) {
+				groups = append(groups, g)
+			}
 		}
 	}
 	if len(groups) > 0 {
@@ -102,8 +70,9 @@ func addGroups(claims map[string]any, u *User, scope []string) {
 	}
 }
 
-// addAARC adds the claims of the AARC guidelines (G002 and G069 for entitlements) that the scopes ask for.
-func (s *Server) addAARC(claims map[string]any, u *User, scope []string) {
+// addAARC adds the claims of the AARC guidelines (G002 and G069 for entitlements): voperson_id, and those
+// that the scopes ask for.
+func addAARC(claims map[string]any, u *User, scope []string) {
 	entitlements := []string{}
 	for _, g := range u.Groups {
 		entitlements = append(entitlements, "urn:geant:iam.example:group:"+strings.ReplaceAll(g, "/", ":"))
@@ -119,20 +88,21 @@ func (s *Server) addAARC(claims map[string]any, u *User, scope []string) {
 			claims[name] = v
 		}
 	}
+	claims["voperson_id"] = u.Sub
 }
 
 // idClaims are the claims of an ID token (Core section 2).
-func (s *Server) idClaims(d *issue, issued, expires time.Time, accessToken string) map[string]any {
+func (s *Server) idClaims(c *client, d *issue, issued, expires time.Time, accessToken string) map[string]any {
 	digest := sha256.Sum256([]byte(accessToken)) // both algorithms of ours end in 256
 	claims := map[string]any{
-		"iss": s.cfg.Issuer, "aud": d.client.ClientID, "iat": issued.Unix(), "exp": expires.Unix(), "jti": newUUID(),
+		"iss": s.cfg.Issuer, "aud": c.ClientID, "iat": issued.Unix(), "exp": expires.Unix(), "jti": newUUID(),
 		"auth_time": d.grant.authTime.Unix(),
 		"at_hash":   b64(digest[:16]), // Core section 3.1.3.6: the left half
 	}
 	if d.grant.nonce != "" {
 		claims["nonce"] = d.grant.nonce
 	}
-	s.addUserClaims(claims, d.client, d.grant.user, d.scope)
+	s.addUserClaims(claims, c, d.grant.user, d.scope)
 	return claims
 }
 
@@ -143,7 +113,7 @@ func (s *Server) addUserClaims(claims map[string]any, c *client, u *User, scope 
 	if slices.Contains(scope, "profile") {
 		claims["name"], claims["preferred_username"] = u.Name(), u.Username
 		claims["given_name"], claims["family_name"] = u.GivenName, u.FamilyName
-		claims["organisation_name"] = s.cfg.Organisation
+		claims["organisation_name"] = "fakeidp"
 		if profile == IAM {
 			claims["groups"] = append([]string{}, u.Groups...)
 		}
@@ -156,7 +126,6 @@ func (s *Server) addUserClaims(claims map[string]any, c *client, u *User, scope 
 		claims["wlcg.ver"] = "1.0"
 		addGroups(claims, u, scope)
 	case AARC:
-		s.addAARC(claims, u, scope)
-		claims["voperson_id"] = u.Sub
+		addAARC(claims, u, scope)
 	}
 }

@@ -1,6 +1,8 @@
 package iam
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -23,7 +25,7 @@ type registration struct {
 }
 
 // badMetadata is IAM's answer to a registration that it refuses: a text in error, no code.
-func badMetadata(text string) error { return refuse(http.StatusBadRequest, text, "") }
+func badMetadata(text string) error { return badRequest(text, "") }
 
 // register is POST /iam/api/client-registration, open to anyone (RFC 7591 section 3).
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
@@ -34,55 +36,36 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if c.ClientID != "" || c.ClientSecret != "" {
 		return badMetadata("client_id and client_secret must not be present in a registration request")
 	}
-	owner, err := s.registrant(r)
-	if err != nil {
-		return err
-	}
-	forbidden, token := userForbidden, ""
-	odd := s.conformance()
-	if odd && orDefault(c.TokenEndpointAuthMethod, authBasic) != authBasic {
+	odd := s.settings.Conformance
+	if odd && cmp.Or(c.TokenEndpointAuthMethod, authBasic) != authBasic {
 		return badMetadata("token_endpoint_auth_method: only client_secret_basic is supported")
 	}
-	s.mu.Lock()
-	c.ClientID = s.oddLocked(newUUID())
+	c.ClientID = s.odd(newUUID())
 	if odd {
-		c.ClientSecret, c.CodeChallengeMethod = s.oddLocked(newClientSecret()), "S256"
+		c.ClientSecret, c.CodeChallengeMethod = s.odd(newClientSecret()), "S256"
 	}
-	s.mu.Unlock()
-	if owner == nil {
-		forbidden = anonymousForbidden
-		if token, err = s.registrationToken(r, c.ClientID); err != nil {
+	kept, forbidden := &client{createdAt: s.now()}, userForbidden
+	if value, ok := bearer(r); ok { // the client is this user's, and managed on the dashboard
+		t, err := s.goodToken(value)
+		if err != nil {
 			return err
 		}
+		kept.owner = t.grant.user
+	}
+	if kept.owner == nil {
+		forbidden = anonymousForbidden
 	}
 	if err := s.checkMetadata(&c, forbidden); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	kept := &client{Client: c, registrationToken: token, owner: owner, createdAt: s.nowLocked()}
+	if kept.owner == nil && !odd {
+		if kept.registrationToken, err = s.newRegistrationToken(r.Context(), c.ClientID); err != nil {
+			return err
+		}
+	}
+	kept.Client = c
 	s.clients[c.ClientID] = kept
-	answer := s.registrationLocked(kept)
-	s.mu.Unlock()
-	if odd {
-		return writeJSON(w, http.StatusCreated, answer.likeConformance())
-	}
-	return writeJSON(w, http.StatusCreated, answer)
-}
-
-// registrant is the user whose access token came with a registration: the client is then theirs, and managed
-// on the dashboard. Without a token it is nil.
-func (s *Server) registrant(r *http.Request) (*User, error) {
-	value, ok := bearer(r)
-	if !ok {
-		return nil, nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t, err := s.goodTokenLocked(value)
-	if err != nil {
-		return nil, err
-	}
-	return t.grant.user, nil
+	return writeJSON(w, http.StatusCreated, s.registration(kept))
 }
 
 func decodeClient(r *http.Request) (Client, error) {
@@ -107,34 +90,29 @@ var (
 
 // checkMetadata obeys IAM's limits, and drops scopes that not anyone may have.
 func (s *Server) checkMetadata(c *Client, forbidden []string) error {
-	if n := utf8.RuneCountInString(c.ClientName); n < 4 || n > 256 {
+	needsRedirect := slices.Contains(c.GrantTypes, grantAuthorizationCode) || slices.Contains(c.GrantTypes, grantImplicit)
+	switch n := utf8.RuneCountInString(c.ClientName); {
+	case n < 4 || n > 256:
 		return badMetadata("client_name: size must be between 4 and 256")
-	}
-	if len(c.GrantTypes) == 0 {
+	case len(c.GrantTypes) == 0:
 		return badMetadata("grant_types: must not be empty")
-	}
-	if len(c.Scope) > 512 {
+	case len(c.Scope) > 512:
 		return badMetadata("scope: size must be at most 512")
+	case needsRedirect && len(c.RedirectURIs) == 0:
+		return badMetadata("Authorization code and implicit grants require at least one valid redirect URI")
+	case slices.ContainsFunc(c.Contacts, func(m string) bool { return !strings.Contains(m, "@") }):
+		return badMetadata("contacts: must be e-mail addresses")
 	}
 	for _, g := range forbidden {
 		if slices.Contains(c.GrantTypes, g) {
 			return badMetadata("Grant type not allowed: " + g)
 		}
 	}
-	needsRedirect := slices.Contains(c.GrantTypes, grantAuthorizationCode) || slices.Contains(c.GrantTypes, grantImplicit)
-	if needsRedirect && len(c.RedirectURIs) == 0 {
-		return badMetadata("Authorization code and implicit grants require at least one valid redirect URI")
-	}
-	for _, m := range c.Contacts {
-		if !strings.Contains(m, "@") {
-			return badMetadata("contacts: must be e-mail addresses")
-		}
-	}
 	if err := c.complete(); err != nil {
 		return badMetadata(err.Error())
 	}
 	words := slices.DeleteFunc(strings.Fields(c.Scope), func(w string) bool {
-		return !validScopeToken(w) || firstOutside(s.cfg.Scopes, []string{w}) != ""
+		return !scopeToken.MatchString(w) || firstOutside(s.cfg.Scopes, []string{w}) != ""
 	})
 	if len(words) == 0 {
 		words = s.cfg.DefaultScopes
@@ -146,14 +124,15 @@ func (s *Server) checkMetadata(c *Client, forbidden []string) error {
 	return nil
 }
 
-// registrationToken makes the token that manages a client: a JWT, as at IAM.
-func (s *Server) registrationToken(r *http.Request, clientID string) (string, error) {
-	return s.keys.sign(r.Context(), map[string]any{
-		"iss": s.cfg.Issuer, "sub": clientID, "aud": s.cfg.Issuer, "iat": s.Now().Unix(), "jti": newUUID(), "scope": "registration-token",
+// newRegistrationToken makes the token that manages a client: a JWT, as at IAM.
+func (s *Server) newRegistrationToken(ctx context.Context, clientID string) (string, error) {
+	return s.sign(ctx, map[string]any{
+		"iss": s.cfg.Issuer, "sub": clientID, "aud": s.cfg.Issuer, "iat": s.now().Unix(), "jti": newUUID(),
+		"scope": "registration-token",
 	})
 }
 
-func (s *Server) registrationLocked(c *client) registration {
+func (s *Server) registration(c *client) registration {
 	answer := registration{
 		Client:                c.Client,
 		ClientIDIssuedAt:      c.createdAt.Unix(),
@@ -171,84 +150,61 @@ func (s *Server) registrationLocked(c *client) registration {
 	return answer
 }
 
-// managed finds the client that a management request is about, and checks its token (RFC 7592 section 2).
-func (s *Server) managed(r *http.Request) (*client, error) {
-	token, ok := bearer(r)
-	if !ok {
-		return nil, invalidToken("Full authentication is required to access this resource")
+// managed makes an endpoint of h, which wants the client that a management request is about. The
+// registration token is checked (RFC 7592 section 2).
+func (s *Server) managed(h func(w http.ResponseWriter, r *http.Request, c *client) error) api {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id := r.PathValue("id")
+		c := s.clients[id]
+		switch token, ok := bearer(r); {
+		case !ok:
+			return unauthorized("invalid_token", notKnown)
+		case c == nil:
+			return refuse(http.StatusNotFound, "Client not found: "+id, "")
+		case c.registrationToken == "" || !sameText(token, c.registrationToken):
+			return badMetadata("Invalid registration access token")
+		case !isTrue(c.Active):
+			return refuse(http.StatusForbidden, "Client is suspended: "+id, "")
+		}
+		return h(w, r, c)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.clients[r.PathValue("id")]
-	switch {
-	case c == nil:
-		return nil, refuse(http.StatusNotFound, "Client not found: "+r.PathValue("id"), "")
-	case c.registrationToken == "" || !sameText(token, c.registrationToken):
-		return nil, badMetadata("Invalid registration access token")
-	case !isTrue(c.Active):
-		return nil, refuse(http.StatusForbidden, "Client is suspended: "+c.ClientID, "")
-	}
-	return c, nil
-}
-
-// answerClient stores the client, with a new token where the settings say so, and writes it.
-func (s *Server) answerClient(w http.ResponseWriter, r *http.Request, c client) error {
-	token, err := s.registrationToken(r, c.ClientID)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	if s.settings.RotateRegistrationTokens {
-		c.registrationToken = token
-	}
-	s.clients[c.ClientID] = &c
-	answer := s.registrationLocked(&c)
-	s.mu.Unlock()
-	return writeJSON(w, http.StatusOK, answer)
 }
 
 // readClient is GET at the registration_client_uri (RFC 7592 section 2.1).
-func (s *Server) readClient(w http.ResponseWriter, r *http.Request) error {
-	c, err := s.managed(r)
-	if err != nil {
-		return err
+func (s *Server) readClient(w http.ResponseWriter, r *http.Request, c *client) error {
+	if s.settings.RotateRegistrationTokens {
+		token, err := s.newRegistrationToken(r.Context(), c.ClientID)
+		if err != nil {
+			return err
+		}
+		c.registrationToken = token
 	}
-	return s.answerClient(w, r, *c)
+	return writeJSON(w, http.StatusOK, s.registration(c))
 }
 
 // updateClient is PUT (RFC 7592 section 2.2): it replaces all metadata. The ID must be that of the client;
 // the secret too, or absent.
-func (s *Server) updateClient(w http.ResponseWriter, r *http.Request) error {
-	old, err := s.managed(r)
-	if err != nil {
+func (s *Server) updateClient(w http.ResponseWriter, r *http.Request, c *client) error {
+	update, err := decodeClient(r)
+	switch {
+	case err != nil:
 		return err
-	}
-	c, err := decodeClient(r)
-	if err != nil {
-		return err
-	}
-	if c.ClientID != old.ClientID {
+	case update.ClientID != c.ClientID:
 		return badMetadata("client_id: it must be that of the client")
-	}
-	if c.ClientSecret != "" && !sameText(c.ClientSecret, old.ClientSecret) {
+	case update.ClientSecret != "" && !sameText(update.ClientSecret, c.ClientSecret):
 		return badMetadata("client_secret: it cannot be chosen")
 	}
-	c.ClientSecret, c.AllowIntrospection = old.ClientSecret, old.AllowIntrospection
-	if err := s.checkMetadata(&c, anonymousForbidden); err != nil {
+	update.ClientSecret = c.ClientSecret
+	if err := s.checkMetadata(&update, anonymousForbidden); err != nil {
 		return err
 	}
-	return s.answerClient(w, r, client{Client: c, registrationToken: old.registrationToken, createdAt: old.createdAt})
+	c.Client = update
+	return s.readClient(w, r, c)
 }
 
 // deleteClient is DELETE (RFC 7592 section 2.3): the client and all its tokens are gone.
-func (s *Server) deleteClient(w http.ResponseWriter, r *http.Request) error {
-	c, err := s.managed(r)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.deleteClientLocked(c.ClientID)
-	s.mu.Unlock()
+func (s *Server) deleteClient(w http.ResponseWriter, r *http.Request, c *client) error {
+	s.forgetClient(c.ClientID)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -2,11 +2,12 @@ package iam
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-const registrationRequest = `{"client_name":"oidc-agent:demo","grant_types":["refresh_token","urn:ietf:params:oauth:grant-type:device_code"],"scope":"openid offline_access storage.read:/ scim:read"}`
+const registrationRequest = `{"client_name":"oidc-agent:demo","grant_types":["refresh_token","urn:ietf:params:oauth:grant-type:device_code"],"scope":"openid offline_access storage.read:/ scim:read storage.read:/é"}`
 
 func (p *idp) register(body string) reply {
 	p.t.Helper()
@@ -19,9 +20,10 @@ func TestRegister(t *testing.T) {
 	r := p.register(registrationRequest).want(201, "", "")
 	for name, want := range map[string]string{
 		"client_name":                "oidc-agent:demo",
-		"scope":                      "openid offline_access storage.read:/", // scim:read is restricted: gone without a word
+		"scope":                      "openid offline_access storage.read:/", // scim:read is restricted, é no character: gone without a word
 		"token_endpoint_auth_method": "client_secret_basic",
 		"client_id_issued_at":        "1772600767",
+		"created_at":                 "1772600767000",
 		"client_secret_expires_at":   "0",
 		"dynamically_registered":     "true",
 		"active":                     "true",
@@ -34,7 +36,7 @@ func TestRegister(t *testing.T) {
 	if n := len(r.text("client_secret")); n != 86 {
 		t.Errorf("the secret has %d characters, want 86", n)
 	}
-	if len(r.text("client_id")) != 36 {
+	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(r.text("client_id")) {
 		t.Errorf("client_id %q is no UUID", r.text("client_id"))
 	}
 	if _, claims := p.claims(r.text("registration_access_token")); claims["iss"] != testIssuer {
@@ -57,6 +59,9 @@ func TestRegisterRefused(t *testing.T) {
 		"exchange":           {`{"client_name":"abcd","grant_types":["urn:ietf:params:oauth:grant-type:token-exchange"]}`, "Grant type not allowed: urn"},
 		"unknown grant":      {`{"client_name":"abcd","grant_types":["magic"]}`, "magic"},
 		"no redirect":        {`{"client_name":"abcd","grant_types":["authorization_code"]}`, "redirect"},
+		"no host":            {`{"client_name":"abcd","grant_types":["authorization_code"],"redirect_uris":["http:/x"]}`, "no host"},
+		"implicit":           {`{"client_name":"abcd","grant_types":["implicit"]}`, "redirect"},
+		"name in bytes":      {`{"client_name":"éé",` + device + `}`, "client_name"},
 		"fragment":           {`{"client_name":"abcd","grant_types":["authorization_code"],"redirect_uris":["http://localhost/#x"]}`, "fragment"},
 		"script":             {`{"client_name":"abcd","grant_types":["authorization_code"],"redirect_uris":["javascript:alert(1)"]}`, "not allowed"},
 		"relative":           {`{"client_name":"abcd","grant_types":["authorization_code"],"redirect_uris":["/back"]}`, "absolute"},
@@ -113,6 +118,11 @@ func TestRegisterDefaults(t *testing.T) {
 	}
 	if strings.Contains(r.Body, "client_secret") {
 		t.Errorf("a public client got a secret: %s", r.Body)
+	}
+	r = p.register(`{"client_name":"abcd","grant_types":["refresh_token"],"active":false,"allow_introspection":false,
+		"access_token_validity_seconds":7,"refresh_token_validity_seconds":7,"device_code_validity_seconds":7}`).want(201, "", "")
+	if r.text("active") != "true" || strings.Contains(r.Body, "introspection") || strings.Contains(r.Body, "validity") {
+		t.Errorf("what only an administrator decides: %s", r.Body)
 	}
 }
 
@@ -176,7 +186,13 @@ func TestDeletedClientLosesTokens(t *testing.T) {
 func TestSuspendedClient(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})
-	no := false
-	c := p.addClient(Client{Active: &no})
+	c := p.addClient(Client{Active: new(false)})
 	c.post("devicecode", "scope", "openid").want(401, "invalid_client", "suspended")
+	p.request("GET", registrationPath[1:]+"/"+c.id, "", "Authorization", "Bearer ").want(400, "Invalid registration access token", "")
+	r := p.register(registrationRequest)
+	if err := p.SuspendClient(r.text("client_id"), true); err != nil {
+		t.Fatal(err)
+	}
+	p.request("GET", r.text("registration_client_uri"), "", "Authorization", "Bearer "+r.text("registration_access_token")).
+		want(403, "Client is suspended: "+r.text("client_id"), "")
 }

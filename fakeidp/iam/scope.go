@@ -10,34 +10,27 @@ import (
 // wlcgGroup is the form of a group scope, as IAM checks it: wlcg.groups, or wlcg.groups:/group/subgroup.
 var wlcgGroup = regexp.MustCompile(`^wlcg\.groups(:(/[a-zA-Z0-9][a-zA-Z0-9_.-]*)+)?$`)
 
+// scopeToken is printable ASCII but for the quote and the backslash (RFC 6749 section 3.3).
+var scopeToken = regexp.MustCompile(`^[!#-\[\]-~]+$`)
+
 // parseScope splits a scope parameter into its words, without repetitions, and refuses words that no grant
 // can allow: characters outside RFC 6749 section 3.3, paths that climb, groups of a wrong form.
 func parseScope(param string) ([]string, error) {
 	var words []string
 	for _, w := range strings.Fields(param) {
 		switch {
-		case !validScopeToken(w):
-			return nil, invalidScope("Invalid scope: %s", w)
+		case !scopeToken.MatchString(w):
+			return nil, badRequest("invalid_scope", "Invalid scope: %s", w)
 		case climbs(w):
-			return nil, invalidScope("Scope contains relative path references")
+			return nil, badRequest("invalid_scope", "Scope contains relative path references")
 		case strings.HasPrefix(w, "wlcg.groups") && !wlcgGroup.MatchString(w):
-			return nil, invalidScope("Invalid WLCG group scope: %s", w)
+			return nil, badRequest("invalid_scope", "Invalid WLCG group scope: %s", w)
 		}
 		if !slices.Contains(words, w) {
 			words = append(words, w)
 		}
 	}
 	return words, nil
-}
-
-// validScopeToken checks the characters: RFC 6749 section 3.3, printable ASCII but for the quote and the backslash.
-func validScopeToken(w string) bool {
-	for i := range len(w) {
-		if c := w[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return w != ""
 }
 
 // climbs reports a path with a ".." in it, written plainly or percent-encoded: a storage that takes paths
@@ -61,7 +54,7 @@ func storagePath(word string) (prefix, path string, ok bool) {
 // scopeAllows reports whether a granted word covers a requested one: the same word, a path below the granted
 // path, or a single group where all are granted.
 func scopeAllows(granted, requested string) bool {
-	if climbs(granted) || climbs(requested) {
+	if climbs(requested) {
 		return false
 	}
 	if granted == requested || (granted == "wlcg.groups" && wlcgGroup.MatchString(requested)) {
@@ -73,8 +66,7 @@ func scopeAllows(granted, requested string) bool {
 		return false
 	}
 	// By whole segments: /a covers /a/b, and not /ab.
-	gPath = strings.TrimRight(gPath, "/")
-	return rPath == gPath || strings.HasPrefix(rPath, gPath+"/")
+	return strings.HasPrefix(rPath+"/", strings.TrimRight(gPath, "/")+"/")
 }
 
 // firstOutside returns the first requested word that no granted word covers, or "".

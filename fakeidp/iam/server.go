@@ -1,26 +1,27 @@
 package iam
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Server is one fake IAM. It is an http.Handler; all its methods may be called at any time, from any goroutine.
+// Server is one fake IAM. It is an http.Handler; all its exported methods may be called at any time, from any
+// goroutine. Those take the mutex; the others want it held, as it is while a request is answered (see serve).
 type Server struct {
 	// Set by New, read-only afterwards.
-	cfg  Config
-	base string // path of the issuer, with its last slash
-	mux  *http.ServeMux
-	keys *keyring
-	http *http.Server // only with Start
+	cfg   Config
+	base  string // path of the issuer, with its last slash
+	words *strings.Replacer
+	mux   *http.ServeMux
+	keys  *keyring
+	http  *http.Server // only with Start
 
 	mu       sync.Mutex // guards what follows
 	settings Settings
@@ -30,12 +31,13 @@ type Server struct {
 	clients  map[string]*client
 	devices  map[string]*deviceCode        // by device code
 	codes    map[string]*authorizationCode // by code
-	refresh  map[string]*refreshToken      // by value
-	access   map[string]*accessToken       // by value
+	tokens   map[string]*token             // access and refresh tokens, by value
 	sessions map[string]*session           // by cookie
 	consents map[consentKey][]string       // remembered decisions: scopes
-	pruneAt  int                           // number of access tokens that starts the next sweep
-	faults   faults
+	pruneAt  int                           // number of tokens and sessions that starts the next sweep
+	faults   []*Fault
+	requests []*Request     // the last ones
+	counters map[string]int // of requests, by method and path
 }
 
 // New makes a server that does not listen: serve it, or call it from a round tripper. The issuer must be set.
@@ -44,29 +46,33 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(cfg.Issuer)
-	if err != nil {
-		return nil, err
-	}
+	base, _ := url.Parse(cfg.Issuer) // complete has tried it
 	s := &Server{
 		cfg:      cfg,
-		base:     u.Path,
+		base:     base.Path,
+		words:    newWords(cfg.Issuer),
 		settings: cfg.Settings,
 		users:    map[string]*User{},
 		clients:  map[string]*client{},
 		devices:  map[string]*deviceCode{},
 		codes:    map[string]*authorizationCode{},
-		refresh:  map[string]*refreshToken{},
-		access:   map[string]*accessToken{},
+		tokens:   map[string]*token{},
 		sessions: map[string]*session{},
 		consents: map[consentKey][]string{},
+		counters: map[string]int{},
 		pruneAt:  1024,
 	}
 	for _, u := range cfg.Users {
-		if err := s.addUser(u); err != nil {
-			return nil, err
+		if u.Username == "" {
+			return nil, errors.New("a user needs a username")
 		}
+		if s.users[u.Username] != nil {
+			return nil, fmt.Errorf("user %q: there are two of them", u.Username)
+		}
+		u.Sub = cmp.Or(u.Sub, newUUID())
+		s.users[u.Username] = &u
 	}
+	s.fallback = s.users[cfg.Users[0].Username]
 	for _, c := range cfg.Clients {
 		if err := s.AddClient(c); err != nil {
 			return nil, err
@@ -110,17 +116,14 @@ func (s *Server) Close() error {
 // Issuer is the URL that the server calls itself; it ends in a slash.
 func (s *Server) Issuer() string { return s.cfg.Issuer }
 
-// Ready waits until there is a key to sign with: until then requests that need one wait, too.
-func (s *Server) Ready(ctx context.Context) error { return s.keys.wait(ctx) }
-
 // Now is the time on the server's clock.
 func (s *Server) Now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.nowLocked()
+	return s.now()
 }
 
-func (s *Server) nowLocked() time.Time { return s.cfg.Now().Add(s.offset) }
+func (s *Server) now() time.Time { return s.cfg.Now().Add(s.offset) }
 
 // MoveClock moves the server's clock, forward or back, by d.
 func (s *Server) MoveClock(d time.Duration) {
@@ -137,79 +140,46 @@ func (s *Server) Change(change func(*Settings)) {
 	s.settings = s.settings.complete()
 }
 
-func (s *Server) addUser(u User) error {
-	if u.Username == "" {
-		return errors.New("a user needs a username")
-	}
-	if s.users[u.Username] != nil {
-		return fmt.Errorf("user %q: there are two of them", u.Username)
-	}
-	u.Sub = orDefault(u.Sub, newUUID())
-	s.users[u.Username] = &u
-	if s.fallback == nil {
-		s.fallback = &u
-	}
-	return nil
-}
-
-// ServeHTTP answers a request. A proxy in front may pass the issuer's path or strip it: both work.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p := r.URL.Path
-	if below, ok := strings.CutPrefix(p, s.base); ok {
-		p = "/" + below
-	}
-	// The mux would redirect //jwk to /jwk and so forgive a client that doubles slashes.
-	if path.Clean(p) != p {
-		http.NotFound(w, r)
-		return
-	}
-	if p != r.URL.Path {
-		u := *r.URL
-		u.Path, u.RawPath = p, ""
-		r = r.Clone(r.Context())
-		r.URL = &u
-	}
-	s.serve(w, r)
-}
-
 // routes lists every address of the server.
 func (s *Server) routes() *http.ServeMux {
 	m := http.NewServeMux()
+	m.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFileFS(w, r, pageFiles, "pages/style.css")
+	})
 	for pattern, h := range map[string]http.Handler{
 		"GET /.well-known/openid-configuration":       api(s.metadata),
 		"GET /.well-known/oauth-authorization-server": api(s.metadata),
 		"GET /jwk":                             api(s.jwks),
 		"POST " + registrationPath:             api(s.register),
-		"GET " + registrationPath + "/{id}":    api(s.readClient),
-		"PUT " + registrationPath + "/{id}":    api(s.updateClient),
-		"DELETE " + registrationPath + "/{id}": api(s.deleteClient),
+		"GET " + registrationPath + "/{id}":    s.managed(s.readClient),
+		"PUT " + registrationPath + "/{id}":    s.managed(s.updateClient),
+		"DELETE " + registrationPath + "/{id}": s.managed(s.deleteClient),
 
 		"POST /devicecode": api(s.deviceAuthorization),
-		"POST /token":      api(s.token),
+		"POST /token":      s.client(s.giveTokens),
 		"GET /userinfo":    api(s.userinfo),
 		"POST /userinfo":   api(s.userinfo),
-		"POST /introspect": api(s.introspect),
-		"POST /revoke":     api(s.revoke),
+		"POST /introspect": s.client(s.introspect),
+		"POST /revoke":     s.client(s.revoke),
 
 		"GET /{$}":             s.page(s.homePage),
-		"GET /style.css":       http.HandlerFunc(serveStyle),
 		"GET /about":           s.page(s.aboutPage),
 		"GET /login":           s.page(s.loginPage),
-		"POST /login":          s.page(s.login),
-		"POST /logout":         s.page(s.logout),
+		"POST /login":          s.form(s.login),
+		"POST /logout":         s.form(s.logout),
 		"GET /device":          s.member(s.devicePage),
-		"POST /device/verify":  s.page(s.deviceVerify),
-		"POST /device/approve": s.page(s.deviceApprove),
+		"POST /device/verify":  s.memberForm(s.deviceVerify),
+		"POST /device/approve": s.memberForm(s.deviceApprove),
 		"GET /authorize":       s.page(s.authorizePage),
-		"POST /authorize":      s.page(s.authorizeDecision),
+		"POST /authorize":      s.memberForm(s.authorizeDecision),
 
 		"GET /dashboard":                      s.member(s.dashboard),
-		"POST /dashboard/tokens/revoke":       s.action(s.revokeOwn),
+		"POST /dashboard/tokens/revoke":       s.memberForm(s.revokeOwn),
 		"GET /dashboard/clients/new":          s.member(s.newClientPage),
-		"POST /dashboard/clients":             s.page(s.makeClient),
+		"POST /dashboard/clients":             s.memberForm(s.makeClient),
 		"GET /dashboard/clients/{id}":         s.member(s.clientPage),
-		"POST /dashboard/clients/{id}/secret": s.action(s.newSecret),
-		"POST /dashboard/clients/{id}/delete": s.action(s.deleteOwn),
+		"POST /dashboard/clients/{id}/secret": s.memberForm(s.newSecret),
+		"POST /dashboard/clients/{id}/delete": s.memberForm(s.deleteOwn),
 	} {
 		m.Handle(pattern, h)
 	}

@@ -7,10 +7,12 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -32,6 +34,10 @@ func TestMetadata(t *testing.T) {
 				"device_authorization_endpoint": base + "devicecode",
 				"authorization_response_iss_parameter_supported": "true",
 				"code_challenge_methods_supported":               `["plain","S256"]`,
+				"id_token_signing_alg_values_supported":          `["RS256"]`,
+				"token_endpoint_auth_methods_supported":          asText(authMethods),
+				"grant_types_supported": asText([]string{grantAuthorizationCode, grantRefreshToken, grantClientCredentials,
+					grantPassword, grantTokenExchange, grantDeviceCode}),
 			} {
 				if got := r.text(name); got != want {
 					t.Errorf("%s: %q, want %q", name, got, want)
@@ -73,6 +79,7 @@ func TestConfigRefused(t *testing.T) {
 		"issuer":              {},
 		`issuer "ftp://x/"`:   {Issuer: "ftp://x/"},
 		"query":               {Issuer: "https://x/?a"},
+		"and fragment":        {Issuer: "https://x/#a"},
 		`profile "x"`:         {Issuer: testIssuer, Profile: "x"},
 		`algorithm "HS256"`:   {Issuer: testIssuer, Alg: "HS256"},
 		"two of them":         {Issuer: testIssuer, Users: []User{{Username: "a"}, {Username: "a"}}},
@@ -102,6 +109,9 @@ func TestReadFile(t *testing.T) {
 	if _, claims := p.claims(r.text("access_token")); claims["sub"] != "c" {
 		t.Errorf("claims %v", claims)
 	}
+	if r := p.register(`{"client_name":"abcd","grant_types":["refresh_token"]}`); r.text("scope") != "openid" {
+		t.Errorf("scope %q by default", r.text("scope"))
+	}
 	for _, bad := range []string{"", "[]", `{"user":[]}`, `{"users":[{"name":"x"}]}`} {
 		if err := new(Config).ReadFile(strings.NewReader(bad)); err == nil {
 			t.Errorf("%q was read", bad)
@@ -124,7 +134,7 @@ func TestStart(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	var set struct{ Keys []map[string]any }
-	if err := json.NewDecoder(resp.Body).Decode(&set); err != nil || len(set.Keys) != 1 || set.Keys[0]["crv"] != "P-256" {
+	if err := json.NewDecoder(resp.Body).Decode(&set); err != nil || len(set.Keys) != 1 || set.Keys[0]["crv"] != "P-256" || set.Keys[0]["use"] != "sig" || set.Keys[0]["alg"] != ES256 {
 		t.Errorf("%v %v", set, err)
 	}
 	if err := s.Close(); err != nil {
@@ -133,17 +143,40 @@ func TestStart(t *testing.T) {
 	if _, err := http.Get(s.Issuer()); err == nil {
 		t.Error("still there after Close")
 	}
+	if err := newIDP(t, Config{}).Close(); err != nil {
+		t.Errorf("closing one that does not listen: %v", err)
+	}
 }
 
 // TestWithoutKey sees what a request does that comes before the first key is made.
 func TestWithoutKey(t *testing.T) {
 	t.Parallel()
-	k := &keyring{alg: RS256, ready: make(chan struct{})}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := k.sign(ctx, map[string]any{}); err == nil {
-		t.Error("signed without a key")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newIDP(t, Config{Clients: []Client{{ClientID: "me", ClientSecret: "mine", GrantTypes: []string{grantClientCredentials}}}})
+		p.keys = &keyring{alg: RS256, ready: make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for _, r := range []*http.Request{
+			httptest.NewRequestWithContext(ctx, "GET", "/jwk", nil),
+			httptest.NewRequestWithContext(ctx, "POST", "/token", strings.NewReader("grant_type=client_credentials&client_id=me&client_secret=mine")),
+		} {
+			r.Header.Set("Content-Type", formType)
+			go func() {
+				w := httptest.NewRecorder()
+				p.ServeHTTP(w, r)
+				if w.Code != 500 || !strings.Contains(w.Body.String(), "waiting for the signing key") {
+					t.Errorf("%s: %d %s", r.URL, w.Code, w.Body)
+				}
+			}()
+		}
+		synctest.Wait()
+		p.request("GET", ".well-known/openid-configuration", "").want(200, "", "") // they hold up nobody
+		cancel()
+		synctest.Wait()
+		if err := p.RotateSigningKey(ctx); err == nil {
+			t.Error("rotated before there was a key")
+		}
+	})
 }
 
 func TestConcurrency(t *testing.T) {

@@ -16,6 +16,8 @@ func TestUserinfo(t *testing.T) {
 		{WLCG, "openid email wlcg.groups", "email email_verified sub wlcg.groups wlcg.ver"},
 		{IAM, "openid", "sub"},
 		{IAM, "openid profile email", "email email_verified family_name given_name groups name organisation_name preferred_username sub"},
+		{WLCG, "openid profile", "family_name given_name name organisation_name preferred_username sub wlcg.ver"},
+		{AARC, "openid aarc", "eduperson_assurance eduperson_entitlement eduperson_scoped_affiliation entitlements sub voperson_id"},
 		{AARC, "openid eduperson_assurance", "eduperson_assurance sub voperson_id"},
 	} {
 		p := newIDP(t, Config{Profile: x.profile})
@@ -31,6 +33,14 @@ func TestUserinfo(t *testing.T) {
 		if strings.Join(names, " ") != x.want || strings.Count(r.Body, `":`) != len(names) {
 			t.Errorf("%s %s: %s", x.profile, x.scope, r.Body)
 		}
+		if e := r.text("entitlements"); e != "" && e != `["urn:geant:iam.example:group:wlcg","urn:geant:iam.example:group:wlcg:xfers"]` {
+			t.Errorf("entitlements %s", e)
+		}
+	}
+	p := newIDP(t, Config{Users: []User{{Username: "u", Sub: "s"}}})
+	token := p.addClient(Client{}).login("openid email").text("access_token")
+	if r := p.request("GET", "userinfo", "", "Authorization", "Bearer "+token); r.Body != `{"sub":"s","wlcg.ver":"1.0"}` {
+		t.Errorf("without an address: %s", r.Body)
 	}
 }
 
@@ -48,6 +58,7 @@ func TestUserinfoRefused(t *testing.T) {
 		"no token":   {p.request("GET", "userinfo", ""), 401, "unauthorized", `Bearer realm="fakeidp"`},
 		"in query":   {p.request("GET", "userinfo?access_token="+token, ""), 401, "unauthorized", `Bearer`},
 		"wrong":      {p.request("GET", "userinfo", "", "Authorization", "Bearer "+token+"1"), 401, "invalid_token", `error="invalid_token"`},
+		"refresh":    {p.request("GET", "userinfo", "", "Authorization", "Bearer "+c.login("openid offline_access").text("refresh_token")), 401, "invalid_token", ""},
 		"no openid":  {p.request("GET", "userinfo", "", "Authorization", "Bearer "+plain), 403, "insufficient_scope", `scope="openid"`},
 		"twice":      {p.request("POST", "userinfo", "access_token="+token, "Authorization", "Bearer "+token, "Content-Type", formType), 400, "invalid_request", ""},
 		"basic auth": {p.request("GET", "userinfo", "", "Authorization", basic(c.id, c.secret)), 401, "unauthorized", "Bearer"},
@@ -78,7 +89,7 @@ func TestIntrospect(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got.text(name), want)
 		}
 	}
-	if got := c.post("introspect", "token", r.text("refresh_token")); got.text("active") != "true" || got.text("exp") == "" {
+	if got := c.post("introspect", "token", r.text("refresh_token")); got.text("active") != "true" || got.text("exp") == "" || got.text("token_type") != "" {
 		t.Errorf("refresh token: %s", got.Body)
 	}
 	const inactive = `{"active":false}`

@@ -41,7 +41,7 @@ func TestConformance(t *testing.T) {
 	p.control("POST", "settings", `{"conformance":true}`).want(200, "", "")
 	request := `{"client_name":"odd one","grant_types":["urn:ietf:params:oauth:grant-type:device_code","refresh_token"],"scope":"openid offline_access"`
 	made := p.request("POST", registrationPath[1:], request+`}`, "Content-Type", jsonType).want(201, "", "")
-	if made.text("registration_access_token") != "" || made.text("client_secret_expires_at") != "0" {
+	if made.text("registration_access_token") != "" || made.text("client_secret_expires_at") != "0" || made.text("code_challenge_method") != "S256" {
 		t.Errorf("registered %s", made.Body)
 	}
 	p.request("POST", registrationPath[1:], request+`,"token_endpoint_auth_method":"client_secret_post"}`, "Content-Type", jsonType).want(400, "", "")
@@ -60,6 +60,9 @@ func TestConformance(t *testing.T) {
 		t.Errorf("%v %v", header, claims)
 	}
 	keys := p.request("GET", "jwk", "").Body
+	if strings.Contains(keys, `"alg":"RS256"`) {
+		t.Errorf("a key tells its algorithm: %s", keys)
+	}
 	for _, part := range []string{"secp256k1", "Ed25519", "AKP", "invented", `"enc"`} {
 		if !strings.Contains(keys, part) {
 			t.Errorf("no %s among the keys", part)

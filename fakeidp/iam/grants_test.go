@@ -12,6 +12,7 @@ func TestClientAuthentication(t *testing.T) {
 	p := newIDP(t, Config{})
 	c := p.addClient(Client{GrantTypes: []string{grantClientCredentials}})
 	post := p.addClient(Client{GrantTypes: []string{grantClientCredentials}, TokenEndpointAuthMethod: authPost})
+	public := p.addClient(Client{ClientSecret: "of no use", TokenEndpointAuthMethod: authNone})
 	const grant = "grant_type=client_credentials"
 	enc := func(c *rp) string {
 		return "&client_id=" + c.id + "&client_secret=" + values("", c.secret).Encode()[1:]
@@ -26,6 +27,8 @@ func TestClientAuthentication(t *testing.T) {
 		"basic and client_id":     {basic(c.id, c.secret), grant + "&client_id=" + c.id, 200, ""},
 		"basic, other client_id":  {basic(c.id, c.secret), grant + "&client_id=" + post.id, 401, "invalid_client"},
 		"basic and body":          {basic(c.id, c.secret), grant + enc(c), 400, "invalid_request"},
+		"basic and assertion":     {basic(c.id, c.secret), grant + "&client_assertion=x", 400, "invalid_request"},
+		"public":                  {"", "grant_type=refresh_token&refresh_token=x&client_id=" + public.id, 401, "invalid_token"},
 		"basic, not encoded":      {raw(c.id + ":" + c.secret), grant, 401, "invalid_client"},
 		"basic, wrong secret":     {basic(c.id, "wrong"), grant, 401, "invalid_client"},
 		"basic, secret and more":  {basic(c.id, c.secret+"1"), grant, 401, "invalid_client"},
@@ -51,7 +54,7 @@ func TestClientAuthentication(t *testing.T) {
 				header = append(header, "Authorization", x.auth)
 			}
 			r := p.request("POST", "token", x.body, header...).want(x.status, x.code, "")
-			if challenge := r.Header.Get("WWW-Authenticate"); (x.status == 401) != strings.HasPrefix(challenge, "Basic ") {
+			if challenge := r.Header.Get("WWW-Authenticate"); (x.code == "invalid_client") != strings.HasPrefix(challenge, "Basic ") {
 				t.Errorf("status %d with the challenge %q", x.status, challenge)
 			}
 			if r.Header.Get("Cache-Control") != "no-store" {
@@ -66,7 +69,7 @@ func TestClientAuthentication(t *testing.T) {
 	p.request("POST", "token", grant, "Content-Type", formType, "Authorization", basic(post.id, post.secret)).want(401, "invalid_client", "registered client_secret_post")
 	p.request("POST", "token", grant, "Content-Type", formType, "Authorization", basic(c.id, c.secret)).want(200, "", "")
 	// What stands in the query is nothing.
-	p.request("POST", "token?"+grant+enc(post), "", "Content-Type", formType).want(401, "invalid_client", "")
+	p.request("POST", "token?"+grant+enc(post), "", "Content-Type", formType).want(401, "invalid_client", "Full authentication")
 }
 
 func TestRefresh(t *testing.T) {
@@ -125,6 +128,7 @@ func TestRefreshRefused(t *testing.T) {
 	c, other := p.addClient(Client{}), p.addClient(Client{})
 	c.refresh("abc").want(401, "invalid_token", "Refresh token for value abc was not found")
 	c.refresh("").want(400, "invalid_request", "")
+	c.refresh(c.login("openid").text("access_token")).want(401, "invalid_token", "was not found")
 
 	token := c.login("openid offline_access").text("refresh_token")
 	p.MoveClock(720 * time.Hour)
@@ -162,6 +166,9 @@ func TestRotation(t *testing.T) {
 			if got := c.post("introspect", "token", tokens[1]); got.Body != `{"active":false}` {
 				t.Errorf("one that was rotated out: %s", got.Body)
 			}
+			p.mu.Lock()
+			p.prune()
+			p.mu.Unlock()
 			// An old one, used again, ends the whole family with its access tokens.
 			c.refresh(tokens[1]).want(401, "invalid_token", "was not found")
 			c.refresh(tokens[3]).want(401, "invalid_token", "was not found")
@@ -175,9 +182,11 @@ func TestClearAccessTokensOnRefresh(t *testing.T) {
 	for clear, want := range map[bool]int{false: 200, true: 401} {
 		p := newIDP(t, Config{})
 		c := p.addClient(Client{ClearAccessTokensOnRefresh: clear})
+		other := c.login("openid").text("access_token")
 		r := c.login("openid offline_access")
 		c.refresh(r.text("refresh_token")).want(200, "", "")
 		p.request("GET", "userinfo", "", "Authorization", "Bearer "+r.text("access_token")).want(want, "", "")
+		p.request("GET", "userinfo", "", "Authorization", "Bearer "+other).want(200, "", "")
 	}
 }
 
@@ -190,9 +199,21 @@ func TestLifetimes(t *testing.T) {
 	if r.text("expires_in") != "60" || access["exp"] != float64(at.Unix()+60) || id["exp"] != float64(at.Unix()+120) {
 		t.Errorf("expires_in %s, exp %v and %v", r.text("expires_in"), access["exp"], id["exp"])
 	}
-	r = p.addClient(Client{AccessTokenValiditySeconds: 7}).login("openid")
+	r = p.addClient(Client{AccessTokenValiditySeconds: 7, RefreshTokenValiditySeconds: 8}).login("openid offline_access")
+	if _, claims := p.claims(r.text("refresh_token")); claims["exp"] != float64(at.Unix()+8) {
+		t.Errorf("refresh token: %v", claims)
+	}
 	if r.text("expires_in") != "7" {
 		t.Errorf("expires_in %s, the client's is 7", r.text("expires_in"))
+	}
+}
+
+func TestLifetimeByDefault(t *testing.T) {
+	t.Parallel()
+	p := newIDP(t, Config{Settings: Settings{AccessTokenLifetime: time.Second}})
+	p.Change(func(s *Settings) { s.AccessTokenLifetime = 0 })
+	if r := p.addClient(Client{}).login("openid"); r.text("expires_in") != "1200" {
+		t.Errorf("expires_in %s", r.text("expires_in"))
 	}
 }
 
@@ -235,11 +256,12 @@ func TestDisabledUser(t *testing.T) {
 
 func TestTokenExchange(t *testing.T) {
 	t.Parallel()
-	p := newIDP(t, Config{})
+	p := newIDP(t, Config{Now: fixedClock})
 	c := p.addClient(Client{})
 	actor := p.addClient(Client{GrantTypes: []string{grantTokenExchange, grantRefreshToken}, Scope: "openid offline_access storage.read:/"})
 	third := p.addClient(Client{GrantTypes: []string{grantTokenExchange}})
 	subject := c.login("openid").text("access_token")
+	p.MoveClock(time.Minute)
 	exchange := func(c *rp, subject string, extra ...string) reply {
 		return c.post("token", append([]string{"grant_type", grantTokenExchange, "subject_token", subject}, extra...)...)
 	}
@@ -247,6 +269,9 @@ func TestTokenExchange(t *testing.T) {
 	_, claims := p.claims(r.text("access_token"))
 	if claims["sub"] != DefaultUsers()[0].Sub || claims["aud"] != "https://se.example" || asText(claims["act"]) != `{"sub":"`+actor.id+`"}` {
 		t.Errorf("claims %v", claims)
+	}
+	if _, claims := p.claims(r.text("id_token")); claims["auth_time"] != float64(at.Unix()) {
+		t.Errorf("auth_time %v", claims["auth_time"])
 	}
 	if r.text("issued_token_type") != "urn:ietf:params:oauth:token-type:jwt" || r.text("refresh_token") == "" {
 		t.Errorf("answer %s", r.Body)
@@ -258,6 +283,8 @@ func TestTokenExchange(t *testing.T) {
 	exchange(actor, subject).want(400, "invalid_request", "scope parameter is required")
 	exchange(actor, "", "scope", "openid").want(400, "invalid_request", "subject_token")
 	exchange(actor, subject, "scope", "openid", "actor_token", "x").want(400, "invalid_request", "Delegation not supported")
+	exchange(actor, subject, "scope", "openid", "want_composite", "true").want(400, "invalid_request", "Delegation not supported")
+	exchange(actor, r.text("refresh_token"), "scope", "openid").want(401, "invalid_token", "")
 	exchange(actor, subject+"x", "scope", "openid").want(401, "invalid_token", "")
 	exchange(actor, subject, "scope", "phone").want(400, "invalid_scope", "")
 	exchange(actor, r.text("access_token"), "scope", "offline_access").want(403, "access_denied", "")
@@ -266,6 +293,36 @@ func TestTokenExchange(t *testing.T) {
 }
 
 func TestPrune(t *testing.T) {
+	t.Parallel()
+	p := newIDP(t, Config{})
+	c := p.addClient(Client{})
+	d := c.post("devicecode", "scope", "openid")
+	poll := []string{"grant_type", grantDeviceCode, "device_code", d.text("device_code")}
+	prune := func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.prune()
+	}
+	prune()
+	c.post("token", poll...).want(400, "authorization_pending", "")
+	p.MoveClock(time.Hour)
+	prune()
+	c.post("token", poll...).want(400, "expired_token", "")
+	p.MoveClock(time.Hour)
+	prune()
+	c.post("token", poll...).want(400, "invalid_grant", "")
+	app, b := p.codeClient(Client{}), p.browser()
+	code := b.code(app.authorizeURL())
+	prune()
+	app.exchange(code).want(200, "", "")
+	p.MoveClock(9 * time.Hour)
+	prune()
+	if len(p.codes)+len(p.sessions) != 0 {
+		t.Errorf("%d codes and %d sessions are left", len(p.codes), len(p.sessions))
+	}
+}
+
+func TestPruneTokens(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})
 	c := p.addClient(Client{})
@@ -278,7 +335,7 @@ func TestPrune(t *testing.T) {
 	c.refresh(old.text("refresh_token")).want(200, "", "")
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.access[old.text("access_token")] != nil || len(p.access) != 2 || len(p.refresh) != 1 {
-		t.Errorf("%d access tokens and %d refresh tokens are left", len(p.access), len(p.refresh))
+	if p.tokens[old.text("access_token")] != nil || p.tokens[old.text("refresh_token")] == nil || len(p.tokens) != 3 {
+		t.Errorf("%d tokens are left", len(p.tokens))
 	}
 }

@@ -1,0 +1,233 @@
+package iam
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+)
+
+const (
+	maxBody  = 1 << 20 // bytes of a request's body
+	logLimit = 1000    // requests that the server remembers
+)
+
+// Request is a request that the server has received, with all its secrets: for the assertions of a test.
+type Request struct {
+	Time   time.Time   `json:"time"` // on the server's clock
+	Method string      `json:"method"`
+	Path   string      `json:"path"` // below the issuer, as "token"
+	Query  string      `json:"query,omitempty"`
+	Header http.Header `json:"header"`
+	Body   string      `json:"body,omitempty"`
+	Status int         `json:"status"` // 0: not answered yet
+}
+
+// Form is the body of a form: as much of it as is one.
+func (r Request) Form() url.Values {
+	v, _ := url.ParseQuery(r.Body)
+	return v
+}
+
+// ServeHTTP answers a request. A proxy in front may pass the issuer's path or strip it: both work.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p := r.URL.Path
+	if below, ok := strings.CutPrefix(p, s.base); ok {
+		p = "/" + below
+	}
+	// The mux would redirect //jwk to /jwk and so forgive a client that doubles slashes.
+	if path.Clean(p) != p {
+		http.NotFound(w, r)
+		return
+	}
+	u := *r.URL
+	u.Path = p
+	r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
+	r.URL, r.Body = &u, http.MaxBytesReader(w, r.Body, maxBody)
+	if strings.HasPrefix(p, "/_fake/") {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	s.serve(w, r)
+}
+
+// response is an answer that is not sent yet.
+type response struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (m *response) Header() http.Header         { return m.header }
+func (m *response) WriteHeader(status int)      { m.status = status }
+func (m *response) Write(b []byte) (int, error) { return m.body.Write(b) }
+
+// serve answers a request whose path is below the issuer, with a fault if there is one for it. It reads all
+// of the request before it takes the mutex, and sends the answer when that is free again: a slow client
+// holds up nobody.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	entry, f := s.record(r, string(body))
+	if f.Delay > 0 {
+		select {
+		case <-time.After(f.Delay):
+		case <-r.Context().Done():
+			return
+		}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	answer := &response{header: http.Header{}, status: http.StatusOK}
+	switch {
+	case err != nil:
+		writeError(answer, badRequest("invalid_request", "The body cannot be read: %v", err))
+	case f.Status != 0:
+		answer.status = f.Status
+		answer.header.Set("Content-Type", "application/json")
+		answer.body.WriteString(f.Body)
+	default:
+		s.handle(answer, r)
+		f.change(r.Context(), s.keys, answer)
+	}
+	s.mu.Lock()
+	entry.Status = answer.status
+	answer.header.Set("Date", s.now().UTC().Format(http.TimeFormat)) // a moved clock shows there as well
+	s.mu.Unlock()
+	f.send(w, answer)
+}
+
+// handle makes the true answer under the mutex, which only sign and jwks let go of.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mux.ServeHTTP(w, r)
+}
+
+// record notes a request, and takes the fault that is meant for it.
+func (s *Server) record(r *http.Request, body string) (*Request, Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.tokens)+len(s.sessions) > s.pruneAt {
+		s.prune()
+	}
+	entry := &Request{
+		Time: s.now(), Method: r.Method, Path: strings.TrimPrefix(r.URL.Path, "/"), Query: r.URL.RawQuery,
+		Header: r.Header.Clone(), Body: body,
+	}
+	s.requests = append(s.requests, entry)
+	s.requests = s.requests[max(0, len(s.requests)-logLimit):]
+	s.counters[entry.Method+" "+entry.Path]++
+	return entry, s.takeFault(entry.Path)
+}
+
+// Requests are the requests that were received, the last 1000, oldest first. Those of the control API are
+// not among them.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	requests := make([]Request, 0, len(s.requests))
+	for _, r := range s.requests {
+		requests = append(requests, *r)
+	}
+	return requests
+}
+
+// Counters say how often each address was asked, by "METHOD path".
+func (s *Server) Counters() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.counters)
+}
+
+// ForgetRequests empties the log and the counters.
+func (s *Server) ForgetRequests() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = nil
+	clear(s.counters)
+}
+
+// protocolError is an answer that refuses: a status and the members of RFC 6749 section 5.2. With an empty
+// Code the answer has no body.
+type protocolError struct {
+	Status      int    `json:"-"`
+	Code        string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+func (e *protocolError) Error() string {
+	return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Description)
+}
+
+func refuse(status int, code, format string, args ...any) error {
+	return &protocolError{status, code, fmt.Sprintf(format, args...)}
+}
+
+func badRequest(code, format string, args ...any) error {
+	return refuse(http.StatusBadRequest, code, format, args...)
+}
+
+// unauthorized is for invalid_client, a failed client authentication (RFC 6749 section 5.2), and for
+// invalid_token: so IAM speaks of refresh tokens that it does not (or no longer) know, and RFC 6750 section
+// 3.1 of access tokens.
+func unauthorized(code, format string, args ...any) error {
+	return refuse(http.StatusUnauthorized, code, format, args...)
+}
+
+// challenges go with the errors of these codes (RFC 6749 section 5.2, RFC 6750 section 3.1).
+var challenges = map[string]string{
+	"invalid_client":     `Basic realm="fakeidp", charset="UTF-8"`,
+	"invalid_token":      `Bearer realm="fakeidp", error="invalid_token"`,
+	"insufficient_scope": `Bearer realm="fakeidp", error="insufficient_scope", scope="openid"`,
+	"unauthorized":       `Bearer realm="fakeidp"`, // there was no token: no error code
+}
+
+// asProtocolError finds the answer that err is; what is none is our own fault.
+func asProtocolError(err error) *protocolError {
+	p, ok := errors.AsType[*protocolError](err)
+	if !ok {
+		return &protocolError{http.StatusInternalServerError, "server_error", err.Error()}
+	}
+	return p
+}
+
+// api is an endpoint for programs; the error that it returns becomes the answer.
+type api func(w http.ResponseWriter, r *http.Request) error
+
+func (h api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h(w, r); err != nil {
+		writeError(w, err)
+	}
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	p := asProtocolError(err)
+	if challenge := challenges[p.Code]; challenge != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	if p.Code == "" {
+		w.WriteHeader(p.Status)
+		return
+	}
+	writeJSON(w, p.Status, p)
+}
+
+// writeJSON answers with a JSON document that nobody caches (RFC 6749 section 5.1).
+func writeJSON(w http.ResponseWriter, status int, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+	w.WriteHeader(status)
+	w.Write(data) // a client that went away has no use for an error
+	return nil
+}
