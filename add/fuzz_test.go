@@ -22,7 +22,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil && !errors.As(err, &usage) && !errors.As(err, &output) && !errors.As(err, &exit) {
 			t.Errorf("%q: %v", line, err)
 		}
-		if err == nil && (r.lifetime < 0 || r.storeFor < 0 || r.action.needsAccount && r.account == "") {
+		if err == nil && (r.lifetime < -1 || r.storeFor < 0 || actions[r.action].needsAccount && r.account == "") {
 			t.Errorf("%q: %+v", line, r)
 		}
 	})

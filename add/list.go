@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -15,15 +15,12 @@ import (
 
 // list prints the accounts that exist as files.
 func list(_ context.Context, r *request) error {
+	var names []string
 	dir, err := account.FindDir()
-	if errors.Is(err, account.ErrNoDir) {
-		return r.printNames(nil, "usable")
+	if err == nil {
+		names, err = dir.List()
 	}
-	if err != nil {
-		return err
-	}
-	names, err := dir.List()
-	if err != nil {
+	if err != nil && !errors.Is(err, account.ErrNoDir) {
 		return err
 	}
 	return r.printNames(names, "usable")
@@ -40,53 +37,32 @@ func loaded(ctx context.Context, r *request) error {
 
 // printNames prints a name a line. The heading is for people, so it appears on a terminal only.
 func (r *request) printNames(names []string, what string) error {
-	if r.json {
-		_, err := fmt.Printf("%s\n", cjson.New().SetTexts("names", names).Raw("names"))
-		return err
+	terminal := term.IsTerminal(int(os.Stdout.Fd()))
+	switch {
+	case r.json:
+		names = []string{string(cjson.New().SetTexts("names", names).Raw("names"))}
+	case terminal && len(names) == 0:
+		names = []string{"No account configurations are " + what + "."}
+	case terminal:
+		names = append([]string{"The following account configurations are " + what + ": "}, names...)
+	case len(names) == 0:
+		return nil
 	}
-	if term.IsTerminal(int(os.Stdout.Fd())) {
-		if len(names) == 0 {
-			fmt.Printf("No account configurations are %s.\n", what)
-			return nil
-		}
-		fmt.Printf("The following account configurations are %s: \n", what)
-	}
-	for _, name := range names {
-		if _, err := fmt.Println(name); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := os.Stdout.WriteString(strings.Join(names, "\n") + "\n")
+	return err
 }
 
+// remove tells an account that is not loaded from one that does not exist.
 func remove(ctx context.Context, r *request) error {
-	answer, err := ask(ctx, r, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.account))
-	if errors.Is(err, ipc.ErrNotLoaded) && !exists(r.account) {
-		return ipc.ErrNoAccount
+	err := order(ctx, r, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.account))
+	if errors.Is(err, ipc.ErrNotLoaded) {
+		if _, missing := read(r.account); missing != nil {
+			return missing
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return done(answer.Text(ipc.KeyInfo))
+	return err
 }
 
 func removeAll(ctx context.Context, r *request) error {
-	answer, err := ask(ctx, r, ipc.Request(ipc.RequestRemoveAll))
-	if err != nil {
-		return err
-	}
-	return done(answer.Text(ipc.KeyInfo))
-}
-
-func exists(name string) bool {
-	dir, err := account.FindDir()
-	if err != nil {
-		return false
-	}
-	path, err := dir.File(name)
-	if err != nil {
-		return false
-	}
-	_, err = os.Stat(path)
-	return err == nil
+	return order(ctx, r, ipc.Request(ipc.RequestRemoveAll))
 }

@@ -23,27 +23,38 @@ import (
 // askTimeout is a little longer than the agent itself waits for a provider.
 const askTimeout = 45 * time.Second
 
-var errNoRemote = errors.New(box.EnvRemote + " is not set: it names the remote agent as HOST or HOST:PORT")
-
-// ask sends a request to the agent, or with --remote to the one that OIDC_REMOTE_SOCK names.
-func ask(ctx context.Context, r *request, question *cjson.Object) (*cjson.Object, error) {
+// ask sends a request to the agent, or with --remote to the one that OIDC_REMOTE_SOCK names. An answer that tells a
+// failure is an error, and the answer is returned with it.
+func ask(ctx context.Context, r *request, question *cjson.Object) (answer *cjson.Object, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	var answer *cjson.Object
-	var err error
-	if r.remote {
-		address := os.Getenv(box.EnvRemote)
-		if address == "" {
-			return nil, errNoRemote
-		}
-		answer, err = box.Call(ctx, address, question)
-	} else {
+	address := os.Getenv(box.EnvRemote)
+	switch {
+	case !r.remote:
 		answer, err = ipc.Call(ctx, ipc.SocketPath(), question)
+	case address == "":
+		err = errors.New(box.EnvRemote + " is not set: it names the remote agent as HOST or HOST:PORT")
+	default:
+		answer, err = box.Call(ctx, address, question)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return answer, ipc.Check(answer)
+}
+
+// order has the agent do something and tells of its success as the C tool does: the word on stdout, what else there
+// is to say on stderr.
+func order(ctx context.Context, r *request, question *cjson.Object) error {
+	answer, err := ask(ctx, r, question)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Println("success")
+	if info := answer.Text(ipc.KeyInfo); info != "" {
+		fmt.Fprintln(os.Stderr, cli.Printable(info))
+	}
+	return err
 }
 
 // relay carries one request from stdin to the agent and its answer to stdout. oidc-token uses it to reach a
@@ -69,78 +80,46 @@ func relay(ctx context.Context, r *request) error {
 type file struct {
 	name, path string
 	data       []byte
-	format     crypt.Format
-
-	config *account.Account
-	key    crypt.FileKey
+	config     *account.Account
+	key        crypt.FileKey
 }
 
 // read finds and reads the account's file.
-func read(dir account.Dir, name string) (*file, error) {
+func read(name string) (*file, error) {
+	dir, err := account.FindDir()
+	if err != nil {
+		return nil, err
+	}
 	f := &file{name: name}
-	var err error
 	if f.path, err = dir.File(name); err != nil {
 		return nil, err
 	}
 	f.data, err = account.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ipc.ErrNoAccount
-	}
-	if err != nil {
-		return nil, err
-	}
-	if f.format, err = crypt.Detect(f.data); err != nil {
-		return nil, f.wrap(err)
-	}
-	return f, nil
-}
-
-func (f *file) wrap(err error) error { return fmt.Errorf("%s: %w", f.path, err) }
-
-// open reads the account's file and asks for its password until it fits.
-func open(ctx context.Context, r *request) (*file, error) {
-	dir, err := account.FindDir()
-	if err != nil {
-		return nil, err
-	}
-	f, err := read(dir, r.account)
-	if err != nil {
-		return nil, err
-	}
-	if f.format == crypt.FormatGPG {
-		return f, f.openGPG(ctx)
-	}
-	question := fmt.Sprintf("Enter decryption password for account config '%s': ", r.account)
-	err = prompt.Decrypt(ctx, r.password, question, crypt.ErrWrongPassword, f.decrypt)
-	if err != nil && !errors.Is(err, crypt.ErrWrongPassword) {
-		err = f.wrap(err)
+		err = ipc.ErrNoAccount
 	}
 	return f, err
 }
 
-// decrypt opens the file with its password. The error is crypt.ErrWrongPassword if that is another one.
-func (f *file) decrypt(password secret.Secret) error {
-	text, key, err := crypt.Open(f.data, password)
-	if err != nil {
+// open asks for the file's password until it fits. The error names the file, unless that is the password's.
+func (f *file) open(ctx context.Context, source prompt.Source) error {
+	question := fmt.Sprintf("Enter decryption password for account config '%s': ", f.name)
+	text, key, err := crypt.OpenAny(ctx, f.data, func(try func(secret.Secret) error) error {
+		return prompt.Decrypt(ctx, source, question, crypt.ErrWrongPassword, try)
+	})
+	switch {
+	case errors.Is(err, crypt.ErrWrongPassword):
 		return err
+	case err != nil:
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
-	f.key = key
-	f.config, err = account.Parse(text.Reveal())
-	return err
+	return f.take(text, key)
 }
 
-func (f *file) openGPG(ctx context.Context) error {
-	id, err := crypt.GPGKeyID(f.data)
-	if err != nil {
-		return f.wrap(err)
-	}
-	text, err := crypt.DecryptGPG(ctx, f.data)
-	if err != nil {
-		return f.wrap(err)
-	}
-	f.key = crypt.GPGKey(id)
+func (f *file) take(text secret.Secret, key crypt.FileKey) (err error) {
+	f.key = key
 	if f.config, err = account.Parse(text.Reveal()); err != nil {
-		return f.wrap(err)
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	return nil
 }
@@ -148,8 +127,11 @@ func (f *file) openGPG(ctx context.Context) error {
 // print shows the account as the C tool does, decrypted: the keys that an account has, and no others that may
 // stand in the file.
 func print(ctx context.Context, r *request) error {
-	f, err := open(ctx, r)
+	f, err := read(r.account)
 	if err != nil {
+		return err
+	}
+	if err := f.open(ctx, r.password); err != nil {
 		return err
 	}
 	for _, key := range f.config.Extra().Keys() {
@@ -171,15 +153,14 @@ func load(ctx context.Context, r *request) error {
 		}
 		return keepBearer(ctx, r)
 	}
-	f, err := open(ctx, r)
+	f, err := read(r.account)
 	if err != nil {
 		return err
 	}
-	info, err := f.send(ctx, r)
-	if err != nil {
+	if err := f.open(ctx, r.password); err != nil {
 		return err
 	}
-	if err := done(info); err != nil {
+	if err := order(ctx, r, f.request(r)); err != nil {
 		return err
 	}
 	return keepBearer(ctx, r)
@@ -198,31 +179,21 @@ func keepBearer(ctx context.Context, r *request) error {
 	return err
 }
 
-// send gives the opened account and the file's key to the agent.
-func (f *file) send(ctx context.Context, r *request) (info string, err error) {
+// request gives the opened account and the file's key to the agent. pw_entry tells a C agent where it can get the
+// password again when it has to write the file; our agent keeps the key instead and does not look there.
+func (f *file) request(r *request) *cjson.Object {
 	question := ipc.Request(ipc.RequestAdd).SetObject(ipc.KeyConfig, f.config.Object())
-	if r.lifetimeGiven {
+	if r.lifetime >= 0 {
 		question.SetInt(ipc.KeyLifetime, r.lifetime)
 	}
-	question.SetObject(ipc.KeyPwEntry, f.passwordEntry(r)).
+	entry := r.password.Entry(f.name)
+	if r.storeFor > 0 {
+		entry.SetInt("expires_after", r.storeFor).SetInt("expires_at", time.Now().Unix()+r.storeFor)
+	}
+	return question.SetObject(ipc.KeyPwEntry, entry).
 		SetInt(ipc.KeyConfirm, ipc.Flag(r.confirm)).
 		SetInt(ipc.KeyAlwaysAllowIDToken, ipc.Flag(r.alwaysAllowIDToken)).
 		SetInt(ipc.KeyAlwaysAllowID, ipc.Flag(r.alwaysAllowIDToken)).
 		SetInt(ipc.KeyPlainAdd, ipc.Flag(r.skipCheck)).
 		SetObject(ipc.KeyFileKey, cjson.New().SetText(ipc.KeyFile, f.path).SetSecret(ipc.KeyKey, f.key.Marshal()))
-	answer, err := ask(ctx, r, question)
-	if err != nil {
-		return "", err
-	}
-	return answer.Text(ipc.KeyInfo), nil
-}
-
-// passwordEntry tells a C agent where it can get the password again when it has to write the file. Our agent
-// keeps the key instead and does not look here.
-func (f *file) passwordEntry(r *request) *cjson.Object {
-	entry := r.password.Entry(f.name)
-	if r.store && r.storeFor > 0 {
-		entry.SetInt("expires_after", r.storeFor).SetInt("expires_at", time.Now().Unix()+r.storeFor)
-	}
-	return entry
 }

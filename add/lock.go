@@ -11,35 +11,29 @@ import (
 	"oidc-agent/proto/secret"
 )
 
+const lockQuestion = "Enter lock password: "
+
 // lock asks for a password twice and locks the agent with it.
 func lock(ctx context.Context, r *request) error {
-	return withLockPassword(ctx, r, ipc.RequestLock, func(question string) (secret.Secret, error) {
-		password, err := prompt.NewPassword(ctx, question, "Confirm lock password: ", false)
-		if errors.Is(err, prompt.ErrMismatch) {
-			err = fmt.Errorf("the %w: nothing was locked", err)
-		}
-		return password, err
-	})
+	password, err := prompt.NewPassword(ctx, lockQuestion, "Confirm lock password: ", false)
+	if errors.Is(err, prompt.ErrMismatch) {
+		err = fmt.Errorf("the %w: nothing was locked", err)
+	}
+	return sendPassword(ctx, r, ipc.RequestLock, password, err)
 }
 
 func unlock(ctx context.Context, r *request) error {
-	return withLockPassword(ctx, r, ipc.RequestUnlock, func(question string) (secret.Secret, error) {
-		return prompt.Password(ctx, question)
-	})
+	password, err := prompt.Password(ctx, lockQuestion)
+	return sendPassword(ctx, r, ipc.RequestUnlock, password, err)
 }
 
-func withLockPassword(ctx context.Context, r *request, name string, read func(question string) (secret.Secret, error)) error {
-	password, err := read("Enter lock password: ")
+func sendPassword(ctx context.Context, r *request, kind string, password secret.Secret, err error) error {
 	if errors.Is(err, prompt.ErrNoTerminal) {
-		return cli.WithHint(err, "The lock password is typed on a terminal and nowhere else: run the same command on one.")
+		err = cli.WithHint(err, "The lock password is typed on a terminal and nowhere else: run the same command on one.")
 	}
 	if err != nil {
 		return err
 	}
 	defer password.Wipe()
-	answer, err := ask(ctx, r, ipc.Request(name).SetSecret(ipc.KeyPassword, password))
-	if err != nil {
-		return err
-	}
-	return done(answer.Text(ipc.KeyInfo))
+	return order(ctx, r, ipc.Request(kind).SetSecret(ipc.KeyPassword, password))
 }

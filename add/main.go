@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -30,18 +29,15 @@ func run(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGHUP)
 	defer stop()
-	return r.action.do(ctx, r)
+	return actions[r.action].do(ctx, r)
 }
 
-// action is one thing that oidc-add does.
-type action struct {
+// actions stand in the order in which they win where several are asked for; the last is for when none is.
+var actions = [...]struct {
 	name         string
 	needsAccount bool
 	do           func(context.Context, *request) error
-}
-
-// actions stand in the order in which they win where several are asked for; loading comes last.
-var actions = [...]action{
+}{
 	{"list", false, list},
 	{"loaded", false, loaded},
 	{"print", true, print},
@@ -52,22 +48,4 @@ var actions = [...]action{
 	{"relay", false, relay},
 	{"all", false, loadAll},
 	{"load", true, load},
-}
-
-func indexOf(name string) int {
-	for i := range actions {
-		if actions[i].name == name {
-			return i
-		}
-	}
-	return len(actions)
-}
-
-// done tells of a success as the C tool does: the word on stdout, what else there is to say on stderr.
-func done(info string) error {
-	_, err := fmt.Println("success")
-	if info != "" {
-		fmt.Fprintln(os.Stderr, cli.Printable(info))
-	}
-	return err
 }

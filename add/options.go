@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"path/filepath"
-	"strconv"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
@@ -12,23 +11,20 @@ import (
 
 // request is what the command line asks for.
 type request struct {
-	action  action
+	action  int // index into actions
 	account string
 
-	lifetime           int64 // seconds
-	lifetimeGiven      bool
+	lifetime           int64 // seconds, 0 is for ever; -1: as the agent has it
 	confirm            bool
 	alwaysAllowIDToken bool
 	skipCheck          bool
 	force              bool
 	remote             bool
 	bearerFile         string // absolute path; "": none is wanted
-	verbose            bool
 	json               bool
 
 	password prompt.Source
-	store    bool  // the agent keeps the password
-	storeFor int64 // seconds; 0 is for ever
+	storeFor int64 // seconds that a C agent keeps the password; 0 is for ever
 }
 
 // Groups of the help text.
@@ -41,9 +37,9 @@ func options(r *request) *cli.Program {
 	var ignored bool
 	choose := func(name string) func(string) error {
 		return func(string) error {
-			for i := range actions {
-				if actions[i].name == name && (r.action.name == "" || r.action.name == name || i < indexOf(r.action.name)) {
-					r.action = actions[i]
+			for i := range r.action {
+				if actions[i].name == name {
+					r.action = i
 				}
 			}
 			return nil
@@ -65,7 +61,7 @@ func options(r *request) *cli.Program {
 			{Long: "loaded", Short: 'a', Set: choose("loaded"), Help: "List the accounts that the agent has loaded"},
 			{Long: "json", Set: cli.Flag(&r.json), Help: "With -l or -a: print the names as a JSON array"},
 			{Long: "print", Short: 'p', Set: choose("print"), Help: "Print the account decrypted, with its secrets"},
-			{Long: "lifetime", Short: 't', Arg: "TIME", Set: r.setLifetime, Help: "Let the agent forget the account after TIME seconds"},
+			{Long: "lifetime", Short: 't', Arg: "TIME", Set: cli.Seconds(&r.lifetime), Help: "Let the agent forget the account after TIME seconds"},
 			{Long: "lock", Short: 'x', Set: choose("lock"), Help: "Lock the agent with a password"},
 			{Long: "unlock", Short: 'X', Set: choose("unlock"), Help: "Unlock the agent"},
 			{Long: "bearer-file", Arg: "FILE", Optional: true, Default: cli.DefaultBearerFile(), Set: r.setBearerFile, Help: "Let the agent keep a fresh token of the account in FILE as long as it is loaded, by default where grid software looks for it: bt_uUID in $XDG_RUNTIME_DIR or /tmp"},
@@ -74,21 +70,16 @@ func options(r *request) *cli.Program {
 			{Long: "skip-check", Set: cli.Flag(&r.skipCheck), Help: "Load the account without getting a first access token"},
 			{Long: "force", Short: 'f', Set: cli.Flag(&r.force), Help: "Load the account although it is loaded already"},
 			{Long: "remote", Set: cli.Flag(&r.remote), Help: "Use the agent that OIDC_REMOTE_SOCK names"},
-			{Long: "pw-store", Arg: "TIME", Optional: true, Set: r.setStore, Help: "Let the agent keep the password for TIME seconds, by default for ever. Not needed with this agent: it keeps the file's key"},
+			{Long: "pw-store", Arg: "TIME", Optional: true, Default: "0", Set: cli.Seconds(&r.storeFor), Help: "Let the agent keep the password for TIME seconds, by default for ever. Not needed with this agent: it keeps the file's key"},
 			{Long: "relay", Hidden: true, Set: choose("relay")},
 			{Long: "pw-gpg", Aliases: []string{"pw-pgp", "gpg", "pgp"}, Arg: "KEY_ID", Hidden: true, Set: func(string) error { return nil }},
 			{Long: "pw-keyring", Hidden: true, Set: cli.Flag(&ignored)},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
 
 			{Long: "debug", Short: 'g', Group: verbosity, Set: cli.Flag(&ignored), Help: "Accepted for compatibility; this program logs nothing"},
-			{Long: "verbose", Short: 'v', Group: verbosity, Set: cli.Flag(&r.verbose), Help: "Say more"},
+			{Long: "verbose", Short: 'v', Group: verbosity, Set: cli.Flag(&ignored), Help: "Accepted for compatibility; there is no more to say"},
 		}...),
 	}
-}
-
-func (r *request) setLifetime(value string) error {
-	r.lifetimeGiven = true
-	return cli.Seconds(&r.lifetime)(value)
 }
 
 // setBearerFile: the agent has another working directory.
@@ -100,22 +91,16 @@ func (r *request) setBearerFile(value string) (err error) {
 	return err
 }
 
-func (r *request) setStore(value string) error {
-	r.store = true
-	if value == "" {
-		return nil
-	}
-	if _, err := strconv.ParseUint(value, 10, 63); err != nil {
-		return errors.New("a number of seconds is expected")
-	}
-	return cli.Seconds(&r.storeFor)(value)
-}
-
 // parse reads the command line. Loading, the action without an option, needs an account, as -r and -p do.
 func parse(args []string) (*request, error) {
-	r := new(request)
-	if err := r.readConfig(); err != nil {
+	r := &request{action: len(actions) - 1, lifetime: -1}
+	config, err := account.FindConfig()
+	if err != nil {
 		return nil, err
+	}
+	r.skipCheck = config.Add.SkipCheck // options count more
+	if config.Add.PwPrompt == "gui" {
+		r.password.Kind = prompt.Askpass
 	}
 	program := options(r)
 	operands, err := program.Parse(args)
@@ -123,37 +108,20 @@ func parse(args []string) (*request, error) {
 		return nil, err
 	}
 	cli.Forget()
-	if r.action.name == "" {
-		r.action = actions[len(actions)-1]
+	switch {
+	case r.bearerFile == "":
+	case actions[r.action].name != "load":
+		return nil, program.Refuse("--bearer-file is for one account that is loaded")
+	case r.remote:
+		return nil, program.Refuse("--bearer-file: a remote agent has other files")
+	case r.confirm:
+		return nil, program.Refuse("--confirm asks before each token, and --bearer-file lets every program have one")
 	}
-	if r.bearerFile != "" {
-		switch {
-		case r.action.name != "load":
-			return nil, program.Refuse("--bearer-file is for one account that is loaded")
-		case r.remote:
-			return nil, program.Refuse("--bearer-file: a remote agent has other files")
-		case r.confirm:
-			return nil, program.Refuse("--confirm asks before each token, and --bearer-file lets every program have one")
-		}
-	}
-	if r.action.needsAccount {
+	if actions[r.action].needsAccount {
 		if len(operands) == 0 {
 			return nil, program.WrongOperands()
 		}
 		r.account = operands[0]
 	}
 	return r, nil
-}
-
-// readConfig takes the site's and the user's settings; options count more.
-func (r *request) readConfig() error {
-	config, err := account.FindConfig()
-	if err != nil {
-		return err
-	}
-	r.store, r.skipCheck = config.Add.StorePw, config.Add.SkipCheck
-	if config.Add.PwPrompt == "gui" {
-		return r.password.SetPrompt("gui")
-	}
-	return nil
 }

@@ -42,6 +42,28 @@ func DecryptGPG(ctx context.Context, file []byte) (secret.Secret, error) {
 	return secret.New(bytes.TrimSuffix(plaintext, []byte("\n"))), nil
 }
 
+// OpenAny decrypts a file of any format and returns what opens it again: through gpg, as [DecryptGPG] does, or as
+// [Open] does with each password with which ask calls try, until that returns no error.
+func OpenAny(ctx context.Context, file []byte, ask func(try func(password secret.Secret) error) error) (text secret.Secret, key FileKey, err error) {
+	format, err := Detect(file)
+	if err != nil {
+		return text, nil, err
+	}
+	if format != FormatGPG {
+		err = ask(func(password secret.Secret) (err error) {
+			text, key, err = Open(file, password)
+			return err
+		})
+		return text, key, err
+	}
+	id, err := GPGKeyID(file)
+	if err != nil {
+		return text, nil, err
+	}
+	text, err = DecryptGPG(ctx, file)
+	return text, GPGKey(id), err
+}
+
 // EncryptGPG encrypts plaintext to a key through the gpg program and returns the whole file, version line included.
 // keyID is a key id or a fingerprint in hex, as GPGKeyID returns it; other names of a key work where gpg trusts that
 // key, while hex says exactly which key is meant.

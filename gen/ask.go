@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,58 +20,58 @@ import (
 // defaultScope is offered where the user names no scope.
 const defaultScope = "openid profile offline_access"
 
-// missing is the error for what may not be asked for (--prompt=none).
+// silent reports whether nothing may be asked.
+func (r *request) silent() bool { return r.prompt == "none" }
+
+// missing is the error for what may not be asked for.
 func missing(what, option string) error {
 	return fmt.Errorf("Required argument %s not given. Please enable a prompt mode or pass %s to the '%s' option.", what, what, option)
 }
 
-// silent reports whether nothing may be asked.
-func (r *request) silent() bool { return r.prompt == "none" }
+// keepOr asks for a value; Enter keeps the present one.
+func keepOr(ctx context.Context, what, present string) (string, error) {
+	question := what + ": "
+	if present != "" {
+		question = what + " [" + present + "]: "
+	}
+	line, err := prompt.Line(ctx, question)
+	return cmp.Or(strings.TrimSpace(line), present), err
+}
 
-func askName(ctx context.Context, r *request) (string, error) {
+func askName(ctx context.Context, r *request) (name string, err error) {
 	if r.silent() {
 		return "", errors.New("No account short name given.")
 	}
-	for {
-		name, err := prompt.Line(ctx, "Enter short name for the account to configure: ")
-		if name != "" || err != nil {
-			return name, err
-		}
+	for name == "" && err == nil {
+		name, err = prompt.Line(ctx, "Enter short name for the account to configure: ")
 	}
+	return name, err
 }
 
 // askIssuer shows the known issuers and takes a number or a URL.
-func askIssuer(ctx context.Context, r *request, t *target, config *account.Account) error {
+func askIssuer(ctx context.Context, r *request, config *account.Account) error {
 	if config.IssuerURL != "" || config.ConfigEndpoint != "" && !r.manual {
 		return nil
 	}
 	if r.silent() {
 		return missing("issuer url", "--issuer")
 	}
-	issuers, err := account.LoadIssuers(t.dir)
+	issuers, err := knownIssuers()
 	if err != nil {
 		return err
 	}
-	byDefault := ""
 	for i, known := range issuers {
 		fmt.Fprintf(os.Stderr, "[%d] %s\n", i+1, known.Issuer)
-		if byDefault == "" && len(known.Accounts) == 0 { // a new account is mostly for another issuer
-			byDefault = known.Issuer
-		}
 	}
-	if byDefault == "" && len(issuers) > 0 {
-		byDefault = issuers[0].Issuer
-	}
+	// A new account is mostly for another issuer.
+	other := slices.IndexFunc(issuers, func(known account.Issuer) bool { return len(known.Accounts) == 0 })
 	for config.IssuerURL == "" {
-		line, err := prompt.Line(ctx, "Issuer ["+byDefault+"]: ")
+		line, err := keepOr(ctx, "Issuer", issuers[max(other, 0)].Issuer)
 		if err != nil {
 			return err
 		}
-		line = strings.TrimSpace(line)
 		number, notNumber := strconv.Atoi(line)
 		switch {
-		case line == "":
-			config.IssuerURL = byDefault
 		case notNumber != nil:
 			config.IssuerURL = line
 		case number < 1 || number > len(issuers):
@@ -83,21 +85,22 @@ func askIssuer(ctx context.Context, r *request, t *target, config *account.Accou
 
 // askScope asks the provider, through the agent, which scopes there are, and the user which he wants.
 func askScope(ctx context.Context, r *request, config *account.Account) error {
-	question := ipc.Request(ipc.RequestScopes).SetText(ipc.KeyIssuer, config.IssuerURL).
-		SetText(ipc.KeyConfigEndpoint, config.ConfigEndpoint).SetText(ipc.KeyCertPath, config.CertPath)
-	answer, err := ask(ctx, question)
+	answer, err := ask(ctx, ipc.Request(ipc.RequestScopes).SetText(ipc.KeyIssuer, config.IssuerURL).
+		SetText(ipc.KeyConfigEndpoint, config.ConfigEndpoint).SetText(ipc.KeyCertPath, config.CertPath))
 	if err != nil {
 		return fmt.Errorf("the scopes that %q supports: %w", config.IssuerURL, err)
 	}
 	supported := answer.Text(ipc.KeyInfo)
-	editing := r.manual && config.AuthScope != "" && r.given.AuthScope == ""
-	if config.AuthScope == "" || editing && !r.silent() {
-		if r.silent() {
-			return missing("scope", "--scope")
-		}
-		if err := promptScope(ctx, config, supported); err != nil {
+	switch editing := r.manual && r.given.AuthScope == ""; {
+	case config.AuthScope == "" && r.silent():
+		return missing("scope", "--scope")
+	case config.AuthScope == "" || editing && !r.silent():
+		fmt.Fprintln(os.Stderr, "The following scopes are supported:", supported)
+		line, err := keepOr(ctx, "Scopes or 'max' (space separated)", cmp.Or(config.AuthScope, defaultScope))
+		if err != nil {
 			return err
 		}
+		config.AuthScope = strings.Join(strings.Fields(line), " ")
 	}
 	if config.AuthScope == "max" {
 		config.AuthScope = supported
@@ -105,57 +108,31 @@ func askScope(ctx context.Context, r *request, config *account.Account) error {
 	return nil
 }
 
-func promptScope(ctx context.Context, config *account.Account, supported string) error {
-	byDefault := config.AuthScope
-	if byDefault == "" {
-		byDefault = defaultScope
-	}
-	fmt.Fprintln(os.Stderr, "The following scopes are supported:", supported)
-	line, err := prompt.Line(ctx, "Scopes or 'max' (space separated) ["+byDefault+"]: ")
-	if err != nil {
-		return err
-	}
-	if config.AuthScope = strings.Join(strings.Fields(line), " "); config.AuthScope == "" {
-		config.AuthScope = byDefault
-	}
-	return nil
-}
-
 // askClient asks for the client that was registered by hand. What the account has already is offered in
 // brackets, a secret as ***: Enter keeps it.
-func askClient(ctx context.Context, r *request, config *account.Account) error {
-	if r.given.ClientID == "" && !(config.ClientID != "" && r.silent()) && !config.UsesPubClient {
+func askClient(ctx context.Context, r *request, config *account.Account) (err error) {
+	if r.given.ClientID == "" && !(config.ClientID != "" && r.silent()) {
 		if r.silent() {
 			return missing("client id", "--client-id")
 		}
-		line, err := keepOr(ctx, "Client id", config.ClientID)
-		if err != nil {
+		if config.ClientID, err = keepOr(ctx, "Client id", config.ClientID); err != nil {
 			return err
 		}
-		config.ClientID = line
 	}
-	if config.UsesPubClient || !r.given.ClientSecret.IsEmpty() || r.silent() && !config.ClientSecret.IsEmpty() {
-		return nil
-	}
-	if r.silent() {
-		return cli.WithHint(missing("client secret", "--client-secret"), "For a client without a secret use --pub or --client-secret= with an empty value.")
-	}
-	return askClientSecret(ctx, config)
-}
-
-func askClientSecret(ctx context.Context, config *account.Account) error {
 	question := "Client secret: "
-	if !config.ClientSecret.IsEmpty() {
+	switch {
+	case r.secretGiven || r.silent() && !config.ClientSecret.IsEmpty():
+		return nil
+	case r.silent():
+		return cli.WithHint(missing("client secret", "--client-secret"), "For a client without a secret use --pub or --client-secret= with an empty value.")
+	case !config.ClientSecret.IsEmpty():
 		question = "Client secret [***]: "
 	}
 	typed, err := prompt.Password(ctx, question)
-	if err != nil {
-		return err
-	}
 	if !typed.IsEmpty() {
 		config.ClientSecret = typed
 	}
-	return nil
+	return err
 }
 
 func askRedirectURIs(ctx context.Context, r *request, config *account.Account) error {
@@ -163,28 +140,12 @@ func askRedirectURIs(ctx context.Context, r *request, config *account.Account) e
 		return nil
 	}
 	line, err := keepOr(ctx, "Redirect_uris (space separated)", strings.Join(config.RedirectURIs, " "))
-	if err != nil {
-		return err
-	}
 	config.RedirectURIs = strings.Fields(line)
-	return nil
+	return err
 }
 
-// keepOr asks for a value; Enter keeps the present one.
-func keepOr(ctx context.Context, what, present string) (string, error) {
-	question := what + ": "
-	if present != "" {
-		question = what + " [" + present + "]: "
-	}
-	line, err := prompt.Line(ctx, question)
-	if line = strings.TrimSpace(line); line == "" {
-		line = present
-	}
-	return line, err
-}
-
-// askNewPassword asks twice for the password of a new file, or takes it from where the options say. have is
-// the password's place when there is one already: then Enter keeps it.
+// askNewPassword asks twice for the password of a new file, or takes it from where the options say. Where the user may
+// keep the one that the file has, Enter does, and the password is empty.
 func askNewPassword(ctx context.Context, r *request, mayKeep bool) (secret.Secret, error) {
 	question := fmt.Sprintf("Enter encryption password for account configuration '%s': ", r.name)
 	if r.password.Given() {

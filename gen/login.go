@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"os/exec"
 	"time"
 
 	"golang.org/x/term"
@@ -14,6 +17,9 @@ import (
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/ipc"
 )
+
+// hasDisplay reports whether a browser could show itself here.
+func hasDisplay() bool { return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "" }
 
 // loginFlows are the flows to try, in order. Without a choice it is the code flow where there is a display
 // for a browser, and the device flow where there is not.
@@ -26,6 +32,8 @@ func (r *request) loginFlows() []string {
 	}
 	return []string{"device"}
 }
+
+const loadedText = "success\nThe generated account config was successfully added to oidc-agent. You don't have to run oidc-add."
 
 // login has the agent log the user in and returns the finished account; with --only-at it prints the token.
 func login(ctx context.Context, r *request, config *account.Account) (*account.Account, error) {
@@ -42,125 +50,122 @@ func login(ctx context.Context, r *request, config *account.Account) (*account.A
 	if err != nil {
 		return nil, err
 	}
-	if answer.Text(ipc.KeyStatus) == ipc.StatusAccepted {
+	device, uri := answer.Object(ipc.KeyOIDCDevice), answer.Text(ipc.KeyURI)
+	accepted := answer.Text(ipc.KeyStatus) == ipc.StatusAccepted
+	if accepted {
 		fmt.Println("accepted")
-		if answer, err = await(ctx, r, answer); err != nil {
+		switch {
+		case device != nil:
+			answer, err = awaitDevice(ctx, r, device)
+		case uri != "":
+			answer, err = awaitBrowser(ctx, r, uri, answer.Text(ipc.KeyState))
+		default:
+			err = errors.New("the agent's answer starts no flow that this program knows")
+		}
+		if err != nil {
 			return nil, err
 		}
-	} else if !r.onlyAT {
+	}
+	if !r.onlyAT && (!accepted || device == nil) {
 		fmt.Println(loadedText)
 	}
-	if r.onlyAT {
-		_, err := fmt.Printf("%s\n", answer.Secret(ipc.KeyAccessToken).Reveal())
+	return finish(answer)
+}
+
+// finish takes the account out of an answer, or prints the token and returns nil.
+func finish(answer *cjson.Object) (*account.Account, error) {
+	if token := answer.Secret(ipc.KeyAccessToken); !token.IsEmpty() {
+		_, err := fmt.Printf("%s\n", token.Reveal())
 		return nil, err
 	}
-	finished := answer.Object(ipc.KeyConfig)
-	if finished == nil {
-		return nil, errors.New("the agent's answer holds no account")
+	finished, err := account.FromObject(answer.Object(ipc.KeyConfig))
+	if err != nil {
+		err = fmt.Errorf("the agent's answer: %w", err)
 	}
-	return account.FromObject(finished)
+	return finished, err
 }
 
-const loadedText = "success\nThe generated account config was successfully added to oidc-agent. You don't have to run oidc-add."
-
-// await shows the user what he has to do and waits until he has done it.
-func await(ctx context.Context, r *request, answer *cjson.Object) (*cjson.Object, error) {
-	if device := answer.Object(ipc.KeyOIDCDevice); device != nil {
-		showDevice(device)
-		return pollDevice(ctx, r, device)
-	}
-	if uri := answer.Text(ipc.KeyURI); uri != "" {
-		return awaitBrowser(ctx, r, uri, answer.Text(ipc.KeyState))
-	}
-	return nil, errors.New("the agent's answer starts no flow that this program knows")
-}
-
-// showDevice shows the verification URL and the user code (RFC 8628 section 3.3).
-func showDevice(device *cjson.Object) {
+// awaitDevice shows the verification URL and the user code (RFC 8628 section 3.3), and has the agent ask the provider
+// until the user has approved or the code has expired.
+func awaitDevice(ctx context.Context, r *request, device *cjson.Object) (*cjson.Object, error) {
+	uri := device.Text("verification_uri")
 	fmt.Fprintf(os.Stderr, "\nUsing a browser on any device, visit:\n%s\n\nAnd enter the code: %s\n",
-		cli.Printable(device.Text("verification_uri")), cli.Printable(device.Text("user_code")))
-	if complete := device.Text("verification_uri_complete"); complete != "" {
-		showQR(os.Stderr, complete)
-	} else {
-		showQR(os.Stderr, device.Text("verification_uri"))
+		cli.Printable(uri), cli.Printable(device.Text("user_code")))
+	showQR(os.Stderr, cmp.Or(device.Text("verification_uri_complete"), uri))
+	lives := seconds(device, "expires_in", 600)
+	question := ipc.Request(ipc.RequestDevice).SetObject(ipc.KeyOIDCDevice, device).SetInt(ipc.KeyOnlyAT, ipc.Flag(r.onlyAT))
+	return poll(ctx, question, seconds(device, "interval", 5), lives, // RFC 8628 section 3.2
+		cli.WithHint(errors.New("Device code is not valid any more!"), "Start again: the code lives for "+lives.String()+"."))
+}
+
+func seconds(o *cjson.Object, key string, byDefault int64) time.Duration {
+	n, _ := o.Int(key)
+	if n <= 0 {
+		n = byDefault
 	}
+	return time.Duration(min(n, math.MaxInt32)) * time.Second
+}
+
+// errFinishedElsewhere ends the program as the C oidc-gen ends: all is done.
+var errFinishedElsewhere = errors.New("another oidc-gen has finished this login")
+
+// awaitBrowser sends the user to the provider (RFC 6749 section 4.1) and asks the agent until he has come
+// back there.
+func awaitBrowser(ctx context.Context, r *request, uri, state string) (*cjson.Object, error) {
+	fmt.Fprintf(os.Stderr, "To continue and approve the registered client visit the following URL in a Browser of your choice:\n%s\n", cli.Printable(uri))
+	if !r.noURLCall && hasDisplay() {
+		c := exec.Command("xdg-open", uri)
+		c.Stdout, c.Stderr = os.Stderr, os.Stderr
+		if err := c.Start(); err == nil { // else: the URL stands on the terminal
+			go c.Wait()
+		}
+	}
+	fmt.Fprintln(os.Stderr, "Polling oidc-agent to get the generated account configuration ...")
+	answer, err := poll(ctx, ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, state), time.Second, 10*time.Minute,
+		cli.WithHint(errors.New("nobody has come back from the browser"),
+			"If the browser runs on another machine, copy the URL to which it was sent and type  oidc-gen --codeExchange 'URL'  or use  -w device"))
+	switch {
+	case err != nil || answer.Text(ipc.KeyStatus) != ipc.StatusFoundButReceived:
+		return answer, err
+	case r.onlyAT:
+		return nil, errors.New("another oidc-gen has finished this login and has the token")
+	}
+	fmt.Fprintln(os.Stderr, "Another oidc-gen has finished this login, and saves the account.")
+	return nil, errFinishedElsewhere
 }
 
 const (
-	defaultInterval = 5 // seconds, RFC 8628 section 3.2
-	slowDown        = 5 // seconds more, for this and all later polls, RFC 8628 section 3.5
+	slowDown = 5 * time.Second // more, for this and all later polls, RFC 8628 section 3.5
+	quietFor = 10 * time.Second
 )
 
-var errCodeExpired = errors.New("Device code is not valid any more!")
-
-// pollDevice asks the agent, which asks the provider, until the user has approved or the code has expired.
-func pollDevice(ctx context.Context, r *request, device *cjson.Object) (*cjson.Object, error) {
-	seconds, given := device.Int("interval")
-	if !given || seconds <= 0 {
-		seconds = defaultInterval
-	}
-	lives, given := device.Int("expires_in")
-	if !given || lives <= 0 {
-		lives = 600
-	}
-	expires := time.Now().Add(time.Duration(lives) * time.Second)
-	waiting := startWaiting(expires)
-	defer waiting.end()
+// poll asks the agent until the user has done his part, or returns late after the time for that. On a terminal it says
+// after a while that it waits.
+func poll(ctx context.Context, question *cjson.Object, interval, lives time.Duration, late error) (*cjson.Object, error) {
+	const erase = "\r\x1b[K"
+	end := "" // erases the line, once it is there
+	defer func() { fmt.Fprint(os.Stderr, end) }()
+	expires := time.Now().Add(lives)
 	for {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(min(time.Duration(seconds)*time.Second, time.Until(expires))):
+		next := time.Now().Add(min(interval, time.Until(expires)))
+		for wait := time.Until(next); wait > 0; wait = time.Until(next) {
+			left := time.Until(expires)
+			if lives-left >= quietFor && term.IsTerminal(int(os.Stderr.Fd())) {
+				fmt.Fprintf(os.Stderr, "%sWaiting for your approval, the code lives for another %s ", erase, left.Round(time.Second))
+				end = erase
+			}
+			time.Sleep(min(time.Second, wait))
 		}
 		if !time.Now().Before(expires) {
-			return nil, cli.WithHint(errCodeExpired, "Start again: the code lives for "+(time.Duration(lives)*time.Second).String()+".")
+			return nil, late
 		}
-		answer, err := ask(ctx, ipc.Request(ipc.RequestDevice).SetObject(ipc.KeyOIDCDevice, device).SetInt(ipc.KeyOnlyAT, ipc.Flag(r.onlyAT)))
+		answer, err := ask(ctx, question)
 		switch {
 		case errors.Is(err, ipc.ErrSlowDown):
-			seconds += slowDown
-		case errors.Is(err, ipc.ErrPending):
+			interval += slowDown
+		case errors.Is(err, ipc.ErrPending), err == nil && answer.Text(ipc.KeyStatus) == ipc.StatusNotFound:
 		default:
 			return answer, err
 		}
 	}
-}
-
-// waiting is the line that tells, on a terminal and not before the tenth second, that the program waits.
-type waiting struct {
-	stop, stopped chan struct{}
-}
-
-const quietFor = 10 * time.Second
-
-func startWaiting(expires time.Time) *waiting {
-	w := &waiting{make(chan struct{}), make(chan struct{})}
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		close(w.stopped)
-		return w
-	}
-	go w.show(expires)
-	return w
-}
-
-func (w *waiting) show(expires time.Time) {
-	defer close(w.stopped)
-	next := time.After(quietFor)
-	for {
-		select {
-		case <-w.stop:
-			return
-		case <-next:
-			left := max(time.Until(expires), 0).Round(time.Second)
-			fmt.Fprintf(os.Stderr, "\r\x1b[KWaiting for your approval, the code lives for another %s ", left)
-			defer fmt.Fprint(os.Stderr, "\r\x1b[K")
-			next = time.After(time.Second)
-		}
-	}
-}
-
-// end erases the line.
-func (w *waiting) end() {
-	close(w.stop)
-	<-w.stopped
 }

@@ -31,43 +31,11 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	do := r.action.do
-	switch {
-	case r.codeURI != "":
-		do = codeExchange
-	case r.state != "":
-		do = fetchState
-	}
-	err = do(context.Background(), r)
+	err = r.do(context.Background(), r)
 	if errors.Is(err, prompt.ErrQuit) || errors.Is(err, errFinishedElsewhere) {
 		return nil
 	}
 	return err
-}
-
-// action is one thing that oidc-gen does.
-type action int
-
-const (
-	actionNew action = iota
-	actionList
-	actionPrint
-	actionReauthenticate
-	actionRename
-	actionUpdate
-	actionDelete
-)
-
-func (a action) do(ctx context.Context, r *request) error {
-	return [...]func(context.Context, *request) error{
-		actionNew:            newAccount,
-		actionList:           list,
-		actionPrint:          printFile,
-		actionReauthenticate: reauthenticate,
-		actionRename:         rename,
-		actionUpdate:         update,
-		actionDelete:         deleteAccount,
-	}[a](ctx, r)
 }
 
 // askTimeout is a little longer than the agent itself waits for a provider.
@@ -90,12 +58,10 @@ func ask(ctx context.Context, question *cjson.Object) (*cjson.Object, error) {
 func (r *request) findAgent(ctx context.Context) error {
 	_, err := ask(ctx, ipc.Request(ipc.RequestSaved))
 	refused := new(ipc.Failure)
-	switch {
-	case errors.Is(err, ipc.ErrLocked) || !errors.As(err, &refused):
+	if errors.Is(err, ipc.ErrLocked) || !errors.As(err, &refused) {
 		return err
-	case refused.Text == "Bad Request: Unknown request type.":
-		r.cAgent = true
 	}
+	r.cAgent = refused.Text == "Bad Request: Unknown request type."
 	return nil
 }
 

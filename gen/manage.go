@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +16,6 @@ import (
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
-	"oidc-agent/proto/secret"
 )
 
 func list(_ context.Context, r *request) error {
@@ -35,49 +36,29 @@ func list(_ context.Context, r *request) error {
 	return nil
 }
 
-// place finds a file that the user names by an account's name or by an absolute path.
-func place(file string) (string, error) {
-	if filepath.IsAbs(file) {
-		return file, nil
+// decryptNamed decrypts a file that the user names by an account's name or by an absolute path.
+func decryptNamed(ctx context.Context, r *request) (*file, error) {
+	f := &file{path: r.argument}
+	if !filepath.IsAbs(f.path) {
+		dir, err := account.FindDir()
+		if err != nil {
+			return nil, err
+		}
+		if f.path == "" || f.path != filepath.Base(f.path) || f.path == ".." {
+			return nil, fmt.Errorf("%q is neither the name of a file in %s nor an absolute path", f.path, dir.Path())
+		}
+		f.path = filepath.Join(dir.Path(), f.path)
 	}
-	dir, err := account.FindDir()
-	if err != nil {
-		return "", err
-	}
-	if file == "" || file != filepath.Base(file) || file == ".." {
-		return "", fmt.Errorf("%q is neither the name of a file in %s nor an absolute path", file, dir.Path())
-	}
-	return filepath.Join(dir.Path(), file), nil
-}
-
-// accountFile finds the file of an account that exists.
-func accountFile(r *request, what string) (dir account.Dir, path string, err error) {
-	if r.name == "" {
-		return dir, "", fmt.Errorf("You have to specify a shortname to %s", what)
-	}
-	if dir, err = account.FindDir(); err != nil {
-		return dir, "", err
-	}
-	if path, err = dir.File(r.name); err != nil {
-		return dir, "", err
-	}
-	if _, err = os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		err = errors.New("No account configuration found with that shortname")
-	}
-	return dir, path, err
+	return f, f.decrypt(ctx, r)
 }
 
 func printFile(ctx context.Context, r *request) error {
-	path, err := place(r.file)
+	f, err := decryptNamed(ctx, r)
 	if err != nil {
 		return err
 	}
-	o, err := openFile(ctx, r, path)
-	if err != nil {
-		return err
-	}
-	text := o.text.Reveal()
-	if len(text) == 0 || text[len(text)-1] != '\n' {
+	text := f.text.Reveal()
+	if !bytes.HasSuffix(text, []byte("\n")) {
 		text = append(text, '\n')
 	}
 	_, err = os.Stdout.Write(text)
@@ -90,52 +71,57 @@ func update(ctx context.Context, r *request) error {
 	if r.noSave {
 		return errors.New("--no-save and --update contradict each other")
 	}
-	path, err := place(r.file)
+	f, err := decryptNamed(ctx, r)
 	if err != nil {
 		return err
 	}
-	o, err := openFile(ctx, r, path)
+	r.name = filepath.Base(f.path)
+	if !f.password.IsEmpty() {
+		r.format = cmp.Or(r.format, "scrypt")
+	}
+	key, err := f.newKey(ctx, r)
 	if err != nil {
 		return err
 	}
-	r.name = filepath.Base(path)
-	lock, err := updatedLock(ctx, r, o)
-	if err != nil {
-		return err
-	}
-	err = locked(path, func() error {
-		text, err := o.newest(path)
+	err = f.locked(func() error {
+		text, err := f.newest()
 		if err != nil {
 			return err
 		}
-		return writeUpdated(path, text, lock)
+		// The text stays to the letter, but for an account that goes into C's format.
+		if own, ok := key.(*crypt.Key); ok && own.Format() == crypt.FormatC {
+			if config, err := account.Parse(text.Reveal()); err == nil && config.IssuerURL != "" {
+				return writeAccount(f.path, config, key)
+			}
+		}
+		return writeText(f.path, text, key)
 	})
 	if err != nil {
 		return err
 	}
-	if dir, err := account.FindDir(); err == nil && filepath.Dir(path) == dir.Path() {
-		_ = r.tellSaved(ctx, r.name, path, lock) // an agent that has not loaded it need not know
+	if dir, err := account.FindDir(); err == nil && filepath.Dir(f.path) == dir.Path() {
+		_ = r.tellSaved(ctx, r.name, f.path, key) // an agent that has not loaded it need not know
 	}
 	_, err = fmt.Println("Updated config file format")
 	return err
 }
 
-func updatedLock(ctx context.Context, r *request, o *opened) (crypt.FileKey, error) {
-	switch {
-	case r.gpgKey != "" || r.format != 0 || o.password.IsEmpty():
-		return newLock(ctx, r, o)
+// findAccount finds the file of an account that exists.
+func findAccount(r *request, what string) (dir account.Dir, f *file, err error) {
+	if r.name == "" {
+		return dir, nil, fmt.Errorf("You have to specify a shortname to %s", what)
 	}
-	return crypt.NewKey(o.password, crypt.FormatScrypt)
-}
-
-// writeUpdated keeps the text to the letter, but for an account that goes into C's format.
-func writeUpdated(path string, text secret.Secret, lock crypt.FileKey) error {
-	if key, ok := lock.(*crypt.Key); ok && key.Format() == crypt.FormatC {
-		if config, err := account.Parse(text.Reveal()); err == nil && config.IssuerURL != "" {
-			return writeAccount(path, config, lock)
-		}
+	if dir, err = account.FindDir(); err != nil {
+		return dir, nil, err
 	}
-	return writeEncrypted(path, text, lock)
+	f = new(file)
+	if f.path, err = dir.File(r.name); err != nil {
+		return dir, nil, err
+	}
+	if _, err = os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
+		err = errors.New("No account configuration found with that shortname")
+	}
+	return dir, f, err
 }
 
 // rename gives the account another name, in its file and as its file. The client's name at the provider
@@ -144,31 +130,30 @@ func rename(ctx context.Context, r *request) error {
 	if r.noSave {
 		return errors.New("--no-save and --rename contradict each other")
 	}
-	dir, path, err := accountFile(r, "rename it")
+	dir, f, err := findAccount(r, "rename it")
 	if err != nil {
 		return err
 	}
-	old := r.name
-	newPath, err := dir.File(r.file)
+	newPath, err := dir.File(r.argument)
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(newPath); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("Account configuration '%s' already exists", r.file)
+		return fmt.Errorf("Account configuration '%s' already exists", r.argument)
 	}
-	o, err := open(ctx, r, path)
-	if err != nil {
+	if err := f.open(ctx, r); err != nil {
 		return err
 	}
-	r.name = r.file
-	lock, err := newLock(ctx, r, o)
+	old := r.name
+	r.name = r.argument
+	key, err := f.newKey(ctx, r)
 	if err != nil {
 		return err
 	}
 	// An agent that knew the account by its old name could save no new refresh token any more.
 	_, _ = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, old))
-	return locked(path, func() error {
-		text, err := o.newest(path)
+	return f.locked(func() error {
+		text, err := f.newest()
 		if err != nil {
 			return err
 		}
@@ -176,8 +161,8 @@ func rename(ctx context.Context, r *request) error {
 		if err != nil {
 			return err
 		}
-		config.Name = r.file
-		if err := writeAccount(newPath, config, lock); err != nil {
+		config.Name = r.name
+		if err := writeAccount(newPath, config, key); err != nil {
 			return err
 		}
 		return dir.Remove(old)
@@ -187,7 +172,7 @@ func rename(ctx context.Context, r *request) error {
 // reauthenticate logs the user in again for an account that exists and writes the new refresh token into its
 // file, under the same key.
 func reauthenticate(ctx context.Context, r *request) error {
-	dir, path, err := accountFile(r, "update the refresh token for it")
+	dir, f, err := findAccount(r, "update the refresh token for it")
 	if err != nil {
 		return err
 	}
@@ -197,22 +182,14 @@ func reauthenticate(ctx context.Context, r *request) error {
 	if err := r.findAgent(ctx); err != nil {
 		return err
 	}
-	o, err := open(ctx, r, path)
-	if err != nil {
+	if err := f.open(ctx, r); err != nil {
 		return err
 	}
-	finished, err := login(ctx, r, o.config)
-	if err != nil {
+	finished, err := login(ctx, r, f.config)
+	if err != nil || finished == nil {
 		return err
 	}
-	if err := locked(path, func() error { return writeAccount(path, finished, o.lock) }); err != nil {
-		return err
-	}
-	if err := r.tellSaved(ctx, finished.Name, path, o.lock); err != nil {
-		return err
-	}
-	_, err = fmt.Println("Everything setup correctly!")
-	return err
+	return f.save(ctx, r, finished, f.key)
 }
 
 // deleteAccount revokes the account's refresh token, deletes the client that was registered for it, and
@@ -221,15 +198,14 @@ func deleteAccount(ctx context.Context, r *request) error {
 	if r.name == "" {
 		return options(r).WrongOperands()
 	}
-	dir, path, err := accountFile(r, "delete it")
+	dir, f, err := findAccount(r, "delete it")
 	if err != nil {
 		return err
 	}
 	if err := r.findAgent(ctx); err != nil {
 		return err
 	}
-	o, err := open(ctx, r, path)
-	if err != nil {
+	if err := f.open(ctx, r); err != nil {
 		return err
 	}
 	if r.silent() && r.answers == prompt.Ask {
@@ -239,18 +215,16 @@ func deleteAccount(ctx context.Context, r *request) error {
 	if err != nil || !sure {
 		return err
 	}
-	if err := revoke(ctx, r, o.config); err != nil {
+	if err := revoke(ctx, r, f.config); err != nil {
 		return err
 	}
-	deleteClient(ctx, o.config)
+	deleteClient(ctx, f.config)
 	if err := dir.Remove(r.name); err != nil {
 		return err
 	}
 	_, err = fmt.Println("Successfully deleted account configuration.")
 	return err
 }
-
-var errNotDeleted = errors.New("The account was not removed from oidc-agent due to the above listed error. You can fix the error and try it again.")
 
 // revoke has the agent revoke the refresh token and forget the account. Where the provider refuses, the user
 // decides whether the account goes all the same.
@@ -262,11 +236,11 @@ func revoke(ctx context.Context, r *request, config *account.Account) error {
 	}
 	fmt.Fprintln(os.Stderr, "Error:", cli.Printable(failed.Error()))
 	anyway, err := prompt.Confirm(ctx, "Do you want to unload and delete anyway. You then have to revoke the refresh token manually.", false, r.answers)
-	if err == nil && !anyway {
-		err = errNotDeleted
-	}
 	if err != nil {
 		return err
+	}
+	if !anyway {
+		return errors.New("The account was not removed from oidc-agent due to the above listed error. You can fix the error and try it again.")
 	}
 	_, err = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.name))
 	if errors.Is(err, ipc.ErrNotLoaded) {

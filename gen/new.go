@@ -20,13 +20,13 @@ func newAccount(ctx context.Context, r *request) error {
 	if err := r.findAgent(ctx); err != nil {
 		return err
 	}
-	t := new(target)
+	f := new(file)
 	if !r.onlyAT {
-		if err := t.choose(ctx, r); err != nil {
+		if err := f.choose(ctx, r); err != nil {
 			return err
 		}
 	}
-	config, err := describe(ctx, r, t)
+	config, err := describe(ctx, r, f.config)
 	if err != nil {
 		return err
 	}
@@ -39,37 +39,31 @@ func newAccount(ctx context.Context, r *request) error {
 	if err != nil || r.onlyAT {
 		return err
 	}
-	return t.save(ctx, r, finished)
-}
-
-// target is where the account will be.
-type target struct {
-	dir  account.Dir
-	path string
-	old  *opened // with -m: the account that exists
+	return f.save(ctx, r, finished, nil)
 }
 
 // choose finds the account's name and its place, and makes sure that a file can be written there before
-// anything is asked of a provider.
-func (t *target) choose(ctx context.Context, r *request) (err error) {
+// anything is asked of a provider. With -m the account may exist: it is opened.
+func (f *file) choose(ctx context.Context, r *request) (err error) {
 	if r.name == "" {
 		if r.name, err = askName(ctx, r); err != nil {
 			return err
 		}
 	}
-	if t.dir, err = account.OpenDir(); err != nil {
+	dir, err := account.OpenDir()
+	if err != nil {
 		return err
 	}
-	if t.path, err = t.dir.File(r.name); err != nil {
+	if f.path, err = dir.File(r.name); err != nil {
 		return err
 	}
-	_, err = os.Stat(t.path)
+	_, err = os.Stat(f.path)
 	switch {
 	case err == nil && !r.manual:
 		return cli.WithHint(fmt.Errorf("there is an account %q already", r.name),
 			"Edit it with  oidc-gen -m "+r.name+"  log in again with  oidc-gen --reauthenticate "+r.name+"  or choose another name.")
 	case err == nil:
-		if t.old, err = open(ctx, r, t.path); err != nil {
+		if err := f.open(ctx, r); err != nil {
 			return err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
@@ -80,7 +74,7 @@ func (t *target) choose(ctx context.Context, r *request) (err error) {
 	if r.noSave {
 		return nil
 	}
-	return writable(t.dir)
+	return writable(dir)
 }
 
 // writable makes sure that an account can be saved before the user has logged in for nothing.
@@ -94,8 +88,8 @@ func writable(dir account.Dir) error {
 
 // describe puts together what the agent has to know of the account: options first, then what the account
 // had, then questions.
-func describe(ctx context.Context, r *request, t *target) (*account.Account, error) {
-	config, err := r.startingPoint(ctx, t)
+func describe(ctx context.Context, r *request, old *account.Account) (*account.Account, error) {
+	config, err := startingPoint(ctx, r, old)
 	if err != nil {
 		return nil, err
 	}
@@ -103,16 +97,17 @@ func describe(ctx context.Context, r *request, t *target) (*account.Account, err
 	if config.ClientName == "" || r.cnid != "" {
 		config.ClientName = clientName(r)
 	}
-	if err := askIssuer(ctx, r, t, config); err != nil {
+	if err := askIssuer(ctx, r, config); err != nil {
 		return nil, err
 	}
 	if r.public {
-		if err := usePublicClient(t.dir, config); err != nil {
+		if err := usePublicClient(config); err != nil {
 			return nil, err
 		}
 		r.manual = true
 	}
-	if r.manual || r.onlyAT {
+	byHand := (r.manual || r.onlyAT) && !config.UsesPubClient
+	if byHand {
 		if err := askClient(ctx, r, config); err != nil {
 			return nil, err
 		}
@@ -120,79 +115,45 @@ func describe(ctx context.Context, r *request, t *target) (*account.Account, err
 	if err := askScope(ctx, r, config); err != nil {
 		return nil, err
 	}
-	if (r.manual || r.onlyAT) && !config.UsesPubClient {
-		if err := askRedirectURIs(ctx, r, config); err != nil {
-			return nil, err
-		}
+	if byHand {
+		err = askRedirectURIs(ctx, r, config)
 	}
-	return config, nil
+	return config, err
 }
 
-// startingPoint is the account of the options, laid over the file of -f or over the account that -m edits.
-func (r *request) startingPoint(ctx context.Context, t *target) (*account.Account, error) {
-	base := new(account.Account)
+// startingPoint is the account of the options, laid over the account that -m edits or over the file of -f. A user's
+// password at the provider is taken from nowhere else.
+func startingPoint(ctx context.Context, r *request, old *account.Account) (*account.Account, error) {
+	merged := new(account.Account).Object()
 	switch {
-	case t.old != nil:
-		base = t.old.config
+	case old != nil:
+		merged = old.Object()
 	case r.clientFile != "":
-		var err error
-		if base, err = readClient(ctx, r); err != nil {
+		client, err := readClient(ctx, r)
+		if err != nil {
 			return nil, err
 		}
+		merged = client.Object()
 	}
-	g := r.given
-	for _, f := range [...]struct{ to, from *string }{
-		{&base.IssuerURL, &g.IssuerURL}, {&base.ConfigEndpoint, &g.ConfigEndpoint}, {&base.ClientID, &g.ClientID},
-		{&base.CertPath, &g.CertPath}, {&base.AuthScope, &g.AuthScope}, {&base.Audience, &g.Audience},
-		{&base.Username, &g.Username}, {&base.DeviceAuthorizationEndpoint, &g.DeviceAuthorizationEndpoint},
-	} {
-		if *f.from != "" {
-			*f.to = *f.from
+	given := r.given.Object()
+	for _, key := range given.Keys() {
+		switch string(given.Raw(key)) {
+		case `""`, "0", "{}":
+		default:
+			merged.SetRaw(key, given.Raw(key))
 		}
 	}
-	if !g.ClientSecret.IsEmpty() {
-		base.ClientSecret = g.ClientSecret
-	}
-	if !g.RefreshToken.IsEmpty() {
-		base.RefreshToken = g.RefreshToken
-	}
-	if len(g.RedirectURIs) > 0 {
-		base.RedirectURIs = g.RedirectURIs
-	}
-	base.Password = g.Password
-	base.OAuth2 = base.OAuth2 || g.OAuth2
-	base.DeviceAuthorizationEndpointByUser = base.DeviceAuthorizationEndpointByUser || g.DeviceAuthorizationEndpointByUser
-	return base, nil
+	merged.SetSecret("password", r.given.Password)
+	defer merged.Wipe()
+	return account.FromObject(merged)
 }
 
 // clientName tells the user, in the provider's list of his clients, which one this is.
 func clientName(r *request) string {
 	place := r.cnid
 	if place == "" {
-		if host, err := os.Hostname(); err == nil {
-			place, _, _ = strings.Cut(host, ".")
-		}
+		host, _ := os.Hostname()
+		place, _, _ = strings.Cut(host, ".")
 	}
 	return "oidc-agent:" + r.name + "-" + place
-}
-
-// usePublicClient takes the client that issuer.config knows for everybody's use.
-func usePublicClient(dir account.Dir, config *account.Account) error {
-	issuers, err := account.LoadIssuers(dir)
-	if err != nil {
-		return err
-	}
-	known := issuers.Find(config.IssuerURL)
-	if known == nil || known.PubClient == nil {
-		return fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
-	}
-	config.ClientID, config.ClientSecret = known.PubClient.ClientID, known.PubClient.ClientSecret
-	config.UsesPubClient = true
-	if len(known.PubClient.RedirectURIs) > 0 {
-		config.RedirectURIs = known.PubClient.RedirectURIs
-	}
-	if config.AuthScope == "" {
-		config.AuthScope = known.PubClient.Scope
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,57 +17,70 @@ import (
 // refuses, a public client of the issuer will do.
 func register(ctx context.Context, r *request, config *account.Account) error {
 	fmt.Println("Registering Client ...")
-	question := ipc.Request(ipc.RequestRegister).SetObject(ipc.KeyConfig, r.object(config)).
-		SetTexts(ipc.KeyFlow, r.loginFlows()).SetSecret(ipc.KeyAuthorization, r.authorize)
-	answer, err := ask(ctx, question)
+	answer, err := ask(ctx, ipc.Request(ipc.RequestRegister).SetObject(ipc.KeyConfig, r.object(config)).
+		SetTexts(ipc.KeyFlow, r.loginFlows()).SetSecret(ipc.KeyAuthorization, r.authorize))
 	if err == nil {
 		return takeClient(config, answer)
 	}
-	var refused *ipc.Failure
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*ipc.Failure](err)
+	switch {
+	case !ok:
 		return err
-	}
-	if answer != nil && answer.Object(ipc.KeyClient) != nil {
+	case answer.Object(ipc.KeyClient) != nil:
 		return fmt.Errorf("the client was registered, but without the scopes openid and offline_access, which an account needs: %w", err)
-	}
-	if refused.Text == noRegistration {
+	case refused.Text == "Dynamic client registration not supported by this issuer.": // what all agents say
 		fmt.Println(refused.Text)
-	} else {
+	default:
 		fmt.Fprintf(os.Stderr, "The following error occurred during dynamic client registration:\n%s\n", cli.Printable(refused.Text))
 	}
 	fmt.Println("Try using a public client ...")
-	dir, dirErr := account.FindDir()
-	if dirErr == nil && usePublicClient(dir, config) == nil {
+	if usePublicClient(config) == nil {
 		return nil
 	}
 	return noClient(r, config)
 }
 
-// noRegistration is what agents say of a provider without registration endpoint.
-const noRegistration = "Dynamic client registration not supported by this issuer."
-
 // noClient ends a registration that was refused where there is no public client: the way out is a client made
 // by hand, or a token that allows to register.
 func noClient(r *request, config *account.Account) error {
-	contact, page := "", ""
-	if dir, err := account.FindDir(); err == nil {
-		if issuers, err := account.LoadIssuers(dir); err == nil {
-			if known := issuers.Find(config.IssuerURL); known != nil {
-				contact, page = known.Contact, known.Register
-			}
-		}
-	}
 	hint := "Register a client at the provider's web page and type  oidc-gen --manual " + r.name +
 		"  or, if the provider wants a token for the registration, add  --at=ACCESS_TOKEN"
-	if page != "" {
-		hint += "\nThe page is " + page
+	issuers, _ := knownIssuers()
+	known := issuers.Find(config.IssuerURL)
+	if known != nil && known.Register != "" {
+		hint += "\nThe page is " + known.Register
 	}
-	if contact != "" {
-		hint += "\nContact: " + contact
+	if known != nil && known.Contact != "" {
+		hint += "\nContact: " + known.Contact
 	} else {
 		fmt.Printf("Unfortunately no contact information were found for issuer '%s'\n", config.IssuerURL)
 	}
 	return cli.WithHint(errors.New("Dynamic client registration not successful for this issuer and could not find a public client for this issuer."), hint)
+}
+
+// knownIssuers are those of the user's directory, where there is one, and of the site.
+func knownIssuers() (account.Issuers, error) {
+	dir, _ := account.FindDir()
+	return account.LoadIssuers(dir)
+}
+
+// usePublicClient takes the client that issuer.config knows for everybody's use.
+func usePublicClient(config *account.Account) error {
+	issuers, err := knownIssuers()
+	if err != nil {
+		return err
+	}
+	known := issuers.Find(config.IssuerURL)
+	if known == nil || known.PubClient == nil {
+		return fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
+	}
+	client := known.PubClient
+	config.ClientID, config.ClientSecret, config.UsesPubClient = client.ClientID, client.ClientSecret, true
+	config.AuthScope = cmp.Or(config.AuthScope, client.Scope)
+	if len(client.RedirectURIs) > 0 {
+		config.RedirectURIs = client.RedirectURIs
+	}
+	return nil
 }
 
 // takeClient puts the registered client into the account, with what is needed to manage it later (RFC 7592).

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"oidc-agent/crypt"
+	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/cli"
+	"oidc-agent/proto/cli/prompt"
+	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/secret"
+)
+
+// file is an account's file, and what is in it once it is open.
+type file struct {
+	path     string
+	data     []byte        // as it was read
+	text     secret.Secret // decrypted
+	password secret.Secret // the one that fitted; empty for a gpg file
+	key      crypt.FileKey // nil where there is no file yet, and for plain JSON
+	config   *account.Account
+}
+
+// decrypt reads the file and asks for its password until it fits. Plain JSON needs none.
+func (f *file) decrypt(ctx context.Context, r *request) (err error) {
+	if f.data, err = account.ReadFile(f.path); err != nil {
+		return err
+	}
+	if _, notJSON := cjson.Parse(f.data); notJSON == nil {
+		f.text = secret.New(f.data)
+		return nil
+	}
+	question := fmt.Sprintf("Enter decryption password for account config '%s': ", filepath.Base(f.path))
+	f.text, f.key, err = crypt.OpenAny(ctx, f.data, func(try func(secret.Secret) error) error {
+		return prompt.Decrypt(ctx, r.password, question, crypt.ErrWrongPassword, func(password secret.Secret) error {
+			err := try(password)
+			if err == nil {
+				f.password = password.Clone()
+			}
+			return err
+		})
+	})
+	if err != nil && !errors.Is(err, crypt.ErrWrongPassword) {
+		err = fmt.Errorf("%s: %w", f.path, err)
+	}
+	return err
+}
+
+// open decrypts the file of an account.
+func (f *file) open(ctx context.Context, r *request) error {
+	err := f.decrypt(ctx, r)
+	if err != nil {
+		return err
+	}
+	if f.config, err = account.Parse(f.text.Reveal()); err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	return nil
+}
+
+// readClient reads the file of -f: a client, or an account, as plain JSON or encrypted.
+func readClient(ctx context.Context, r *request) (*account.Account, error) {
+	path, err := filepath.Abs(r.clientFile)
+	if err != nil {
+		return nil, err
+	}
+	f := &file{path: path}
+	err = f.open(ctx, r)
+	if errors.Is(err, crypt.ErrFormat) {
+		return nil, fmt.Errorf("%q is neither JSON nor an encrypted file", r.clientFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.config.Extra().Delete("scope") // 4.x's name of what is in AuthScope now
+	return f.config, nil
+}
+
+// save encrypts the finished account into its file, under the key or under one that the user chooses, and tells the
+// agent that. The agent holds the account already; until it has the key it keeps a new refresh token in memory.
+func (f *file) save(ctx context.Context, r *request, finished *account.Account, key crypt.FileKey) error {
+	if r.verbose {
+		fmt.Printf("%s\n", finished.Object().Layout())
+	}
+	if !r.noSave {
+		if err := f.write(ctx, r, finished, key); err != nil {
+			return cli.WithHint(err, "The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
+		}
+	}
+	_, err := fmt.Println("Everything setup correctly!")
+	return err
+}
+
+func (f *file) write(ctx context.Context, r *request, finished *account.Account, key crypt.FileKey) (err error) {
+	if key == nil {
+		if key, err = f.newKey(ctx, r); err != nil {
+			return err
+		}
+	}
+	if err := f.locked(func() error { return writeAccount(f.path, finished, key) }); err != nil {
+		return err
+	}
+	return r.tellSaved(ctx, finished.Name, f.path, key)
+}
+
+// newKey is what the file is to be encrypted with: as it was before, where there was a file whose password the user
+// keeps and no other format is wanted, else under a new password or for the gpg key of the options.
+func (f *file) newKey(ctx context.Context, r *request) (crypt.FileKey, error) {
+	if r.gpgKey != "" {
+		return crypt.GPGKey(r.gpgKey), nil
+	}
+	old, hasPassword := f.key.(*crypt.Key)
+	format := crypt.FormatScrypt
+	switch {
+	case r.format == "scrypt":
+	case r.format == "c", hasPassword && old.Format() == crypt.FormatC, r.writesC, r.cAgent: // a C agent must be able to rewrite it
+		format = crypt.FormatC
+	}
+	switch {
+	case r.format != "" && hasPassword:
+		return crypt.NewKey(f.password, format)
+	case r.format == "" && f.key != nil && (!hasPassword || r.password.Given()):
+		return f.key, nil
+	}
+	password, err := askNewPassword(ctx, r, hasPassword)
+	if err != nil {
+		return nil, err
+	}
+	defer password.Wipe()
+	if password.IsEmpty() && hasPassword {
+		return f.key, nil
+	}
+	return crypt.NewKey(password, format)
+}
+
+// lockTimeout is how long oidc-gen waits for an agent that is at work on the same file.
+const lockTimeout = 5 * time.Second
+
+// locked runs write under the file's lock. Where the lock cannot be had it runs all the same: it is not worth the
+// login that is to be written.
+func (f *file) locked(write func() error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	if held, err := account.Lock(ctx, f.path); err == nil {
+		defer held.Unlock()
+	}
+	return write()
+}
+
+// newest is the text of the file as it is now: an agent may have written a new refresh token while the user was
+// typing the password. The caller holds the file's lock.
+func (f *file) newest() (secret.Secret, error) {
+	data, err := account.ReadFile(f.path)
+	switch {
+	case err != nil:
+		return secret.Secret{}, err
+	case bytes.Equal(data, f.data):
+		return f.text, nil
+	case f.key == nil:
+		return secret.Secret{}, fmt.Errorf("%s: somebody else has changed it meanwhile", f.path)
+	}
+	return f.key.Decrypt(data)
+}
+
+// writeAccount encrypts an account into its file. Where C can read it the scopes stand under both names, so that
+// 4.x finds them as well as 5.x.
+func writeAccount(path string, config *account.Account, key crypt.FileKey) error {
+	if own, ok := key.(*crypt.Key); !ok || own.Format() == crypt.FormatC {
+		config.Extra().SetText("scope", config.AuthScope)
+	}
+	text := secret.New(config.Object().Compact())
+	defer text.Wipe()
+	return writeText(path, text, key)
+}
+
+func writeText(path string, text secret.Secret, key crypt.FileKey) error {
+	data, err := key.Encrypt(text.Reveal())
+	if err != nil {
+		return err
+	}
+	return account.WriteFile(path, data)
+}
+
+// tellSaved tells the agent that the account is in its file, and gives it the file's key. A C agent does not
+// want to know.
+func (r *request) tellSaved(ctx context.Context, name, path string, key crypt.FileKey) error {
+	if r.cAgent {
+		return nil
+	}
+	_, err := ask(ctx, ipc.Request(ipc.RequestSaved).SetText(ipc.KeyAccount, name).
+		SetText(ipc.KeyFile, path).SetSecret(ipc.KeyKey, key.Marshal()))
+	return err
+}
