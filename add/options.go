@@ -100,7 +100,7 @@ func parse(args []string) (*request, error) {
 	}
 	r.skipCheck = config.Add.SkipCheck // options count more
 	if config.Add.PwPrompt == "gui" {
-		r.password.Kind = prompt.Askpass
+		_ = r.password.SetPrompt("gui") // a word that it knows
 	}
 	program := options(r)
 	operands, err := program.Parse(args)

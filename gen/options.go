@@ -197,6 +197,6 @@ func (r *request) take(config *account.GenConfig) {
 		"yes": prompt.AlwaysYes, "no": prompt.AlwaysNo, "default": prompt.AlwaysDefault,
 	}[config.AnswerConfirmPrompts]
 	if config.PwPrompt == "gui" {
-		r.password.Kind = prompt.Askpass
+		_ = r.password.SetPrompt("gui") // a word that it knows
 	}
 }

@@ -28,6 +28,11 @@ func Join(p *string) func(string) error {
 	}
 }
 
+// Append returns a Set that collects all values in order.
+func Append(p *[]string) func(string) error {
+	return func(value string) error { *p = append(*p, value); return nil }
+}
+
 // OneOf returns a Set that keeps the last value and accepts only the choices.
 func OneOf(p *string, choices ...string) func(string) error {
 	return func(value string) error {
