@@ -1,39 +1,28 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"math/bits"
 	"slices"
 )
 
-// The QR code of the verification URL, for the phone that approves. Byte mode, versions 1 to 10, levels M and L: as
-// much as a URL and a terminal of 80 columns need. The terms and the sections are those of ISO/IEC 18004:2015.
+// The QR code of the verification URL, for the phone that approves. Byte mode, versions 1 to 10, error correction level
+// L: as much as a URL and a terminal of 80 columns need, and nothing dirties a screen. The terms and the sections are
+// those of ISO/IEC 18004:2015.
 
 const (
 	qrMaxVersion = 10
-	qrQuiet      = 4 // modules around the symbol, section 6.3.8
+	qrLevelL     = 0b01 // in the format information, table 12
+	qrQuiet      = 4    // modules around the symbol, section 6.3.8
 )
 
-var errQRTooLong = errors.New("too long for a QR code of version 10")
+// qrCapacity is what a version holds, in codewords: all data, blocks, error correction per block.
+type qrCapacity struct{ data, blocks, correction int }
 
-// qrCapacity is what a version holds at one error correction level, in codewords (section 7.5.1, table 9).
-type qrCapacity struct{ data, blocks, correction int } // all data, blocks, error correction per block
-
-// qrLevel is an error correction level: its indicator in the format information (table 12), and the versions from 1.
-type qrLevel struct {
-	indicator uint
-	versions  [qrMaxVersion]qrCapacity
+// qrCapacities are those of level L, from version 1 (section 7.5.1, table 9).
+var qrCapacities = [qrMaxVersion]qrCapacity{
+	{19, 1, 7}, {34, 1, 10}, {55, 1, 15}, {80, 1, 20}, {108, 1, 26},
+	{136, 2, 18}, {156, 2, 20}, {194, 2, 24}, {232, 2, 30}, {274, 4, 18},
 }
-
-var (
-	qrMedium = qrLevel{0b00, [...]qrCapacity{
-		{16, 1, 10}, {28, 1, 16}, {44, 1, 26}, {64, 2, 18}, {86, 2, 24},
-		{108, 4, 16}, {124, 4, 18}, {154, 4, 22}, {182, 5, 22}, {216, 5, 26}}}
-	qrLow = qrLevel{0b01, [...]qrCapacity{
-		{19, 1, 7}, {34, 1, 10}, {55, 1, 15}, {80, 1, 20}, {108, 1, 26},
-		{136, 2, 18}, {156, 2, 20}, {194, 2, 24}, {232, 2, 30}, {274, 4, 18}}}
-)
 
 // qrAlignment are the coordinates of the alignment patterns' centres (annex E), from version 1.
 var qrAlignment = [qrMaxVersion][]int{nil, {6, 18}, {6, 22}, {6, 26}, {6, 30}, {6, 34}, {6, 22, 38}, {6, 24, 42}, {6, 26, 46}, {6, 28, 50}}
@@ -46,20 +35,18 @@ type qrCode struct {
 	function [][]bool // where no data goes: patterns, format and version information
 }
 
-// encodeQR makes the smallest symbol of level M that holds the text, or of level L where M has none.
-func encodeQR(text string) (*qrCode, error) {
-	for _, level := range []qrLevel{qrMedium, qrLow} {
-		for i, capacity := range level.versions {
-			if data, fits := qrData(text, i+1, capacity.data); fits {
-				q := newQRCode(i + 1)
-				q.drawPatterns()
-				q.place(qrCodewords(data, capacity))
-				q.chooseMask(level)
-				return q, nil
-			}
+// encodeQR makes the smallest symbol that holds the text, nil where none does.
+func encodeQR(text string) *qrCode {
+	for i, capacity := range qrCapacities {
+		if data, fits := qrData(text, i+1, capacity.data); fits {
+			q := newQRCode(i + 1)
+			q.drawPatterns()
+			q.place(qrCodewords(data, capacity))
+			q.chooseMask()
+			return q
 		}
 	}
-	return nil, fmt.Errorf("a text of %d bytes is %w", len(text), errQRTooLong)
+	return nil
 }
 
 // qrData is the text in byte mode, padded to size codewords (sections 7.4.5 and 7.4.10).
@@ -254,10 +241,10 @@ func (q *qrCode) place(codewords []byte) {
 }
 
 // chooseMask applies the mask pattern with the lowest penalty, and says so in the format information (section 7.8).
-func (q *qrCode) chooseMask(level qrLevel) {
+func (q *qrCode) chooseMask() {
 	apply := func(pattern uint) {
 		q.mask(pattern)
-		q.drawFormat(level.indicator<<3 | pattern)
+		q.drawFormat(qrLevelL<<3 | pattern)
 	}
 	best, lowest := uint(0), 0
 	for pattern := range uint(8) {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,25 +10,21 @@ import (
 
 // The information bits of ISO/IEC 18004:2015 tables C.1 and D.1.
 var (
-	qrFormats = map[string][]string{
-		"L": {"111011111000100", "111001011110011", "111110110101010", "111100010011101",
-			"110011000101111", "110001100011000", "110110001000001", "110100101110110"},
-		"M": {"101010000010010", "101000100100101", "101111001111100", "101101101001011",
-			"100010111111001", "100000011001110", "100111110010111", "100101010100000"},
+	qrFormats = []string{
+		"111011111000100", "111001011110011", "111110110101010", "111100010011101",
+		"110011000101111", "110001100011000", "110110001000001", "110100101110110",
 	}
 	qrVersions = map[int]string{7: "000111110010010100", 8: "001000010110111100", 9: "001001101010011001", 10: "001010010011010011"}
 )
 
 func TestQRInformationBits(t *testing.T) {
 	t.Parallel()
-	for name, level := range map[string]qrLevel{"L": qrLow, "M": qrMedium} {
-		for pattern, want := range qrFormats[name] {
-			q := newQRCode(1)
-			q.drawFormat(level.indicator<<3 | uint(pattern))
-			for which, got := range formatBits(q.dark) {
-				if got != want {
-					t.Errorf("format information of %s, mask pattern %d, copy %d: %s, want %s", name, pattern, which, got, want)
-				}
+	for pattern, want := range qrFormats {
+		q := newQRCode(1)
+		q.drawFormat(qrLevelL<<3 | uint(pattern))
+		for which, got := range formatBits(q.dark) {
+			if got != want {
+				t.Errorf("format information of mask pattern %d, copy %d: %s, want %s", pattern, which, got, want)
 			}
 		}
 	}
@@ -78,49 +72,19 @@ func TestQRCodewordsAreInterleaved(t *testing.T) {
 	}
 }
 
-// TestQRCapacity holds the bytes of ISO/IEC 18004:2015 table 7 against what is found to fit.
-func TestQRCapacity(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		level qrLevel
-		bytes []int
-	}{
-		"M": {qrMedium, []int{14, 26, 42, 62, 84, 106, 122, 152, 180, 213}},
-		"L": {qrLow, []int{17, 32, 53, 78, 106, 134, 154, 192, 230, 271}},
-	} {
-		for i, most := range test.bytes {
-			size := test.level.versions[i].data
-			_, fits := qrData(strings.Repeat("x", most), i+1, size)
-			if _, more := qrData(strings.Repeat("x", most+1), i+1, size); !fits || more {
-				t.Errorf("version %d-%s: %d bytes fit: %t, one more: %t", i+1, name, most, fits, more)
-			}
-		}
-	}
-	for _, n := range []int{272, 300, 1 << 16} {
-		if _, err := encodeQR(strings.Repeat("x", n)); !errors.Is(err, errQRTooLong) {
-			t.Errorf("%d bytes: %v, want %v", n, err, errQRTooLong)
-		}
-	}
-}
-
-// TestQRVersion: the smallest version of level M, and L only where M ends.
+// TestQRVersion: the smallest version that holds the bytes, up to those of ISO/IEC 18004:2015 table 7.
 func TestQRVersion(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		bytes, version int
-		level          string
-	}{
-		{0, 1, "M"}, {14, 1, "M"}, {15, 2, "M"}, {42, 3, "M"}, {43, 4, "M"}, {180, 9, "M"}, {181, 10, "M"}, {213, 10, "M"},
-		{214, 9, "L"}, {230, 9, "L"}, {231, 10, "L"}, {271, 10, "L"},
-	} {
-		q, err := encodeQR(qrURL(test.bytes))
-		if err != nil {
-			t.Errorf("%d bytes: %v", test.bytes, err)
-			continue
+	for i, most := range []int{17, 32, 53, 78, 106, 134, 154, 192, 230, 271} {
+		if q := encodeQR(qrURL(most)); q == nil || q.version != i+1 {
+			t.Errorf("%d bytes: %v, want version %d", most, q, i+1)
 		}
-		if _, level, err := readQR(q.dark); err != nil || q.version != test.version || level != test.level {
-			t.Errorf("%d bytes: %d-%s, %v, want %d-%s", test.bytes, q.version, level, err, test.version, test.level)
+		if q := encodeQR(qrURL(most + 1)); i+1 < qrMaxVersion && q.version != i+2 || i+1 == qrMaxVersion && q != nil {
+			t.Errorf("%d bytes: %v, want the next version, or none", most+1, q)
 		}
+	}
+	if q := encodeQR(strings.Repeat("x", 1<<16)); q != nil {
+		t.Errorf("64 KiB: version %d", q.version)
 	}
 }
 
@@ -163,11 +127,7 @@ func TestQRGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, want, _ := strings.Cut(string(content), "\n")
-		q, err := encodeQR(text)
-		if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		if got := drawPlain(q); got != want {
+		if got := drawPlain(encodeQR(text)); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", file, got, want)
 		}
 	}
@@ -184,35 +144,20 @@ func drawPlain(q *qrCode) string {
 	return b.String()
 }
 
-// TestQRIsRead reads symbols of all versions and both levels with the reader in qrread_test.go.
+// TestQRIsRead reads symbols of all versions with the reader in qrread_test.go.
 func TestQRIsRead(t *testing.T) {
 	t.Parallel()
-	seen := map[string]bool{}
+	texts := []string{"\x00\xff\x80", "https://example.org/ä€😀"}
 	for n := range 272 {
-		text := qrURL(n)
-		q, err := encodeQR(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, level, err := readQR(q.dark)
-		if err != nil || got != text {
-			t.Errorf("%d bytes: %q, %v", n, got, err)
-		}
-		seen[fmt.Sprint(q.version, level)] = true
-		if again, _ := encodeQR(text); drawPlain(again) != drawPlain(q) {
-			t.Errorf("%d bytes: a second symbol differs", n)
-		}
+		texts = append(texts, qrURL(n))
 	}
-	if len(seen) != qrMaxVersion+2 {
-		t.Errorf("seen are %v, want 1 to 10 in M, 9 and 10 in L", seen)
-	}
-	for _, text := range []string{"\x00\xff\x80", "https://example.org/ä€😀"} {
-		q, err := encodeQR(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, _, err := readQR(q.dark); err != nil || got != text {
+	for _, text := range texts {
+		q := encodeQR(text)
+		if got, err := readQR(q.dark); err != nil || got != text {
 			t.Errorf("%q: %q, %v", text, got, err)
+		}
+		if drawPlain(encodeQR(text)) != drawPlain(q) {
+			t.Errorf("%q: a second symbol differs", text)
 		}
 	}
 }

@@ -28,11 +28,7 @@ func TestShowQR(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("LC_ALL", test.locale)
 			t.Setenv("TERM", test.terminal)
-			var drew bool
-			shown := onTerminal(t, test.columns, func(f *os.File) { drew = showQR(f, test.url) })
-			if drew != test.want {
-				t.Errorf("drew: %t", drew)
-			}
+			shown := onTerminal(t, test.columns, func(f *os.File) { showQR(f, test.url) })
 			if !test.want {
 				if shown != "" {
 					t.Errorf("shown is %q", shown)
@@ -84,9 +80,7 @@ func TestShowQROnNoTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if showQR(f, qrURL(40)) {
-		t.Error("drew into a file")
-	}
+	showQR(f, qrURL(40))
 	if info, err := f.Stat(); err != nil || info.Size() != 0 {
 		t.Errorf("%v, %v", info, err)
 	}

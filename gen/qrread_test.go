@@ -8,36 +8,34 @@ import (
 )
 
 // A reader of undamaged symbols, written from the standard's side: it shares with the encoder the table of
-// capacities only, which TestQRCapacity holds against the published one.
+// capacities only, which TestQRVersion holds against the published one.
 
 // qrTotal is the number of codewords in a symbol, from version 1 (ISO/IEC 18004:2015 table 1).
 var qrTotal = [...]int{26, 44, 70, 100, 134, 172, 196, 242, 292, 346}
 
-// readQR checks all that a symbol without damage must have and returns its text and level.
-func readQR(dark [][]bool) (text, level string, err error) {
+// readQR checks all that a symbol without damage must have and returns its text.
+func readQR(dark [][]bool) (string, error) {
 	size := len(dark)
 	version := (size - 17) / 4
 	if size != 17+4*version || version < 1 || version > len(qrTotal) {
-		return "", "", fmt.Errorf("%d modules on a side", size)
+		return "", fmt.Errorf("%d modules on a side", size)
 	}
 	if err := checkPatterns(dark, version); err != nil {
-		return "", "", err
+		return "", err
 	}
-	level, pattern, err := readFormat(dark)
+	pattern, err := readFormat(dark)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	codewords := readCodewords(dark, version, pattern)
 	if len(codewords) != qrTotal[version-1] {
-		return "", "", fmt.Errorf("%d codewords, want %d", len(codewords), qrTotal[version-1])
+		return "", fmt.Errorf("%d codewords, want %d", len(codewords), qrTotal[version-1])
 	}
-	capacity := map[string]qrLevel{"L": qrLow, "M": qrMedium}[level].versions[version-1]
-	data, err := readBlocks(codewords, capacity)
+	data, err := readBlocks(codewords, qrCapacities[version-1])
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	text, err = readBytes(data, version)
-	return text, level, err
+	return readBytes(data, version)
 }
 
 // formatBits reads both copies, most significant bit first.
@@ -71,17 +69,13 @@ func versionBits(dark [][]bool) (bits [2]string) {
 	return bits
 }
 
-func readFormat(dark [][]bool) (level string, pattern int, err error) {
+func readFormat(dark [][]bool) (pattern int, err error) {
 	bits := formatBits(dark)
-	if bits[0] != bits[1] {
-		return "", 0, fmt.Errorf("format information %s and %s", bits[0], bits[1])
+	pattern = slices.Index(qrFormats, bits[0])
+	if bits[0] != bits[1] || pattern < 0 {
+		err = fmt.Errorf("format information %s and %s", bits[0], bits[1])
 	}
-	for level, codes := range qrFormats {
-		if pattern := slices.Index(codes, bits[0]); pattern >= 0 {
-			return level, pattern, nil
-		}
-	}
-	return "", 0, fmt.Errorf("format information %s", bits[0])
+	return pattern, err
 }
 
 // patternAt compares what is drawn in rows, # dark and . light, with the modules from a corner on.
