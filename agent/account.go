@@ -38,7 +38,6 @@ type loaded struct {
 	launched      uint64 // flights so far
 	saving        saving
 	history       history
-	expiry        *time.Timer
 	ends          time.Duration // since boot; 0: never
 	gone          bool          // not loaded any more
 }
@@ -157,9 +156,6 @@ func (l *loaded) stop() {
 	defer l.mu.Unlock()
 	l.gone = true
 	l.saving.stop()
-	if l.expiry != nil {
-		l.expiry.Stop()
-	}
 	for _, t := range l.tokens {
 		t.wipe()
 	}
@@ -170,19 +166,14 @@ func (l *loaded) stop() {
 func (a *agent) setLifetime(l *loaded, seconds int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.expiry != nil {
-		l.expiry.Stop()
-		l.expiry, l.ends = nil, 0
+	l.ends = 0
+	if seconds > 0 {
+		// A century is for ever, and does not overflow a Duration.
+		life := time.Duration(min(seconds, 100*365*24*3600)) * time.Second
+		l.ends = a.boot() + life
+		time.AfterFunc(life, a.endLifetimes) // where another lifetime was set meanwhile this finds nothing to do
 	}
-	if seconds <= 0 {
-		return
-	}
-	// A century is for ever, and does not overflow a Duration.
-	seconds = min(seconds, 100*365*24*3600)
-	d := time.Duration(seconds) * time.Second
-	l.ends = a.boot() + d
-	a.accounts.endsAt(l.ends)
-	l.expiry = time.AfterFunc(d, a.endLifetimes)
+	a.accounts.soonest.Store(0)
 }
 
 // endLifetimes removes the accounts whose time is over. Timers stand still while the machine sleeps, so each request

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,33 +17,24 @@ type accounts struct {
 	mu       sync.RWMutex
 	list     []*loaded
 	byName   map[string]*loaded
-	soonest  atomic.Int64             // when the first of them ends, since boot; 0: none does
-	reserved map[string]chan struct{} // names that are being loaded; closed when that has ended
+	soonest  atomic.Int64 // no account ends before, in nanoseconds since boot; 0: not known
+	reserved sync.Map     // chan struct{} by the name that is being loaded; closed when that has ended
 }
 
 // reserve keeps others from loading an account of the same name meanwhile: two that begin with the same refresh
 // token would present it twice.
 func (s *accounts) reserve(ctx context.Context, name string) (release func(), err error) {
+	free := make(chan struct{})
 	for {
-		s.mu.Lock()
-		taken, ok := s.reserved[name]
+		taken, ok := s.reserved.LoadOrStore(name, free)
 		if !ok {
-			free := make(chan struct{})
-			if s.reserved == nil {
-				s.reserved = make(map[string]chan struct{})
-			}
-			s.reserved[name] = free
-			s.mu.Unlock()
 			return func() {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				delete(s.reserved, name)
+				s.reserved.Delete(name)
 				close(free)
 			}, nil
 		}
-		s.mu.Unlock()
 		select {
-		case <-taken:
+		case <-taken.(chan struct{}):
 		case <-ctx.Done():
 			return nil, fmt.Errorf("account %q is being loaded: %w", name, context.Cause(ctx))
 		}
@@ -63,23 +55,13 @@ func (s *accounts) find(name string) *loaded {
 
 // ofIssuer returns the accounts of an issuer, which may be spelt with or without its final slash.
 func (s *accounts) ofIssuer(issuer string) []*loaded {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var found []*loaded
-	for _, l := range s.list {
-		if account.SameIssuer(l.config.IssuerURL, issuer) {
-			found = append(found, l)
-		}
-	}
-	return found
+	return slices.DeleteFunc(s.all(), func(l *loaded) bool { return !account.SameIssuer(l.config.IssuerURL, issuer) })
 }
 
 func (s *accounts) names() []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	names := make([]string, len(s.list))
-	for i, l := range s.list {
-		names[i] = l.name()
+	var names []string
+	for _, l := range s.all() {
+		names = append(names, l.name())
 	}
 	return names
 }
@@ -88,7 +70,8 @@ func (s *accounts) names() []string {
 func (s *accounts) putNew(l *loaded) (there *loaded) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if there = s.byName[l.name()]; there == nil {
+	there = s.byName[l.name()]
+	if there == nil {
 		s.putLocked(l)
 	}
 	return there
@@ -105,73 +88,49 @@ func (s *accounts) putLocked(l *loaded) {
 	if s.byName == nil {
 		s.byName = make(map[string]*loaded)
 	}
-	if old := s.byName[l.name()]; old != nil {
-		old.stop()
-		s.list[slices.Index(s.list, old)] = l
-	} else {
-		s.list = append(s.list, l)
-	}
+	s.takeLocked(func(old *loaded) bool { return old.name() == l.name() })
+	s.list = append(s.list, l)
 	s.byName[l.name()] = l
+	s.soonest.Store(0)
 }
 
-// remove takes an account out if it is still the loaded one of its name.
-func (s *accounts) remove(l *loaded) bool {
+// take removes the accounts that are meant, and returns them.
+func (s *accounts) take(meant func(*loaded) bool) []*loaded {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.removeLocked(l)
+	return s.takeLocked(meant)
 }
 
-func (s *accounts) removeLocked(l *loaded) bool {
-	i := slices.Index(s.list, l)
-	if i < 0 {
-		return false
-	}
-	l.stop()
-	s.list = slices.Delete(s.list, i, i+1)
-	delete(s.byName, l.name())
-	return true
-}
-
-func (s *accounts) removeAll() (removed []*loaded) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.list {
-		l.stop()
-	}
-	removed, s.list, s.byName = s.list, nil, nil
-	return removed
-}
-
-// endsAt notes when some account ends.
-func (s *accounts) endsAt(end time.Duration) {
-	for {
-		soonest := s.soonest.Load()
-		if soonest != 0 && soonest <= int64(end) || s.soonest.CompareAndSwap(soonest, int64(end)) {
-			return
+func (s *accounts) takeLocked(meant func(*loaded) bool) (taken []*loaded) {
+	s.list = slices.DeleteFunc(s.list, func(l *loaded) bool {
+		if !meant(l) {
+			return false
 		}
-	}
+		l.stop()
+		delete(s.byName, l.name())
+		taken = append(taken, l)
+		return true
+	})
+	return taken
 }
 
 // takeEnded removes the accounts that have ended and returns them.
-func (s *accounts) takeEnded(now time.Duration) (ended []*loaded) {
-	if soonest := s.soonest.Load(); soonest == 0 || int64(now) < soonest {
+func (s *accounts) takeEnded(now time.Duration) []*loaded {
+	if int64(now) < s.soonest.Load() {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.soonest.Store(0)
-	for _, l := range slices.Clone(s.list) {
+	s.soonest.Store(math.MaxInt64)
+	next := int64(math.MaxInt64)
+	ended := s.takeLocked(func(l *loaded) bool {
 		l.mu.Lock()
-		end := l.ends
-		l.mu.Unlock()
-		switch {
-		case end == 0:
-		case end <= now:
-			s.removeLocked(l)
-			ended = append(ended, l)
-		default:
-			s.endsAt(end)
+		defer l.mu.Unlock()
+		if l.ends > now {
+			next = min(next, int64(l.ends))
 		}
-	}
+		return l.ends > 0 && l.ends <= now
+	})
+	s.soonest.CompareAndSwap(math.MaxInt64, next) // unless a lifetime was set meanwhile
 	return ended
 }

@@ -217,7 +217,7 @@ Lifetime:		`
 	askText(w.agent, `{"request":"access_token","account":"status1","scope":"no.such"}`)
 	w.agent.setLifetime(w.agent.accounts.find("status2"), 60)
 	times := regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
-	numbers := regexp.MustCompile(`\d{4,}`)
+	numbers := regexp.MustCompile(`\d{2,}`)
 	text := times.ReplaceAllString(w.must(w.agent, askRequest(`{"request":"status"}`)).Text("info"), "TIME")
 	if want := head + "Forever\nConfirm:\t\tfalse\nAutoload:\t\ttrue\nAuto Re-authenticate:\ttrue\nUse custom URI scheme:\ttrue\nWebserver:\t\ttrue\n" +
 		"Allow ID-Token:\t\tfalse\nGroup:\t\t\tfalse\nDaemon:\t\t\ttrue\nLog Debug:\t\tfalse\nLog to stderr:\t\tfalse\n" + tail; text != want {
