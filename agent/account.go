@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"slices"
@@ -78,10 +79,8 @@ func (a *agent) newLoaded(config *account.Account) *loaded {
 	l.file.seen = l.current
 	l.clientSecret = a.sealer.Seal(config.ClientSecret)
 	l.refreshToken = a.sealer.Seal(config.RefreshToken)
-	if extra := config.Extra(); len(extra.Keys()) > 0 {
-		l.extra = a.sealer.Seal(secret.New(extra.Compact()))
-		extra.Wipe()
-	}
+	l.extra = a.sealer.Seal(secret.New(config.Extra().Compact()))
+	config.Extra().Wipe()
 	config.Password.Wipe()
 	config.ClientSecret, config.RefreshToken, config.Password = secret.Secret{}, secret.Secret{}, secret.Secret{}
 	own := *config
@@ -108,13 +107,6 @@ func (a *agent) inherit(l, old *loaded) {
 	a.setLifetime(l, left)
 }
 
-// hasUnsaved reports whether memory holds a newer refresh token than the file.
-func (l *loaded) hasUnsaved() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.file.unsaved
-}
-
 // name never changes while an account is loaded.
 func (l *loaded) name() string { return l.config.Name }
 
@@ -123,19 +115,13 @@ func (l *loaded) name() string { return l.config.Name }
 func (a *agent) withSecrets(l *loaded) (*account.Account, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	extra := cjson.New()
-	if text, err := a.sealer.Open(l.extra); err != nil {
-		return nil, err
-	} else if !text.IsEmpty() {
-		if extra, err = cjson.Parse(text.Reveal()); err != nil {
-			return nil, err
-		}
-	}
-	clientSecret, err := a.sealer.Open(l.clientSecret)
-	if err != nil {
+	members, err1 := a.sealer.Open(l.extra)
+	clientSecret, err2 := a.sealer.Open(l.clientSecret)
+	refreshToken, err3 := a.sealer.Open(l.refreshToken)
+	if err := cmp.Or(err1, err2, err3); err != nil {
 		return nil, err
 	}
-	refreshToken, err := a.sealer.Open(l.refreshToken)
+	extra, err := cjson.Parse(members.Reveal())
 	if err != nil {
 		return nil, err
 	}

@@ -228,7 +228,7 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 		t, err = a.accessToken(ctx, l, tokenRequest{})
 		t.wipe()
 	}
-	if err != nil && !l.hasUnsaved() { // one with a new refresh token stays: memory alone has that
+	if err != nil && !l.fileNow().unsaved { // one with a new refresh token stays: memory alone has that
 		return nil, err
 	}
 	if there := a.accounts.putNew(l); there != nil { // a login was faster, and is newer
