@@ -216,7 +216,7 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	defer release()
 	if l := a.accounts.find(config.Name); l != nil {
 		config.Wipe()
-		return a.addAgain(ctx, l, r, lifetime, given)
+		return a.addAgain(ctx, l, r)
 	}
 	l := a.newLoaded(config)
 	l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken) || r.Bool(ipc.KeyAlwaysAllowID)
@@ -232,7 +232,7 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, err
 	}
 	if there := a.accounts.putNew(l); there != nil { // a login was faster, and is newer
-		return a.addAgain(ctx, there, r, lifetime, given)
+		return a.addAgain(ctx, there, r)
 	}
 	a.setLifetime(l, lifetime)
 	a.noteIssuer(l.config, account.AddAccount)
@@ -259,16 +259,16 @@ func (a *agent) noteIssuer(config *account.Account, change func(account.Dir, str
 }
 
 // addAgain is an add of what is loaded already: it sets a new lifetime, and takes a key.
-func (a *agent) addAgain(ctx context.Context, l *loaded, r request, lifetime int64, given bool) (*cjson.Object, error) {
+func (a *agent) addAgain(ctx context.Context, l *loaded, r request) (*cjson.Object, error) {
 	if err := a.takeKey(ctx, l, r); err != nil {
 		return nil, err
 	}
 	text := "account already loaded."
-	if given {
+	if lifetime, given := r.Int(ipc.KeyLifetime); given {
 		a.setLifetime(l, lifetime)
-	}
-	if given && lifetime > 0 {
-		text += " " + lifetimeText(lifetime) + "."
+		if lifetime > 0 {
+			text += " " + lifetimeText(lifetime) + "."
+		}
 	}
 	return ipc.Success(text), nil
 }
