@@ -160,6 +160,17 @@ func TestChooseByIssuer(t *testing.T) {
 	if got := chosen(); got != "issuer1" {
 		t.Errorf("chose %q, not the first of issuer.config", got)
 	}
+	w.must(w.agent, addRequest(w.account("issuer2"), ""))
+	path := filepath.Join(configDir(), "issuer.config.d", "choose")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := account.WriteFile(path, []byte(`[{"issuer":"`+w.idp.Issuer()+`","default_account":"issuer1"}]`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := chosen(); got != "issuer1" {
+		t.Errorf("chose %q, not the issuer's default account", got)
+	}
 }
 
 func TestConsent(t *testing.T) {

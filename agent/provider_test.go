@@ -52,7 +52,11 @@ func TestMetadataRenewal(t *testing.T) {
 		step(metadataLifetime, 0, 2)
 		w.idp.ClearFaults()
 		w.idp.Fail(iam.Fault{Path: discoveryPath, Delay: time.Hour})
+		w.agent.idle.Stop()
 		step(48*time.Hour, 0, 3)
+		if !w.agent.idle.Stop() {
+			t.Error("what a request leaves in memory is not removed later")
+		}
 		step(0, 0, 4)
 	})
 }

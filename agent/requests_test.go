@@ -161,6 +161,21 @@ func TestBadMessages(t *testing.T) {
 	}
 }
 
+// Hints are about accounts that exist.
+func TestRequestAccount(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		`{"request":"access_token","account":"demo"}`:     "demo",
+		`{"request":"add","config":{"name":"demo"}}`:      "demo",
+		`{"request":"register","config":{"name":"demo"}}`: "",
+		`{"request":"scopes"}`:                            "",
+	} {
+		if got := (request{askRequest(message)}).account(); got != want {
+			t.Errorf("%s: %q", message, got)
+		}
+	}
+}
+
 // A message holds secrets: its bytes are wiped.
 func TestMessageWiped(t *testing.T) {
 	t.Parallel()

@@ -102,11 +102,10 @@ func (p *providers) busyError(issuer string, now time.Duration) error {
 	return nil
 }
 
-// noteBusy remembers an answer that says when to ask again, and forgets it after any other.
+// noteBusy remembers an answer that says when to ask again.
 func (p *providers) noteBusy(issuer string, err error, now time.Duration) error {
 	after, _ := oidc.Temporary(err)
 	if after <= 0 {
-		p.busy.Delete(issuer)
 		return err
 	}
 	b := busyError{err, now + after, now + min(after, maxBusy), after}
