@@ -44,7 +44,7 @@ func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (tok
 		t, ok := l.tokens[key]
 		switch {
 		case ok && t.serves(now, r):
-			if t.renewAt > 0 && now.boot >= t.renewAt && !l.gone {
+			if t.renewAt > 0 && now.boot >= t.renewAt {
 				a.flightLocked(l, key, r) // the next one comes while this one is good: nobody has to wait for it later
 			}
 			if !waited {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/oidc"
 )
 
 // fits compares an answer with what is wanted: * in a string stands for anything, a number for any number.
@@ -158,6 +160,20 @@ func TestBadMessages(t *testing.T) {
 	}
 	if reply := askText(a, " \x00{\"request\":\"check\"}\n\x00"); string(reply.Compact()) != `{"status":"success"}` {
 		t.Errorf("answered %s", reply.Compact())
+	}
+}
+
+// An OAuth error has the command that mends it.
+func TestInfo(t *testing.T) {
+	t.Parallel()
+	for code, command := range map[string]string{
+		"invalid_grant": "oidc-gen demo --reauthenticate", "invalid_token": "oidc-gen demo --reauthenticate",
+		"invalid_scope": "oidc-gen -m demo", "invalid_request": "oidc-gen -m demo",
+		"invalid_client": "oidc-gen -d demo", "unauthorized_client": "oidc-gen -d demo", "server_error": "",
+	} {
+		if got := info(fmt.Errorf("refused: %w", &oidc.Error{Code: code}), "demo"); !strings.Contains(got, command) || (got == "") != (command == "") {
+			t.Errorf("%s: %q", code, got)
+		}
 	}
 }
 
