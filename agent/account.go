@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,7 +41,6 @@ type loaded struct {
 	launched      uint64 // flights so far
 	saving        saving
 	history       history
-	expiry        *time.Timer
 	ends          time.Duration // since boot; 0: never
 	gone          bool          // not loaded any more
 }
@@ -79,10 +81,8 @@ func (a *agent) newLoaded(config *account.Account) *loaded {
 	l.file.seen = l.current
 	l.clientSecret = a.sealer.Seal(config.ClientSecret)
 	l.refreshToken = a.sealer.Seal(config.RefreshToken)
-	if extra := config.Extra(); len(extra.Keys()) > 0 {
-		l.extra = a.sealer.Seal(secret.New(extra.Compact()))
-		extra.Wipe()
-	}
+	l.extra = a.sealer.Seal(secret.New(config.Extra().Compact()))
+	config.Extra().Wipe()
 	config.Password.Wipe()
 	config.ClientSecret, config.RefreshToken, config.Password = secret.Secret{}, secret.Secret{}, secret.Secret{}
 	own := *config
@@ -109,13 +109,6 @@ func (a *agent) inherit(l, old *loaded) {
 	a.setLifetime(l, left)
 }
 
-// hasUnsaved reports whether memory holds a newer refresh token than the file.
-func (l *loaded) hasUnsaved() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.file.unsaved
-}
-
 // name never changes while an account is loaded.
 func (l *loaded) name() string { return l.config.Name }
 
@@ -124,19 +117,13 @@ func (l *loaded) name() string { return l.config.Name }
 func (a *agent) withSecrets(l *loaded) (*account.Account, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	extra := cjson.New()
-	if text, err := a.sealer.Open(l.extra); err != nil {
-		return nil, err
-	} else if !text.IsEmpty() {
-		if extra, err = cjson.Parse(text.Reveal()); err != nil {
-			return nil, err
-		}
-	}
-	clientSecret, err := a.sealer.Open(l.clientSecret)
-	if err != nil {
+	members, err1 := a.sealer.Open(l.extra)
+	clientSecret, err2 := a.sealer.Open(l.clientSecret)
+	refreshToken, err3 := a.sealer.Open(l.refreshToken)
+	if err := cmp.Or(err1, err2, err3); err != nil {
 		return nil, err
 	}
-	refreshToken, err := a.sealer.Open(l.refreshToken)
+	extra, err := cjson.Parse(members.Reveal())
 	if err != nil {
 		return nil, err
 	}
@@ -157,9 +144,6 @@ func (l *loaded) stop() {
 	defer l.mu.Unlock()
 	l.gone = true
 	l.saving.stop()
-	if l.expiry != nil {
-		l.expiry.Stop()
-	}
 	for _, t := range l.tokens {
 		t.wipe()
 	}
@@ -170,19 +154,14 @@ func (l *loaded) stop() {
 func (a *agent) setLifetime(l *loaded, seconds int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.expiry != nil {
-		l.expiry.Stop()
-		l.expiry, l.ends = nil, 0
+	l.ends = 0
+	if seconds > 0 {
+		// A century is for ever, and does not overflow a Duration.
+		life := time.Duration(min(seconds, 100*365*24*3600)) * time.Second
+		l.ends = a.boot() + life
+		time.AfterFunc(life, a.endLifetimes) // where another lifetime was set meanwhile this finds nothing to do
 	}
-	if seconds <= 0 {
-		return
-	}
-	// A century is for ever, and does not overflow a Duration.
-	seconds = min(seconds, 100*365*24*3600)
-	d := time.Duration(seconds) * time.Second
-	l.ends = a.boot() + d
-	a.accounts.endsAt(l.ends)
-	l.expiry = time.AfterFunc(d, a.endLifetimes)
+	a.accounts.soonest.Store(0)
 }
 
 // endLifetimes removes the accounts whose time is over. Timers stand still while the machine sleeps, so each request
@@ -196,4 +175,127 @@ func (a *agent) endLifetimes() {
 			a.lock.leave()
 		}
 	}
+}
+
+// accounts are the loaded ones, in the order in which they came.
+type accounts struct {
+	mu       sync.RWMutex
+	list     []*loaded
+	byName   map[string]*loaded
+	soonest  atomic.Int64 // no account ends before, in nanoseconds since boot; 0: not known
+	reserved sync.Map     // chan struct{} by the name that is being loaded; closed when that has ended
+}
+
+// reserve keeps others from loading an account of the same name meanwhile: two that begin with the same refresh
+// token would present it twice.
+func (s *accounts) reserve(ctx context.Context, name string) (release func(), err error) {
+	free := make(chan struct{})
+	for {
+		taken, ok := s.reserved.LoadOrStore(name, free)
+		if !ok {
+			return func() {
+				s.reserved.Delete(name)
+				close(free)
+			}, nil
+		}
+		select {
+		case <-taken.(chan struct{}):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("account %q is being loaded: %w", name, context.Cause(ctx))
+		}
+	}
+}
+
+func (s *accounts) all() []*loaded {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.list)
+}
+
+func (s *accounts) find(name string) *loaded {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byName[name]
+}
+
+// ofIssuer returns the accounts of an issuer, which may be spelt with or without its final slash.
+func (s *accounts) ofIssuer(issuer string) []*loaded {
+	return slices.DeleteFunc(s.all(), func(l *loaded) bool { return !account.SameIssuer(l.config.IssuerURL, issuer) })
+}
+
+func (s *accounts) names() []string {
+	var names []string
+	for _, l := range s.all() {
+		names = append(names, l.name())
+	}
+	return names
+}
+
+// putNew adds an account unless there is one of its name: that one is returned then.
+func (s *accounts) putNew(l *loaded) (there *loaded) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	there = s.byName[l.name()]
+	if there == nil {
+		s.putLocked(l)
+	}
+	return there
+}
+
+// put adds an account, or replaces the one of the same name.
+func (s *accounts) put(l *loaded) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.putLocked(l)
+}
+
+func (s *accounts) putLocked(l *loaded) {
+	if s.byName == nil {
+		s.byName = make(map[string]*loaded)
+	}
+	s.takeLocked(func(old *loaded) bool { return old.name() == l.name() })
+	s.list = append(s.list, l)
+	s.byName[l.name()] = l
+	s.soonest.Store(0)
+}
+
+// take removes the accounts that are meant, and returns them.
+func (s *accounts) take(meant func(*loaded) bool) []*loaded {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.takeLocked(meant)
+}
+
+func (s *accounts) takeLocked(meant func(*loaded) bool) (taken []*loaded) {
+	s.list = slices.DeleteFunc(s.list, func(l *loaded) bool {
+		if !meant(l) {
+			return false
+		}
+		l.stop()
+		delete(s.byName, l.name())
+		taken = append(taken, l)
+		return true
+	})
+	return taken
+}
+
+// takeEnded removes the accounts that have ended and returns them.
+func (s *accounts) takeEnded(now time.Duration) []*loaded {
+	if int64(now) < s.soonest.Load() {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.soonest.Store(math.MaxInt64)
+	next := int64(math.MaxInt64)
+	ended := s.takeLocked(func(l *loaded) bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.ends > now {
+			next = min(next, int64(l.ends))
+		}
+		return l.ends > 0 && l.ends <= now
+	})
+	s.soonest.CompareAndSwap(math.MaxInt64, next) // unless a lifetime was set meanwhile
+	return ended
 }

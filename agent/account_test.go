@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -100,7 +101,7 @@ func TestLifetimeOfReplaced(t *testing.T) {
 		if w.agent.accounts.find("replaced") != now || len(w.loaded()) != 1 {
 			t.Errorf("loaded %v", w.loaded())
 		}
-		if w.agent.accounts.remove(old) {
+		if w.agent.forget(t.Context(), func(l *loaded) bool { return l == old }) {
 			t.Error("an account was removed that is not there")
 		}
 	})
@@ -230,6 +231,19 @@ func TestSpent(t *testing.T) {
 	last := 3*maxSpent - 1
 	if len(f.spent) != maxSpent || f.spent[maxSpent-1] != (digest{byte(last), byte(last >> 8)}) {
 		t.Errorf("%d are remembered, the last is %v", len(f.spent), f.spent[len(f.spent)-1])
+	}
+}
+
+// A new login knows which refresh tokens are older than its own.
+func TestInheritSpent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{})
+	w.load("spent")
+	old, l := w.agent.accounts.find("spent"), w.agent.newLoaded(w.account("spent"))
+	old.file.spend(digest{1})
+	w.agent.inherit(l, old)
+	if got, want := l.file.spent, []digest{{1}, old.file.seen, old.current}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -42,7 +42,7 @@ func (a *agent) named(ctx context.Context, name string, noAutoload bool) (*loade
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ipc.ErrNotLoaded, err)
 	case noAutoload:
-		return nil, ofAccount{ipc.ErrNotLoaded, name}
+		return nil, ipc.ErrNotLoaded
 	}
 	return a.shareAutoload(ctx, name, path)
 }

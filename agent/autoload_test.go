@@ -138,8 +138,8 @@ func TestAutoloadOvertaken(t *testing.T) {
 func TestChooseByIssuer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
-	byIssuer := tokenFor("", "issuer", w.idp.Issuer())
-	want(t, ask(w.agent, byIssuer), "account not loaded")
+	byIssuer := func() *cjson.Object { return tokenFor("", "issuer", w.idp.Issuer()) }
+	want(t, ask(w.agent, byIssuer()), "account not loaded")
 	want(t, askText(w.agent, `{"request":"access_token"}`), "Bad Request: neither an account nor an issuer is named")
 	answer(t, "issuer1", filePassword)
 	w.write(filepath.Join(configDir(), "issuer1"), w.account("issuer1"))
@@ -147,7 +147,7 @@ func TestChooseByIssuer(t *testing.T) {
 	w.must(w.agent, addRequest(w.account("issuer2"), ""))
 	chosen := func() string {
 		t.Helper()
-		l, err := w.agent.choose(t.Context(), request{byIssuer})
+		l, err := w.agent.choose(t.Context(), request{byIssuer()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,6 +159,17 @@ func TestChooseByIssuer(t *testing.T) {
 	w.must(w.agent, cjson.New().SetText("request", "remove_all"))
 	if got := chosen(); got != "issuer1" {
 		t.Errorf("chose %q, not the first of issuer.config", got)
+	}
+	w.must(w.agent, addRequest(w.account("issuer2"), ""))
+	path := filepath.Join(configDir(), "issuer.config.d", "choose")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := account.WriteFile(path, []byte(`[{"issuer":"`+w.idp.Issuer()+`","default_account":"issuer1"}]`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := chosen(); got != "issuer1" {
+		t.Errorf("chose %q, not the issuer's default account", got)
 	}
 }
 

@@ -133,6 +133,15 @@ func TestLifetimeAfterSuspend(t *testing.T) {
 				t.Errorf("loaded %v, want %d", got, c.loaded)
 			}
 		}
+		// A lifetime that was set before the account is in its place counts as well.
+		l := w.agent.newLoaded(w.config("early"))
+		w.agent.setLifetime(l, 60)
+		w.loaded()
+		w.agent.accounts.put(l)
+		clock.jump(0, time.Minute)
+		if got := w.loaded(); len(got) != 1 {
+			t.Errorf("loaded %v, want 1", got)
+		}
 		want(t, ask(w.agent, tokenFor("short")), "No account configured with that short name")
 		w.must(w.agent, cjson.New().SetText("request", "remove_all"))
 	})

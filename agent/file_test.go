@@ -56,6 +56,13 @@ func TestFileRestored(t *testing.T) {
 	if w.tokenInFile(path) != w.tokenInMemory(w.agent, "newlogin") || w.read(path).AuthScope != "what the user wrote" {
 		t.Errorf("the file is %s", w.read(path).Object().Compact())
 	}
+	// The same where the provider brings no new one.
+	w.idp.Change(func(s *iam.Settings) { s.Rotate = false })
+	w.write(path, old)
+	w.must(w.agent, forced("newlogin"))
+	if w.tokenInFile(path) != w.tokenInMemory(w.agent, "newlogin") {
+		t.Error("the file keeps the spent token")
+	}
 }
 
 // A change of something else stays.

@@ -80,7 +80,7 @@ func newWorld(t testing.TB, settings iam.Settings, redirectURIs ...string) *worl
 	w := &world{TB: t, idp: idp, log: new(buffer), dir: t.TempDir()}
 	w.agent = w.newAgent()
 	t.Cleanup(w.checkLog)
-	t.Cleanup(func() { w.agent.accounts.removeAll() }) // with their timers
+	t.Cleanup(func() { w.agent.accounts.take(func(*loaded) bool { return true }) }) // with their timers
 	return w
 }
 
@@ -290,7 +290,7 @@ func (w *world) load(name string) (path string) {
 
 // ask sends a request to an agent.
 func ask(a *agent, r *cjson.Object) *cjson.Object {
-	reply, err := cjson.Parse(a.answer(context.Background(), r.Compact()))
+	reply, err := cjson.Parse(a.answerInTime(context.Background(), r.Compact()))
 	if err != nil {
 		panic(err)
 	}
@@ -299,7 +299,7 @@ func ask(a *agent, r *cjson.Object) *cjson.Object {
 
 // askText is ask for a request that a test writes out.
 func askText(a *agent, text string) *cjson.Object {
-	reply, err := cjson.Parse(a.answer(context.Background(), []byte(text)))
+	reply, err := cjson.Parse(a.answerInTime(context.Background(), []byte(text)))
 	if err != nil {
 		panic(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"oidc-agent/proto/account"
@@ -11,14 +12,10 @@ import (
 )
 
 const (
-	// metadataLifetime is how long a provider's metadata is believed where it does not say.
+	// metadataLifetime is how long a provider's metadata is believed where it does not say. Then it serves once more
+	// while the new one comes. An account that is added, made or registered asks anew.
 	metadataLifetime = time.Hour
-	// oldMetadata is the age from which on a request waits for new metadata; younger ones serve once more while
-	// the new ones come. An account that is added, made or registered asks anew.
-	oldMetadata = 24 * time.Hour
-	// refreshMetadataTimeout leaves time for the exchange itself where old metadata will do.
-	refreshMetadataTimeout = 4 * time.Second
-	// metadataPause is how long after a failure nobody tries to renew them.
+	// metadataPause is how long after a failure nobody tries to renew it.
 	metadataPause = time.Minute
 )
 
@@ -26,19 +23,22 @@ const (
 // of each provider, and what issuer.config says.
 type providers struct {
 	mu       sync.Mutex
-	clients  map[string]*knownClient
-	metadata map[providerKey]knownMetadata
-	busy     map[string]busy // by issuer
-	issuers  account.Issuers
-	stamp    string // of the files that issuers came from
+	clients  map[string]*knownClient // by CA file
+	metadata sync.Map                // knownMetadata by providerKey
+	busy     sync.Map                // busyError by issuer
+	issuers  atomic.Pointer[knownIssuers]
 }
 
 type providerKey struct{ issuer, endpoint, certPath string }
 
 type knownMetadata struct {
 	*oidc.Metadata
-	at    time.Duration // since boot
 	renew time.Duration // since boot: from here on new ones are fetched
+}
+
+type knownIssuers struct {
+	account.Issuers
+	stamp string // of the files that they came from
 }
 
 type knownClient struct {
@@ -58,26 +58,25 @@ func (a *agent) client(certPath string) (*oidc.Client, error) {
 		p.mu.Unlock() // nobody else waits for the file
 		made, err := oidc.NewClient(oidc.Options{CAFile: certPath, UserAgent: "oidc-agent/" + version})
 		p.mu.Lock()
-		switch before := known; {
-		case p.clients[certPath] != before: // somebody was faster
-			known = p.clients[certPath]
-		case err != nil && before == nil:
+		switch now := p.clients[certPath]; {
+		case now != known: // somebody was faster
+			known = now
+		case err != nil && known == nil:
 			return nil, err
 		case err != nil:
 			a.log.warning("still with the CA file as it was: %v", err)
 		default:
-			if before != nil {
-				before.CloseIdle()
+			if known != nil {
+				known.CloseIdle()
 			}
-			known = &knownClient{Client: made, used: a.moment()}
+			known = &knownClient{Client: made}
 		}
 	}
 	now := a.moment()
-	known.stamp = stamp
 	if now.sleptSince(known.used) {
 		known.CloseIdle() // the other side has given up the connections long ago, or a NAT between
 	}
-	known.used = now
+	known.stamp, known.used = stamp, now
 	if p.clients == nil {
 		p.clients = make(map[string]*knownClient)
 	}
@@ -114,24 +113,13 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 
 // metadata returns what is known of an issuer, or asks.
 func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerKey, fresh bool) (*oidc.Metadata, error) {
-	p, now := &a.providers, a.boot()
-	p.mu.Lock()
-	known := p.metadata[key]
-	due := known.Metadata != nil && now >= known.renew
-	if due && !fresh { // one renewal is enough
-		p.metadata[key] = knownMetadata{known.Metadata, known.at, now + metadataPause}
-	}
-	p.mu.Unlock()
-	switch {
-	case known.Metadata == nil || fresh:
+	value, ok := a.providers.metadata.Load(key)
+	if !ok || fresh {
 		return a.discover(ctx, client, key)
-	case due && now-known.at > oldMetadata:
-		ctx, cancel := context.WithTimeout(ctx, refreshMetadataTimeout)
-		defer cancel()
-		if md, err := a.discover(ctx, client, key); err == nil {
-			return md, nil
-		} // what was known is better than nothing while the provider is away
-	case due:
+	}
+	known, now := value.(knownMetadata), a.boot()
+	if now >= known.renew {
+		a.providers.metadata.Store(key, knownMetadata{known.Metadata, now + metadataPause}) // one renewal is enough
 		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), exchangeTimeout)
 			defer cancel()
@@ -145,21 +133,10 @@ func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerK
 
 func (a *agent) discover(ctx context.Context, client *oidc.Client, key providerKey) (*oidc.Metadata, error) {
 	md, err := client.Discover(ctx, key.issuer, key.endpoint)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		a.providers.metadata.Store(key, knownMetadata{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)})
 	}
-	lifetime := md.Lifetime
-	if lifetime == 0 {
-		lifetime = metadataLifetime
-	}
-	p, now := &a.providers, a.boot()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.metadata == nil {
-		p.metadata = make(map[providerKey]knownMetadata)
-	}
-	p.metadata[key] = knownMetadata{md, now, now + lifetime}
-	return md, nil
+	return md, err
 }
 
 // closeIdle closes connections that nobody uses, and counts those that are still in memory.
@@ -201,23 +178,15 @@ func (a *agent) issuerSettings(issuer string) account.Issuer {
 // issuers are those of issuer.config, which is read again when it has changed. What cannot be read there is logged:
 // the rest counts all the same.
 func (a *agent) issuers() account.Issuers {
-	dir, err := account.FindDir()
-	if err != nil {
-		dir = account.Dir{} // no directory, no user's file: /etc and the defaults count
-	}
-	stamp, p := account.IssuersStamp(dir), &a.providers
-	p.mu.Lock()
-	known, current := p.issuers, p.stamp == stamp
-	p.mu.Unlock()
-	if current {
-		return known
+	dir, _ := account.FindDir() // no directory, no user's file: /etc and the defaults count
+	stamp := account.IssuersStamp(dir)
+	if known := a.providers.issuers.Load(); known != nil && known.stamp == stamp {
+		return known.Issuers
 	}
 	issuers, err := account.LoadIssuers(dir)
 	if err != nil {
 		a.log.warning("issuer.config: %v", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.issuers, p.stamp = issuers, stamp
+	a.providers.issuers.Store(&knownIssuers{issuers, stamp})
 	return issuers
 }

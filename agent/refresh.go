@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,9 @@ func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (tok
 		t, ok := l.tokens[key]
 		switch {
 		case ok && t.serves(now, r):
-			a.renewAheadLocked(l, key, t, r, now)
+			if t.renewAt > 0 && now.boot >= t.renewAt {
+				a.flightLocked(l, key, r) // the next one comes while this one is good: nobody has to wait for it later
+			}
 			if !waited {
 				l.history.hits++
 			}
@@ -80,20 +83,10 @@ func (a *agent) flightLocked(l *loaded, key tokenKey, r tokenRequest) *flight {
 	return f
 }
 
-// renewAheadLocked gets the next token while the one that was just asked for is still good, so that nobody has to
-// wait for it later. It never happens unasked, nor twice at once. l.mu is held.
-func (a *agent) renewAheadLocked(l *loaded, key tokenKey, t token, r tokenRequest, now moment) {
-	if t.renewAt > 0 && now.boot >= t.renewAt && !l.gone {
-		a.flightLocked(l, key, r)
-	}
-}
-
 // wait waits for the flight's end, with l.mu released.
 func (f *flight) wait(ctx context.Context, l *loaded) error {
 	f.callers++
-	if end, ok := ctx.Deadline(); !ok {
-		f.until = time.Now().Add(grantTimeout)
-	} else if end.After(f.until) {
+	if end, _ := ctx.Deadline(); end.After(f.until) {
 		f.until = end
 	}
 	l.mu.Unlock()
@@ -181,8 +174,8 @@ func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight)
 }
 
 func expired(err error) bool {
-	refused := new(oidc.Error)
-	return errors.As(err, &refused) && refused.TokenExpired()
+	refused, ok := errors.AsType[*oidc.Error](err)
+	return ok && refused.TokenExpired()
 }
 
 // renewed reports, when a refresh token was refused, whether there is another one by now: a sibling agent's, or
@@ -249,13 +242,9 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, locked b
 // tokenParameters are the scope and the audience of a refresh. Without a scope the provider gives all that
 // was granted (RFC 6749 section 6), never more; without an audience the account's own applies.
 func (a *agent) tokenParameters(config *account.Account, r tokenRequest) oidc.TokenRequest {
-	audience := r.audience
-	if audience == "" {
-		audience = config.Audience
-	}
 	return oidc.TokenRequest{
 		Scope:          r.scope,
-		Audience:       strings.Fields(audience),
+		Audience:       strings.Fields(cmp.Or(r.audience, config.Audience)),
 		LegacyAudience: a.issuerSettings(config.IssuerURL).LegacyAudMode,
 	}
 }

@@ -237,21 +237,6 @@ func TestForcedLateWaker(t *testing.T) {
 	})
 }
 
-func TestForcedStorm(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, iam.Settings{Rotate: true})
-	w.load("storm")
-	w.idp.ForgetRequests()
-	for _, reply := range together(w.agent, 100, forced("storm")) {
-		if reply.Text("status") != "success" {
-			t.Fatalf("answered %s", reply.Compact())
-		}
-	}
-	if w.grants() > 2 {
-		t.Errorf("%d grants for 100 at once", w.grants())
-	}
-}
-
 // A provider that does not answer holds up nobody who does not need it, and for at most 15 seconds those who do.
 func TestSilentProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -120,7 +120,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, fmt.Errorf("%w: %w", errNotRevoked, err)
 	}
 	if l != nil {
-		a.accounts.remove(l)
+		a.accounts.take(func(other *loaded) bool { return other == l })
 		a.dropBearers(l.name())
 	}
 	a.noteIssuer(config, account.RemoveAccount)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,15 +18,13 @@ import (
 // has been made.
 type request struct{ *cjson.Object }
 
-// account is the account that the request names, for hints.
+// account is the account that the request is about, for hints. That of a registration does not exist yet.
 func (r request) account() string {
-	if name := r.Text(ipc.KeyAccount); name != "" {
-		return name
+	config := r.Object.Object(ipc.KeyConfig)
+	if config == nil || r.Text(ipc.KeyRequest) == ipc.RequestRegister {
+		return r.Text(ipc.KeyAccount)
 	}
-	if config := r.Object.Object(ipc.KeyConfig); config != nil {
-		return config.Text("name")
-	}
-	return ""
+	return config.Text("name")
 }
 
 // handlers is what the agent understands: the requests of the C agent, and `saved`, `bearer_file` and `verify_token`,
@@ -72,32 +71,27 @@ func (a *agent) answer(ctx context.Context, message []byte) []byte {
 	defer clear(message)
 	object, err := cjson.Parse(message)
 	if err != nil {
-		return failure(fmt.Errorf("%w: %w", errNotJSON, err), "").Compact()
+		return failure(fmt.Errorf("Bad Request: could not parse json: %w", err), "").Compact()
 	}
 	r := request{object}
-	name := r.Text(ipc.KeyRequest)
-	answer, err := a.dispatch(ctx, name, r)
+	ctx, cancel := patience(ctx, r)
+	defer cancel()
+	answer, err := a.dispatch(ctx, r)
 	if err == nil {
 		return answer
 	}
-	a.log.debugf("request %q failed: %v", name, err)
-	account := r.account()
-	if of := (ofAccount{}); errors.As(err, &of) {
-		account = of.name
-	}
-	if name == ipc.RequestRegister {
-		account = "" // the hints are about accounts that exist
-	}
-	told := failure(err, account)
+	a.log.debugf("request %q failed: %v", r.Text(ipc.KeyRequest), err)
+	told := failure(err, r.account())
 	if r.Has(ipc.KeyNoAutoload) && errors.Is(err, ipc.ErrNotLoaded) { // which account to load, and whether that is wanted
-		told.SetText(ipc.KeyAccount, account).SetInt(ipc.KeyNoAutoload, ipc.Flag(a.settings.noAutoload))
+		told.SetText(ipc.KeyAccount, r.account()).SetInt(ipc.KeyNoAutoload, ipc.Flag(a.settings.noAutoload))
 	}
 	return told.Compact()
 }
 
-func (a *agent) dispatch(ctx context.Context, name string, r request) ([]byte, error) {
+func (a *agent) dispatch(ctx context.Context, r request) ([]byte, error) {
+	name := r.Text(ipc.KeyRequest)
 	if name == "" {
-		return nil, errNoRequestType
+		return nil, errors.New("Bad Request: No request type.")
 	}
 	a.endLifetimes()
 	for _, h := range handlers {
@@ -110,7 +104,7 @@ func (a *agent) dispatch(ctx context.Context, name string, r request) ([]byte, e
 			}
 			defer a.lock.leave()
 		}
-		if h.name == ipc.RequestAccessToken {
+		if h.handle == nil {
 			return a.handleAccessToken(ctx, r)
 		}
 		answer, err := h.handle(a, ctx, r)
@@ -120,7 +114,7 @@ func (a *agent) dispatch(ctx context.Context, name string, r request) ([]byte, e
 		defer answer.Wipe()
 		return answer.Compact(), nil
 	}
-	return nil, errUnknownRequest
+	return nil, errors.New("Bad Request: Unknown request type.")
 }
 
 func (a *agent) check(context.Context, request) (*cjson.Object, error) { return ipc.Success(""), nil }
@@ -132,27 +126,23 @@ func (a *agent) loadedAccounts(context.Context, request) (*cjson.Object, error) 
 // choose finds the account of a token request: by name, or by issuer, where the issuer's default account
 // comes before the one that was loaded last. What is not loaded is loaded now, unless --no-autoload.
 func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
-	if name := r.Text(ipc.KeyAccount); name != "" {
-		return a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
-	}
-	issuer := r.Text(ipc.KeyIssuer)
-	if issuer == "" {
-		return nil, errNeitherAccount
-	}
-	settings := a.issuerSettings(issuer)
-	found := a.accounts.ofIssuer(issuer)
-	for _, l := range found {
-		if l.name() == settings.DefaultAccount {
-			return l, nil
+	name, issuer := r.Text(ipc.KeyAccount), r.Text(ipc.KeyIssuer)
+	if name == "" {
+		if issuer == "" {
+			return nil, errors.New("Bad Request: neither an account nor an issuer is named")
 		}
+		settings := a.issuerSettings(issuer)
+		for _, l := range a.accounts.ofIssuer(issuer) {
+			if name = l.name(); name == settings.DefaultAccount {
+				break
+			}
+		}
+		if name = cmp.Or(name, settings.Default()); name == "" {
+			return nil, ipc.ErrNotLoaded
+		}
+		r.SetText(ipc.KeyAccount, name) // for the hints
 	}
-	switch {
-	case len(found) > 0:
-		return found[len(found)-1], nil
-	case settings.Default() != "":
-		return a.named(ctx, settings.Default(), r.Bool(ipc.KeyNoAutoload))
-	}
-	return nil, ipc.ErrNotLoaded
+	return a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
 }
 
 // patience ends a request's context when its client does not wait any longer.
@@ -165,46 +155,42 @@ func patience(ctx context.Context, r request) (context.Context, context.CancelFu
 		fmt.Errorf("no answer within %d s, which is how long the client waits", seconds))
 }
 
-// handleAccessToken answers with bytes that the caller may change.
-func (a *agent) handleAccessToken(ctx context.Context, r request) ([]byte, error) {
-	ctx, cancel := patience(ctx, r)
-	defer cancel()
-	q := ipc.ParseAccessTokenRequest(r.Object)
+// tokenOf gets a token of the account that a request means, if the user does not mind. An id-token says who he is, so
+// he is asked unless he has said otherwise.
+func (a *agent) tokenOf(ctx context.Context, r request, q tokenRequest) (token, error) {
 	l, err := a.choose(ctx, r)
 	if err != nil {
-		return nil, err
+		return token{}, err
 	}
-	if l.confirm || a.settings.confirm {
-		if err := a.consent(ctx, "access token", l.name(), q.ApplicationHint); err != nil {
-			return nil, err
+	what, ask := "access token", l.confirm || a.settings.confirm
+	if q.id {
+		what, ask = "id token", !l.idTokenFree && !a.settings.alwaysAllowIDToken
+	}
+	if ask {
+		if err := a.consent(ctx, what, l.name(), r.Text(ipc.KeyApplicationHint)); err != nil {
+			return token{}, err
 		}
 	}
-	t, err := a.accessToken(ctx, l, tokenRequest{
-		scope: q.Scope, audience: q.Audience, minValid: max(q.MinValidPeriod, 0), force: q.MinValidPeriod < 0,
+	return a.accessToken(ctx, l, q)
+}
+
+// handleAccessToken answers with bytes that the caller may change.
+func (a *agent) handleAccessToken(ctx context.Context, r request) ([]byte, error) {
+	period, _ := r.Int(ipc.KeyMinValidPeriod)
+	t, err := a.tokenOf(ctx, r, tokenRequest{
+		scope: r.Text(ipc.KeyScope), audience: r.Text(ipc.KeyAudience), minValid: max(period, 0), force: period < 0,
 	})
 	if err != nil {
-		return nil, ofAccount{err, l.name()}
+		return nil, err
 	}
 	return t.answer.Reveal(), nil
 }
 
-// handleIDToken gives out an id-token. It says who the user is, so he is asked unless he has said otherwise. It
-// is a new one always: an id-token often ends before the access token that it came with.
+// handleIDToken gives out a new id-token always: one often ends before the access token that it came with.
 func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, error) {
-	ctx, cancel := patience(ctx, r)
-	defer cancel()
-	l, err := a.choose(ctx, r)
+	t, err := a.tokenOf(ctx, r, tokenRequest{scope: r.Text(ipc.KeyScope), force: true, id: true})
 	if err != nil {
 		return nil, err
-	}
-	if !l.idTokenFree && !a.settings.alwaysAllowIDToken {
-		if err := a.consent(ctx, "id token", l.name(), r.Text(ipc.KeyApplicationHint)); err != nil {
-			return nil, err
-		}
-	}
-	t, err := a.accessToken(ctx, l, tokenRequest{scope: r.Text(ipc.KeyScope), force: true, id: true})
-	if err != nil {
-		return nil, ofAccount{err, l.name()}
 	}
 	defer t.wipe()
 	if t.id.IsEmpty() {
@@ -215,11 +201,7 @@ func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, er
 
 // add loads an account. It gets a first access token, so that an account that does not work is known now.
 func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
-	object := r.Object.Object(ipc.KeyConfig)
-	if object == nil {
-		return nil, errNoConfig
-	}
-	config, err := account.FromObject(object)
+	config, err := r.config()
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +216,7 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	defer release()
 	if l := a.accounts.find(config.Name); l != nil {
 		config.Wipe()
-		return a.addAgain(ctx, l, r, lifetime, given)
+		return a.addAgain(ctx, l, r)
 	}
 	l := a.newLoaded(config)
 	l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken) || r.Bool(ipc.KeyAlwaysAllowID)
@@ -246,18 +228,22 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 		t, err = a.accessToken(ctx, l, tokenRequest{})
 		t.wipe()
 	}
-	if err != nil && !l.hasUnsaved() { // one with a new refresh token stays: memory alone has that
+	if err != nil && !l.fileNow().unsaved { // one with a new refresh token stays: memory alone has that
 		return nil, err
 	}
 	if there := a.accounts.putNew(l); there != nil { // a login was faster, and is newer
-		return a.addAgain(ctx, there, r, lifetime, given)
+		return a.addAgain(ctx, there, r)
 	}
 	a.setLifetime(l, lifetime)
 	a.noteIssuer(l.config, account.AddAccount)
 	if err != nil {
 		return nil, err
 	}
-	return ipc.Success(strings.TrimSpace(lifetimeText(lifetime) + "\n" + a.unsavedText(ctx, l))), nil
+	info := lifetimeText(lifetime)
+	if err := a.flush(ctx, l, false); err != nil {
+		info += "\nThe provider gave a new refresh token, and it is not saved: " + err.Error()
+	}
+	return ipc.Success(strings.TrimSpace(info)), nil
 }
 
 // noteIssuer keeps the list of an issuer's accounts in issuer.config. It is a convenience: what fails is only
@@ -273,26 +259,18 @@ func (a *agent) noteIssuer(config *account.Account, change func(account.Dir, str
 }
 
 // addAgain is an add of what is loaded already: it sets a new lifetime, and takes a key.
-func (a *agent) addAgain(ctx context.Context, l *loaded, r request, lifetime int64, given bool) (*cjson.Object, error) {
+func (a *agent) addAgain(ctx context.Context, l *loaded, r request) (*cjson.Object, error) {
 	if err := a.takeKey(ctx, l, r); err != nil {
 		return nil, err
 	}
 	text := "account already loaded."
-	if given {
+	if lifetime, given := r.Int(ipc.KeyLifetime); given {
 		a.setLifetime(l, lifetime)
-	}
-	if given && lifetime > 0 {
-		text += " " + lifetimeText(lifetime) + "."
+		if lifetime > 0 {
+			text += " " + lifetimeText(lifetime) + "."
+		}
 	}
 	return ipc.Success(text), nil
-}
-
-// unsavedText says why a new refresh token is not in the account's file; nothing where it is.
-func (a *agent) unsavedText(ctx context.Context, l *loaded) string {
-	if err := a.flush(ctx, l, false); err != nil {
-		return "The provider gave a new refresh token, and it is not saved: " + err.Error()
-	}
-	return ""
 }
 
 func lifetimeText(seconds int64) string {
@@ -337,23 +315,27 @@ func (a *agent) saved(ctx context.Context, r request) (*cjson.Object, error) {
 func (a *agent) remove(ctx context.Context, r request) (*cjson.Object, error) {
 	name := r.Text(ipc.KeyAccount)
 	if name == "" {
-		return nil, errNoShortname
+		return nil, errors.New("Bad Request: Have to provide shortname of the account config that should be removed.")
 	}
-	l := a.accounts.find(name)
-	if l == nil || !a.accounts.remove(l) {
+	if !a.forget(ctx, func(l *loaded) bool { return l.name() == name }) {
 		return nil, ipc.ErrNotLoaded
 	}
-	a.dropBearers(name)
-	a.flushLast(ctx, l)
 	return ipc.Success(""), nil
 }
 
 func (a *agent) removeAll(ctx context.Context, _ request) (*cjson.Object, error) {
-	for _, l := range a.accounts.removeAll() {
+	a.forget(ctx, func(*loaded) bool { return true })
+	return ipc.Success(""), nil
+}
+
+// forget removes accounts with all that belongs to them, and reports whether there were any.
+func (a *agent) forget(ctx context.Context, meant func(*loaded) bool) bool {
+	gone := a.accounts.take(meant)
+	for _, l := range gone {
 		a.dropBearers(l.name())
 		a.flushLast(ctx, l)
 	}
-	return ipc.Success(""), nil
+	return len(gone) > 0
 }
 
 func (a *agent) fileWrite(_ context.Context, r request) (*cjson.Object, error) {
@@ -364,7 +346,7 @@ func (a *agent) fileWrite(_ context.Context, r request) (*cjson.Object, error) {
 func (a *agent) fileRead(_ context.Context, r request) (*cjson.Object, error) {
 	data, ok := a.notes.read(a.sealer, r.Text(ipc.KeyFilename))
 	if !ok {
-		return nil, errFileNotFound
+		return nil, errors.New("File not found")
 	}
 	defer data.Wipe()
 	return ipc.Success("").SetSecret(ipc.KeyData, data), nil
@@ -375,13 +357,7 @@ func (a *agent) fileRemove(_ context.Context, r request) (*cjson.Object, error) 
 	return ipc.Success(""), nil
 }
 
-// ofAccount is an error of an account that the request did not name itself, but by its issuer.
-type ofAccount struct {
-	error
-	name string
-}
-
-func (o ofAccount) Unwrap() error { return o.error }
-
 // mytoken answers for a service that the agent does not know yet.
-func (a *agent) mytoken(context.Context, request) (*cjson.Object, error) { return nil, errNoMytoken }
+func (a *agent) mytoken(context.Context, request) (*cjson.Object, error) {
+	return nil, errors.New("Not a valid mytoken configuration: mytoken is not supported yet")
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/oidc"
 )
 
 // fits compares an answer with what is wanted: * in a string stands for anything, a number for any number.
@@ -161,6 +163,35 @@ func TestBadMessages(t *testing.T) {
 	}
 }
 
+// An OAuth error has the command that mends it.
+func TestInfo(t *testing.T) {
+	t.Parallel()
+	for code, command := range map[string]string{
+		"invalid_grant": "oidc-gen demo --reauthenticate", "invalid_token": "oidc-gen demo --reauthenticate",
+		"invalid_scope": "oidc-gen -m demo", "invalid_request": "oidc-gen -m demo",
+		"invalid_client": "oidc-gen -d demo", "unauthorized_client": "oidc-gen -d demo", "server_error": "",
+	} {
+		if got := info(fmt.Errorf("refused: %w", &oidc.Error{Code: code}), "demo"); !strings.Contains(got, command) || (got == "") != (command == "") {
+			t.Errorf("%s: %q", code, got)
+		}
+	}
+}
+
+// Hints are about accounts that exist.
+func TestRequestAccount(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		`{"request":"access_token","account":"demo"}`:     "demo",
+		`{"request":"add","config":{"name":"demo"}}`:      "demo",
+		`{"request":"register","config":{"name":"demo"}}`: "",
+		`{"request":"scopes"}`:                            "",
+	} {
+		if got := (request{askRequest(message)}).account(); got != want {
+			t.Errorf("%s: %q", message, got)
+		}
+	}
+}
+
 // A message holds secrets: its bytes are wiped.
 func TestMessageWiped(t *testing.T) {
 	t.Parallel()
@@ -217,7 +248,7 @@ Lifetime:		`
 	askText(w.agent, `{"request":"access_token","account":"status1","scope":"no.such"}`)
 	w.agent.setLifetime(w.agent.accounts.find("status2"), 60)
 	times := regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
-	numbers := regexp.MustCompile(`\d{4,}`)
+	numbers := regexp.MustCompile(`\d{2,}`)
 	text := times.ReplaceAllString(w.must(w.agent, askRequest(`{"request":"status"}`)).Text("info"), "TIME")
 	if want := head + "Forever\nConfirm:\t\tfalse\nAutoload:\t\ttrue\nAuto Re-authenticate:\ttrue\nUse custom URI scheme:\ttrue\nWebserver:\t\ttrue\n" +
 		"Allow ID-Token:\t\tfalse\nGroup:\t\t\tfalse\nDaemon:\t\t\ttrue\nLog Debug:\t\tfalse\nLog to stderr:\t\tfalse\n" + tail; text != want {

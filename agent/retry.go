@@ -25,8 +25,8 @@ const (
 func (a *agent) persist(ctx context.Context, l *loaded, r tokenRequest, f *flight, locked bool) (t token, used digest, err error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
+	issuer := l.config.IssuerURL
 	for try := 1; ; try++ {
-		issuer := l.config.IssuerURL
 		if err = a.providers.busyError(issuer, a.boot()); err == nil {
 			t, used, err = a.refresh(ctx, l, r, locked)
 			err = a.providers.noteBusy(issuer, err, a.boot())
@@ -56,12 +56,10 @@ func (a *agent) persist(ctx context.Context, l *loaded, r tokenRequest, f *fligh
 // forgives a repetition does so only for some seconds.
 func pauseAfter(err error, try int, constant bool) (pause time.Duration, again bool) {
 	spread := rand.N(firstPause << (try - 1))
-	var busy *busyError
-	if errors.As(err, &busy) {
+	if busy, ok := errors.AsType[busyError](err); ok {
 		return busy.left + spread, try < maxTries
 	}
-	var broken *oidc.ConnectionError
-	if errors.As(err, &broken) && !broken.Unsent && !constant {
+	if broken, ok := errors.AsType[*oidc.ConnectionError](err); ok && !broken.Unsent && !constant {
 		return 0, false
 	}
 	_, passes := oidc.Temporary(err)
@@ -72,10 +70,8 @@ func pauseAfter(err error, try int, constant bool) (pause time.Duration, again b
 func (a *agent) pause(ctx context.Context, d time.Duration) error {
 	ctx, cancel := a.lock.untilShut(ctx)
 	defer cancel()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -85,45 +81,34 @@ func (a *agent) pause(ctx context.Context, d time.Duration) error {
 // busyError is the answer of a provider that has said when it wants to be asked again (RFC 9110 section 10.2.3).
 type busyError struct {
 	error
-	left time.Duration
+	until time.Duration // since boot, as the provider said
+	asks  time.Duration // since boot: when it is asked again in any case
+	left  time.Duration
 }
 
-func (b *busyError) Error() string {
+func (b busyError) Error() string {
 	return fmt.Sprintf("%v (it asks to try again in %v)", b.error, b.left.Round(time.Second))
 }
 
-func (b *busyError) Unwrap() error { return b.error }
-
-// busy is what is remembered of such an answer. Times are since boot.
-type busy struct {
-	err   error
-	until time.Duration // as the provider said
-	asks  time.Duration // when it is asked again in any case
-}
+func (b busyError) Unwrap() error { return b.error }
 
 // busyError returns the answer of an issuer that does not want to be asked yet.
 func (p *providers) busyError(issuer string, now time.Duration) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	b, ok := p.busy[issuer]
-	if !ok || now >= b.asks {
-		return nil
+	known, _ := p.busy.Load(issuer)
+	if b, ok := known.(busyError); ok && now < b.asks {
+		b.left = b.until - now
+		return b
 	}
-	return &busyError{b.err, b.until - now}
+	return nil
 }
 
-// noteBusy remembers an answer that says when to ask again, and forgets it after any other.
+// noteBusy remembers an answer that says when to ask again.
 func (p *providers) noteBusy(issuer string, err error, now time.Duration) error {
 	after, _ := oidc.Temporary(err)
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if after <= 0 {
-		delete(p.busy, issuer)
 		return err
 	}
-	if p.busy == nil {
-		p.busy = make(map[string]busy)
-	}
-	p.busy[issuer] = busy{err, now + after, now + min(after, maxBusy)}
-	return &busyError{err, after}
+	b := busyError{err, now + after, now + min(after, maxBusy), after}
+	p.busy.Store(issuer, b)
+	return b
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/oidc"
 )
@@ -203,6 +204,21 @@ func TestClientTimeout(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who waits for the lock of an account's file is told so.
+func TestWaitingForLock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{Rotate: true})
+	path := w.load("atlock")
+	lock, err := account.Lock(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, _ := w.within(1, forced("atlock"))
+	want(t, reply, "waiting for the lock of "+path+", which somebody else holds: no answer within 1 s, which is how long the client waits")
+	lock.Unlock()
+	w.must(w.agent, forced("atlock"))
 }
 
 // Nobody who only waits to try again keeps the agent from being locked, or from ending.

@@ -27,9 +27,6 @@ type tokenKey struct{ scope, audience string }
 // wordSet puts space-separated words into one order and drops repetitions: scope is a set (RFC 6749
 // section 3.3).
 func wordSet(words string) string {
-	if words == "" {
-		return ""
-	}
 	list := strings.Fields(words)
 	slices.Sort(list)
 	return strings.Join(slices.Compact(list), " ")

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -169,6 +172,25 @@ func (w *world) writeAs(path string, format crypt.Format, c *account.Account) {
 	}
 	if err != nil {
 		w.Fatal(err)
+	}
+}
+
+// A lock that somebody holds says less than what was wrong before; an account that is gone tries no more.
+func TestNoteSaved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, iam.Settings{})
+	w.load("note")
+	l := w.agent.accounts.find("note")
+	l.file.unsaved = true
+	w.agent.noteSaved(l, errors.New("disk full"))
+	w.agent.noteSaved(l, fmt.Errorf("lock: %w", context.DeadlineExceeded))
+	if s := savingOf(l); !strings.Contains(s.warning, "disk full") || s.timer == nil {
+		t.Errorf("warning %q, timer %v", s.warning, s.timer)
+	}
+	l.stop()
+	w.agent.noteSaved(l, errors.New("disk full"))
+	if s := savingOf(l); s.timer != nil {
+		t.Error("there is a timer for an account that is gone")
 	}
 }
 

@@ -48,8 +48,6 @@ func (p *provider) verifyRefreshed(ctx context.Context, l *loaded, c *account.Ac
 // verifyToken tells whether a JWT was signed by its issuer. Keys are fetched from issuers only with which the user has an
 // account: else a token could send the agent anywhere, and everybody is the issuer of his own tokens.
 func (a *agent) verifyToken(ctx context.Context, r request) (*cjson.Object, error) {
-	ctx, cancel := patience(ctx, r)
-	defer cancel()
 	token := r.Secret(ipc.KeyToken)
 	defer token.Wipe()
 	issuer, err := oidc.UnverifiedIssuer(token)

@@ -224,16 +224,6 @@ func (r AccessTokenRequest) Encode() *cjson.Object {
 	return o
 }
 
-// ParseAccessTokenRequest reads the request as the agent gets it. Nothing is required here.
-func ParseAccessTokenRequest(o *cjson.Object) AccessTokenRequest {
-	period, _ := o.Int(KeyMinValidPeriod)
-	timeout, _ := o.Int(KeyTimeout)
-	return AccessTokenRequest{
-		Account: o.Text(KeyAccount), Issuer: o.Text(KeyIssuer), MinValidPeriod: period, Timeout: timeout,
-		Scope: o.Text(KeyScope), Audience: o.Text(KeyAudience), ApplicationHint: o.Text(KeyApplicationHint),
-	}
-}
-
 // AccessToken answers an AccessTokenRequest.
 type AccessToken struct {
 	Token     secret.Secret

@@ -27,13 +27,6 @@ func TestAccessTokenRequest(t *testing.T) {
 		if got := string(c.want.Encode().Compact()); got != c.wire {
 			t.Errorf("got %s, want %s", got, c.wire)
 		}
-		if got := ParseAccessTokenRequest(parse(t, c.wire)); got != c.want {
-			t.Errorf("%s: got %+v", c.wire, got)
-		}
-	}
-	lenient := ParseAccessTokenRequest(parse(t, `{"min_valid_period":"60","account":"(null)","scope":null}`))
-	if want := (AccessTokenRequest{MinValidPeriod: 60}); lenient != want {
-		t.Errorf("got %+v", lenient)
 	}
 }
 
