@@ -60,7 +60,7 @@ func options(r *request) *cli.Program {
 		Groups:  []string{general: "General:", advanced: "Advanced:", loading: "If the account must be loaded:"},
 		MinArgs: 1,
 		MaxArgs: 1,
-		Options: slices.Concat(r.scopeOptions(), cli.PasswordOptions(loading, r.passwordFrom), []cli.Option{
+		Options: slices.Concat([]cli.Option{
 			{Long: "time", Short: 't', Arg: "SECONDS", Set: cli.Seconds(&r.minValid),
 				Help: "The token must stay valid for at least SECONDS"},
 			{Long: "issuer", Short: 'i', Arg: "OIDC_ISS", Optional: true, Set: r.issuer.set,
@@ -91,7 +91,7 @@ func options(r *request) *cli.Program {
 			{Long: "mytoken", Short: 'm', Aliases: []string{"MT"}, Arg: "PROFILE", Optional: true, Group: advanced,
 				Set: func(string) error { return errMytoken }, Help: "Print a mytoken instead (not supported yet)"},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
-		}),
+		}, r.scopeOptions(), cli.PasswordOptions(loading, r.passwordFrom)),
 	}
 }
 
