@@ -9,6 +9,8 @@ import (
 	"golang.org/x/term"
 )
 
+const qrQuiet = 4 // modules around the symbol, section 6.3.8
+
 // width is the number of terminal columns that draw takes.
 func (q *qrCode) width() int { return q.size + 2*qrQuiet }
 
@@ -21,10 +23,7 @@ func (q *qrCode) draw(colours bool) string {
 		blackOnWhite, reset, glyphs = "", "", [...]string{"█", "▀", "▄", " "}
 	}
 	isDark := func(row, column int) int {
-		if min(row, column) < 0 || max(row, column) >= q.size {
-			return 0
-		}
-		return boolBit(q.dark[row][column])
+		return boolBit(min(row, column) >= 0 && max(row, column) < q.size && q.dark[row][column])
 	}
 	var b strings.Builder
 	for row := -qrQuiet; row < q.size+qrQuiet; row += 2 {
