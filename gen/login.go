@@ -24,18 +24,6 @@ import (
 // hasDisplay reports whether a browser could show itself here.
 func hasDisplay() bool { return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "" }
 
-// loginFlows are the flows to try, in order. Without a choice it is the code flow where there is a display
-// for a browser, and the device flow where there is not.
-func (r *request) loginFlows() []string {
-	switch {
-	case len(r.flows) > 0:
-		return r.flows
-	case hasDisplay():
-		return []string{"code"}
-	}
-	return []string{"device"}
-}
-
 const loadedText = "success\nThe generated account config was successfully added to oidc-agent. You don't have to run oidc-add."
 
 // login has the agent log the user in and returns the finished account; with --only-at it prints the token.
@@ -44,7 +32,7 @@ func (r *request) login(ctx context.Context, config *account.Account) (*account.
 		fmt.Println("Generating account configuration ...")
 	}
 	question := r.about(ipc.RequestGen, config).
-		SetTexts(ipc.KeyFlow, r.loginFlows()).SetInt(ipc.KeyNoWebserver, ipc.Flag(r.noWebserver)).
+		SetTexts(ipc.KeyFlow, r.flows).SetInt(ipc.KeyNoWebserver, ipc.Flag(r.noWebserver)).
 		SetInt(ipc.KeyNoScheme, ipc.Flag(r.noScheme)).SetInt(ipc.KeyOnlyAT, ipc.Flag(r.onlyAT))
 	if r.cAgent {
 		question.SetObject(ipc.KeyPwEntry, r.password.Entry(r.name))
@@ -105,9 +93,6 @@ func seconds(o *cjson.Object, key string, byDefault int64) time.Duration {
 	return time.Duration(min(n, math.MaxInt32)) * time.Second
 }
 
-// errFinishedElsewhere ends the program as the C oidc-gen ends: all is done.
-var errFinishedElsewhere = errors.New("another oidc-gen has finished this login")
-
 // awaitBrowser sends the user to the provider (RFC 6749 section 4.1) and asks the agent until he has come
 // back there.
 func (r *request) awaitBrowser(ctx context.Context, uri, state string) (*cjson.Object, error) {
@@ -130,7 +115,7 @@ func (r *request) awaitBrowser(ctx context.Context, uri, state string) (*cjson.O
 		return nil, errors.New("another oidc-gen has finished this login and has the token")
 	}
 	fmt.Fprintln(os.Stderr, "Another oidc-gen has finished this login, and saves the account.")
-	return nil, errFinishedElsewhere
+	return nil, new(cli.ExitError) // all is done
 }
 
 const (

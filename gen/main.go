@@ -31,8 +31,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	err = r.do(context.Background(), r)
-	if errors.Is(err, prompt.ErrQuit) || errors.Is(err, errFinishedElsewhere) {
+	if err = r.do(context.Background(), r); errors.Is(err, prompt.ErrQuit) {
 		return nil
 	}
 	return err

@@ -19,12 +19,9 @@ func newAccount(ctx context.Context, r *request) error {
 	if err := r.findAgent(ctx); err != nil {
 		return err
 	}
-	f := new(file)
-	if !r.onlyAT {
-		var err error
-		if f, err = r.choose(ctx); err != nil {
-			return err
-		}
+	f, err := r.choose(ctx)
+	if err != nil {
+		return err
 	}
 	config, err := r.describe(ctx, f.config)
 	if err == nil && !r.manual && !r.onlyAT {
@@ -41,8 +38,11 @@ func newAccount(ctx context.Context, r *request) error {
 }
 
 // choose finds the account's name and its place, and makes sure that a file can be written there before
-// anything is asked of a provider. With -m the account may exist: it is opened.
+// anything is asked of a provider. With -m the account may exist: it is opened. --only-at makes none.
 func (r *request) choose(ctx context.Context) (*file, error) {
+	if r.onlyAT {
+		return new(file), nil
+	}
 	if err := r.askName(ctx); err != nil {
 		return nil, err
 	}

@@ -305,21 +305,17 @@ func (q *qrCode) draw(colours bool) string {
 	return b.String()
 }
 
-// showQR draws the URL where that can be seen: on a terminal that is wide enough and shows UTF-8. The URL itself is to
-// be shown in any case.
+// showQR draws the URL where that can be seen: on a terminal that is wide enough and, by its locale, shows UTF-8. The URL
+// itself is to be shown in any case.
 func showQR(w *os.File, url string) {
 	columns, _, err := term.GetSize(int(w.Fd()))
-	if err != nil || !showsUTF8(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG")) || os.Getenv("TERM") == "dumb" {
+	locale := strings.ToLower(cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG"))) // POSIX XBD section 8.2
+	unicode := strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
+	if err != nil || !unicode || os.Getenv("TERM") == "dumb" {
 		return
 	}
 	if q := encodeQR(url); q != nil && q.width() <= columns {
 		fmt.Fprintf(w, "Alternatively you can use the following QR code to visit the above listed URL.\n\n%s\n",
 			q.draw(os.Getenv("NO_COLOR") == "")) // https://no-color.org
 	}
-}
-
-// showsUTF8 asks the locale: the first of these variables that is not empty decides (POSIX XBD section 8.2).
-func showsUTF8(all, ctype, lang string) bool {
-	locale := strings.ToLower(cmp.Or(all, ctype, lang))
-	return strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
 }

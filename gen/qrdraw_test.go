@@ -108,24 +108,3 @@ func writePNG(t *testing.T, file string, pixels [][]bool) {
 		t.Fatal(err)
 	}
 }
-
-func TestShowsUTF8(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		all, ctype, lang string
-		want             bool
-	}{
-		{"", "", "de_DE.UTF-8", true},
-		{"", "", "C.utf8", true},
-		{"", "en_US.UTF-8", "C", true},
-		{"C", "en_US.UTF-8", "en_US.UTF-8", false},
-		{"", "POSIX", "en_US.UTF-8", false},
-		{"", "", "de_DE@euro", false},
-		{"", "", "", false},
-	}
-	for _, test := range tests {
-		if got := showsUTF8(test.all, test.ctype, test.lang); got != test.want {
-			t.Errorf("%v: %t", test, got)
-		}
-	}
-}

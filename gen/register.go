@@ -18,7 +18,7 @@ import (
 func (r *request) register(ctx context.Context, config *account.Account) error {
 	fmt.Println("Registering Client ...")
 	answer, err := ask(ctx, r.about(ipc.RequestRegister, config).
-		SetTexts(ipc.KeyFlow, r.loginFlows()).SetSecret(ipc.KeyAuthorization, r.authorize))
+		SetTexts(ipc.KeyFlow, r.flows).SetSecret(ipc.KeyAuthorization, r.authorize))
 	refused, ok := errors.AsType[*ipc.Failure](err)
 	switch {
 	case err == nil:
