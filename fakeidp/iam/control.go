@@ -21,7 +21,7 @@ func (s *Server) controlRoutes(m *http.ServeMux) {
 		"GET /_fake/settings":    show(s.shownSettings),
 		"POST /_fake/settings":   control(s.controlSettings),
 		"POST /_fake/revoke":     control(s.controlRevoke),
-		"POST /_fake/suspend":    control(s.controlSuspend),
+		"POST /_fake/suspend":    control(func(b suspension) (any, error) { return nil, s.Suspend(b.Username, b.ClientID, b.Suspended) }),
 		"POST /_fake/rotate-key": control(func(struct{}) (any, error) { return nil, s.RotateSigningKey(context.Background()) }),
 		"POST /_fake/faults":     control(s.controlFault),
 		"DELETE /_fake/faults":   forget(s.ClearFaults),
@@ -159,16 +159,6 @@ type suspension struct {
 	Username  string `json:"username"`
 	ClientID  string `json:"client_id"`
 	Suspended bool   `json:"suspended"`
-}
-
-func (s *Server) controlSuspend(b suspension) (_ any, err error) {
-	if b.Username != "" {
-		err = s.SuspendUser(b.Username, b.Suspended)
-	}
-	if b.ClientID != "" && err == nil {
-		err = s.SuspendClient(b.ClientID, b.Suspended)
-	}
-	return nil, err
 }
 
 // faultJSON is a [Fault] as JSON has it. Its body may be an object as well as a text.

@@ -113,9 +113,6 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 func (s *Server) record(r *http.Request, body string) (*Request, Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.tokens)+len(s.sessions) > s.pruneAt {
-		s.prune()
-	}
 	entry := &Request{
 		Time: s.now(), Method: r.Method, Path: strings.TrimPrefix(r.URL.Path, "/"), Query: r.URL.RawQuery,
 		Header: r.Header.Clone(), Body: body,

@@ -34,7 +34,6 @@ type Server struct {
 	tokens   map[string]*token             // access and refresh tokens, by value
 	sessions map[string]*session           // by cookie
 	consents map[consentKey][]string       // remembered decisions: scopes
-	pruneAt  int                           // number of tokens and sessions that starts the next sweep
 	faults   []*Fault
 	requests []*Request     // the last ones
 	counters map[string]int // of requests, by method and path
@@ -60,7 +59,6 @@ func New(cfg Config) (*Server, error) {
 		sessions: map[string]*session{},
 		consents: map[consentKey][]string{},
 		counters: map[string]int{},
-		pruneAt:  1024,
 	}
 	for _, u := range cfg.Users {
 		if u.Username == "" {
