@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
@@ -45,6 +47,15 @@ func (r *request) locate(find func() (account.Dir, error)) (f *file, exists bool
 		return f, false, nil
 	}
 	return f, true, err
+}
+
+// writable makes sure that the file can be written before the user has typed, or logged in, for nothing.
+func (f *file) writable() error {
+	if err := unix.Access(f.dir.Path(), unix.W_OK|unix.X_OK); err != nil {
+		return cli.WithHint(fmt.Errorf("directory %q cannot be written to: %w", f.dir.Path(), err),
+			"Make it writable, or name another one in OIDC_CONFIG_DIR.")
+	}
+	return nil
 }
 
 // decrypt reads the file and asks for its password until it fits. Plain JSON needs none.
@@ -129,17 +140,14 @@ func (f *file) save(ctx context.Context, r *request, finished *account.Account, 
 // newKey is what the file is to be encrypted with: as it was before, where there was a file whose password the user
 // keeps and no other format is wanted, else under a new password or for the gpg key of the options.
 func (f *file) newKey(ctx context.Context, r *request) (crypt.FileKey, error) {
-	if r.gpgKey != "" {
-		return crypt.GPGKey(r.gpgKey), nil
-	}
 	old, hasPassword := f.key.(*crypt.Key)
 	format := crypt.FormatScrypt
-	switch {
-	case r.format == "scrypt":
-	case r.format == "c", hasPassword && old.Format() == crypt.FormatC, r.writesC, r.cAgent: // a C agent must be able to rewrite it
-		format = crypt.FormatC
+	if r.format == "c" || r.format == "" && (hasPassword && old.Format() == crypt.FormatC || r.writesC || r.cAgent) {
+		format = crypt.FormatC // that a C agent can rewrite
 	}
 	switch {
+	case r.gpgKey != "":
+		return crypt.GPGKey(r.gpgKey), nil
 	case r.format != "" && hasPassword:
 		return crypt.NewKey(f.password, format)
 	case r.format == "" && f.key != nil && (!hasPassword || r.password.Given()):

@@ -87,14 +87,23 @@ func update(ctx context.Context, r *request) error {
 	return err
 }
 
-// existing finds the file of an account that must exist.
-func (r *request) existing(what string) (*file, error) {
+// existing opens the file of an account that is to be changed, with the agent's help or without.
+func (r *request) existing(ctx context.Context, what string, withAgent bool) (*file, error) {
 	if r.name == "" {
 		return nil, fmt.Errorf("You have to specify a shortname to %s", what)
 	}
 	f, exists, err := r.locate(account.FindDir)
 	if err == nil && !exists {
 		err = errors.New("No account configuration found with that shortname")
+	}
+	if err == nil {
+		err = f.writable()
+	}
+	if err == nil && withAgent {
+		err = r.findAgent(ctx)
+	}
+	if err == nil {
+		err = f.open(ctx, r)
 	}
 	return f, err
 }
@@ -105,44 +114,32 @@ func rename(ctx context.Context, r *request) error {
 	if r.noSave {
 		return errors.New("--no-save and --rename contradict each other")
 	}
-	f, err := r.existing("rename it")
+	renamed := *r
+	renamed.name = r.argument
+	to, exists, err := renamed.locate(account.FindDir)
+	if err == nil && exists {
+		err = fmt.Errorf("Account configuration '%s' already exists", renamed.name)
+	}
 	if err != nil {
 		return err
 	}
-	old := r.name
-	r.name = r.argument
-	renamed, exists, err := r.locate(account.FindDir)
-	switch {
-	case err != nil:
-		return err
-	case exists:
-		return fmt.Errorf("Account configuration '%s' already exists", r.name)
-	}
-	if err := f.open(ctx, r); err != nil {
+	f, err := r.existing(ctx, "rename it", false)
+	if err != nil {
 		return err
 	}
-	key, err := f.newKey(ctx, r)
+	key, err := f.newKey(ctx, &renamed)
 	if err != nil {
 		return err
 	}
 	// An agent that knew the account by its old name could save no new refresh token any more.
-	_, _ = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, old))
-	return f.rewrite(renamed.path, r.name, key)
+	_, _ = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.name))
+	return f.rewrite(to.path, renamed.name, key)
 }
 
 // reauthenticate logs the user in again for an account that exists and writes the new refresh token into its
 // file, under the same key.
 func reauthenticate(ctx context.Context, r *request) error {
-	f, err := r.existing("update the refresh token for it")
-	if err == nil {
-		err = f.writable()
-	}
-	if err == nil {
-		err = r.findAgent(ctx)
-	}
-	if err == nil {
-		err = f.open(ctx, r)
-	}
+	f, err := r.existing(ctx, "update the refresh token for it", true)
 	if err != nil {
 		return err
 	}
@@ -159,13 +156,7 @@ func deleteAccount(ctx context.Context, r *request) error {
 	if r.name == "" {
 		return options(r).WrongOperands()
 	}
-	f, err := r.existing("delete it")
-	if err == nil {
-		err = r.findAgent(ctx)
-	}
-	if err == nil {
-		err = f.open(ctx, r)
-	}
+	f, err := r.existing(ctx, "delete it", true)
 	if err != nil {
 		return err
 	}

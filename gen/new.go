@@ -7,8 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
 )
@@ -61,15 +59,6 @@ func (r *request) choose(ctx context.Context) (*file, error) {
 		err = f.writable()
 	}
 	return f, err
-}
-
-// writable makes sure that an account can be saved before the user has logged in for nothing.
-func (f *file) writable() error {
-	if err := unix.Access(f.dir.Path(), unix.W_OK|unix.X_OK); err != nil {
-		return cli.WithHint(fmt.Errorf("the account could not be saved: directory %q: %w", f.dir.Path(), err),
-			"Make it writable, or name another one in OIDC_CONFIG_DIR.")
-	}
-	return nil
 }
 
 // describe puts together what the agent has to know of the account: options first, then what the account

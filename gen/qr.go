@@ -39,8 +39,8 @@ var qrAlignment = [qrMaxVersion][]int{nil, {6, 18}, {6, 22}, {6, 26}, {6, 30}, {
 // qrCode is a symbol without its quiet zone. Modules are addressed by row and column.
 type qrCode struct {
 	version  int
-	size     int // modules on a side
-	dark     [qrMaxSize][qrMaxSize]bool
+	size     int                        // modules on a side
+	dark     [qrMaxSize][qrMaxSize]uint // 1, or 0 for a light module
 	function [qrMaxSize][qrMaxSize]bool // where no data goes: patterns, format and version information
 }
 
@@ -161,24 +161,24 @@ func newQRCode(version int) *qrCode {
 		}
 	}
 	for i := 8; i < last-1; i++ { // timing patterns, after what they cross
-		q.set(6, i, i%2 == 0)
-		q.set(i, 6, i%2 == 0)
+		q.set(6, i, uint(1-i%2))
+		q.set(i, 6, uint(1-i%2))
 	}
 	q.drawFormat(0)
 	if version >= 7 {
 		code := bchCode(uint(version), 0b1111100100101) // version information, twice (section 7.10)
 		for i := range 18 {
-			q.set(i/3, q.size-11+i%3, code>>i&1 != 0)
-			q.set(q.size-11+i%3, i/3, code>>i&1 != 0)
+			q.set(i/3, q.size-11+i%3, code>>i)
+			q.set(q.size-11+i%3, i/3, code>>i)
 		}
 	}
 	return q
 }
 
-// set draws a module of a function pattern; outside the symbol it does nothing.
-func (q *qrCode) set(row, column int, dark bool) {
+// set draws a module of a function pattern in the colour of the lowest bit; outside the symbol it does nothing.
+func (q *qrCode) set(row, column int, bits uint) {
 	if min(row, column) >= 0 && max(row, column) < q.size {
-		q.dark[row][column], q.function[row][column] = dark, true
+		q.dark[row][column], q.function[row][column] = bits&1, true
 	}
 }
 
@@ -186,7 +186,7 @@ func (q *qrCode) set(row, column int, dark bool) {
 func (q *qrCode) drawRings(row, column, radius int, dark uint) {
 	for y := -radius; y <= radius; y++ {
 		for x := -radius; x <= radius; x++ {
-			q.set(row+y, column+x, dark>>max(y, -y, x, -x)&1 != 0)
+			q.set(row+y, column+x, dark>>max(y, -y, x, -x))
 		}
 	}
 }
@@ -196,12 +196,12 @@ func (q *qrCode) drawFormat(pattern uint) {
 	code := bchCode(qrLevelL<<3|pattern, 0b10100110111) ^ 0b101010000010010
 	near := [...]int{0, 1, 2, 3, 4, 5, 7, 8} // around the upper left finder pattern; 6 is the timing pattern's
 	for i := range 8 {
-		q.set(near[i], 8, code>>i&1 != 0)
-		q.set(8, q.size-1-i, code>>i&1 != 0)
-		q.set(8, near[i], code>>(14-i)&1 != 0)
-		q.set(q.size-1-i, 8, code>>(14-i)&1 != 0)
+		q.set(near[i], 8, code>>i)
+		q.set(8, q.size-1-i, code>>i)
+		q.set(8, near[i], code>>(14-i))
+		q.set(q.size-1-i, 8, code>>(14-i))
 	}
-	q.set(q.size-8, 8, true)
+	q.set(q.size-8, 8, 1)
 }
 
 // place puts the codewords into the free modules, most significant bit first, in columns of two from the right, up
@@ -218,7 +218,7 @@ func (q *qrCode) place(codewords []byte) {
 				row = q.size - 1 - row
 			}
 			if !q.function[row][column] && bit < 8*len(codewords) {
-				q.dark[row][column] = codewords[bit/8]>>(7-bit%8)&1 != 0
+				q.dark[row][column] = uint(codewords[bit/8]) >> (7 - bit%8) & 1
 				bit++
 			}
 		}
@@ -234,7 +234,7 @@ func (q *qrCode) mask(pattern uint) {
 			conditions := [...]int{sum % 2, i % 2, j % 3, sum % 3, (i/2 + j/3) % 2, product%2 + product%3,
 				(product%2 + product%3) % 2, (sum%2 + product%3) % 2}
 			if !q.function[i][j] && conditions[pattern] == 0 {
-				q.dark[i][j] = !q.dark[i][j]
+				q.dark[i][j] ^= 1
 			}
 		}
 	}
@@ -246,10 +246,9 @@ func (q *qrCode) mask(pattern uint) {
 func (q *qrCode) penalty() (score int) {
 	total := 0
 	for i := range q.size {
-		var run, window [2]int // in row i and in column i
+		var run, window [2]uint // in row i and in column i
 		for j := range q.size {
-			for k, at := range [...][2]int{{i, j}, {j, i}} {
-				dark := boolBit(q.dark[at[0]][at[1]])
+			for k, dark := range [...]uint{q.dark[i][j], q.dark[j][i]} {
 				if run[k]++; j > 0 && dark != window[k]&1 {
 					run[k] = 1
 				}
@@ -263,8 +262,8 @@ func (q *qrCode) penalty() (score int) {
 					score += 40
 				}
 			}
-			total += boolBit(q.dark[i][j])
-			if i > 0 && j > 0 && q.dark[i][j] == q.dark[i-1][j] && q.dark[i][j] == q.dark[i][j-1] && q.dark[i][j] == q.dark[i-1][j-1] {
+			total += int(q.dark[i][j])
+			if i > 0 && j > 0 && (q.dark[i][j]+q.dark[i-1][j]+q.dark[i][j-1]+q.dark[i-1][j-1])%4 == 0 {
 				score += 3
 			}
 		}
@@ -272,16 +271,6 @@ func (q *qrCode) penalty() (score int) {
 	off := 100*total - 50*q.size*q.size // in percent of all modules
 	return score + 10*(max(off, -off)/(5*q.size*q.size))
 }
-
-func boolBit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// width is the number of terminal columns that draw takes.
-func (q *qrCode) width() int { return q.size + 2*qrQuiet }
 
 // draw shows the symbol with its quiet zone, two rows of modules in a line. Black and white are those of the
 // 256-colour palette: the first eight colours are what the user's theme makes of them, and a light theme swaps them.
@@ -291,14 +280,17 @@ func (q *qrCode) draw(colours bool) string {
 	if !colours {
 		blackOnWhite, reset, glyphs = "", "", [...]string{"█", "▀", "▄", " "}
 	}
-	isDark := func(row, column int) int {
-		return boolBit(min(row, column) >= 0 && max(row, column) < q.size && q.dark[row][column])
+	dark := func(row, column int) uint {
+		if min(row, column) < 0 || max(row, column) >= q.size {
+			return 0
+		}
+		return q.dark[row][column]
 	}
 	var b strings.Builder
 	for row := -qrQuiet; row < q.size+qrQuiet; row += 2 {
 		b.WriteString(blackOnWhite)
 		for column := -qrQuiet; column < q.size+qrQuiet; column++ {
-			b.WriteString(glyphs[2*isDark(row, column)+isDark(row+1, column)])
+			b.WriteString(glyphs[2*dark(row, column)+dark(row+1, column)])
 		}
 		b.WriteString(reset + "\n")
 	}
@@ -314,7 +306,7 @@ func showQR(w *os.File, url string) {
 	if err != nil || !unicode || os.Getenv("TERM") == "dumb" {
 		return
 	}
-	if q := encodeQR(url); q != nil && q.width() <= columns {
+	if q := encodeQR(url); q != nil && q.size+2*qrQuiet <= columns {
 		fmt.Fprintf(w, "Alternatively you can use the following QR code to visit the above listed URL.\n\n%s\n",
 			q.draw(os.Getenv("NO_COLOR") == "")) // https://no-color.org
 	}

@@ -96,7 +96,7 @@ func TestQRPenalty(t *testing.T) {
 		q := &qrCode{size: len(line)}
 		for i := range q.size {
 			for j, c := range line {
-				q.dark[i][j] = (c == '#') == (i%2 == 0)
+				q.dark[i][j] = uint(boolBit((c == '#') == (i%2 == 0)))
 			}
 		}
 		if got, score := q.penalty(), q.size*want.runs+(q.size+1)/2*40*want.finders; got != score {
@@ -130,7 +130,10 @@ func TestQRGolden(t *testing.T) {
 
 func modules(q *qrCode) (dark [][]bool) {
 	for i := range q.size {
-		dark = append(dark, q.dark[i][:q.size])
+		dark = append(dark, make([]bool, q.size))
+		for j := range q.size {
+			dark[i][j] = q.dark[i][j] == 1
+		}
 	}
 	return dark
 }

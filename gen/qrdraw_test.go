@@ -26,8 +26,8 @@ func TestQRIsReadAsDrawn(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
-		if len(pixels[0]) != q.width() {
-			t.Errorf("%d bytes: %d columns, want %d", n, len(pixels[0]), q.width())
+		if len(pixels[0]) != q.size+2*qrQuiet {
+			t.Errorf("%d bytes: %d columns, want %d", n, len(pixels[0]), q.size+2*qrQuiet)
 		}
 		if got, err := readDrawn(pixels); err != nil || got != qrURL(n) {
 			t.Errorf("%d bytes: %q, %v", n, got, err)

@@ -35,18 +35,19 @@ func (s *Server) controlRoutes(m *http.ServeMux) {
 	}
 }
 
-// control makes an endpoint of act, which takes a JSON body and returns the answer, or nil. A post must say
-// that it is JSON: a page in somebody's browser cannot.
+// control makes an endpoint of act, which takes a JSON body, where there is one, and returns the answer, or nil. A post
+// must say that it is JSON: a page in somebody's browser cannot.
 func control[B any](act func(B) (any, error)) api {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if mediaType(r) != "application/json" {
+		if r.Method == http.MethodPost && mediaType(r) != "application/json" {
 			return refuse(http.StatusUnsupportedMediaType, "bad_request", "Content-Type: application/json is wanted")
 		}
 		var body B
-		if err := decodeStrictly(r.Body, &body); err != nil && !errors.Is(err, io.EOF) {
-			return badRequest("bad_request", "%v", err)
+		err := decodeStrictly(r.Body, &body)
+		var answer any
+		if err == nil || errors.Is(err, io.EOF) {
+			answer, err = act(body)
 		}
-		answer, err := act(body)
 		switch {
 		case err != nil:
 			return badRequest("bad_request", "%v", err)
@@ -58,17 +59,10 @@ func control[B any](act func(B) (any, error)) api {
 	}
 }
 
-func show(what func() any) api {
-	return func(w http.ResponseWriter, r *http.Request) error { return writeJSON(w, http.StatusOK, what()) }
-}
+// show makes an endpoint of what needs no body.
+func show(what func() any) api { return control(func(struct{}) (any, error) { return what(), nil }) }
 
-func forget(what func()) api {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		what()
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-}
+func forget(what func()) api { return show(func() any { what(); return nil }) }
 
 // decodeStrictly reads JSON without members that nobody knows; numbers keep their form.
 func decodeStrictly(r io.Reader, to any) error {
