@@ -1,7 +1,6 @@
 package iam
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,22 +21,22 @@ func (s *Server) controlRoutes(m *http.ServeMux) {
 		"POST /_fake/settings":   control(s.controlSettings),
 		"POST /_fake/revoke":     control(s.controlRevoke),
 		"POST /_fake/suspend":    control(func(b suspension) (any, error) { return nil, s.Suspend(b.Username, b.ClientID, b.Suspended) }),
-		"POST /_fake/rotate-key": control(func(struct{}) (any, error) { return nil, s.RotateSigningKey(context.Background()) }),
+		"POST /_fake/rotate-key": act(s.RotateSigningKey),
 		"POST /_fake/faults":     control(s.controlFault),
-		"DELETE /_fake/faults":   forget(s.ClearFaults),
+		"DELETE /_fake/faults":   act(s.ClearFaults),
 		"GET /_fake/switches":    show(func() any { return s.Switches() }),
 		"POST /_fake/switch":     control(func(b struct{ Name string }) (any, error) { return nil, s.Switch(b.Name) }),
 		"GET /_fake/requests":    show(func() any { return s.Requests() }),
-		"DELETE /_fake/requests": forget(s.ForgetRequests),
+		"DELETE /_fake/requests": act(s.ForgetRequests),
 		"GET /_fake/counters":    show(func() any { return s.Counters() }),
 	} {
 		m.Handle(pattern, h)
 	}
 }
 
-// control makes an endpoint of act, which takes a JSON body, where there is one, and returns the answer, or nil. A post
+// control makes an endpoint of do, which takes a JSON body, where there is one, and returns the answer, or nil. A post
 // must say that it is JSON: a page in somebody's browser cannot.
-func control[B any](act func(B) (any, error)) api {
+func control[B any](do func(B) (any, error)) api {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if r.Method == http.MethodPost && mediaType(r) != "application/json" {
 			return refuse(http.StatusUnsupportedMediaType, "bad_request", "Content-Type: application/json is wanted")
@@ -46,7 +45,7 @@ func control[B any](act func(B) (any, error)) api {
 		err := decodeStrictly(r.Body, &body)
 		var answer any
 		if err == nil || errors.Is(err, io.EOF) {
-			answer, err = act(body)
+			answer, err = do(body)
 		}
 		switch {
 		case err != nil:
@@ -62,7 +61,8 @@ func control[B any](act func(B) (any, error)) api {
 // show makes an endpoint of what needs no body.
 func show(what func() any) api { return control(func(struct{}) (any, error) { return what(), nil }) }
 
-func forget(what func()) api { return show(func() any { what(); return nil }) }
+// act makes an endpoint of what has no answer either.
+func act(what func()) api { return show(func() any { what(); return nil }) }
 
 // decodeStrictly reads JSON without members that nobody knows; numbers keep their form.
 func decodeStrictly(r io.Reader, to any) error {

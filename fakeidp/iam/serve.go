@@ -93,7 +93,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		answer.body.WriteString(f.Body)
 	default:
 		s.handle(answer, r)
-		f.change(r.Context(), s.keys, answer)
+		f.change(s.keys, answer)
 	}
 	s.mu.Lock()
 	entry.Status = answer.status
