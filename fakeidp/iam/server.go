@@ -83,22 +83,23 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Start makes a server and lets it listen on a port of 127.0.0.1 that the kernel chooses. Without an issuer
-// in the configuration it calls itself by that address. Close ends it.
+// Start makes a server that listens. Without an issuer in the configuration it calls itself by its address. Close ends
+// it.
 func Start(cfg Config) (*Server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := cfg.Listener, error(nil)
+	if l == nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listening on loopback: %w", err)
 	}
-	if cfg.Issuer == "" {
-		cfg.Issuer = "http://" + l.Addr().String() + "/"
-	}
+	cfg.Issuer = cmp.Or(cfg.Issuer, "http://"+l.Addr().String()+"/")
 	s, err := New(cfg)
 	if err != nil {
 		l.Close()
 		return nil, err
 	}
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	go s.http.Serve(l) // ends with Close
 	return s, nil
 }
