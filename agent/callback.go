@@ -15,31 +15,23 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// callback is the web server to which the browser is sent at the end of a code flow. It listens on the
-// loopback only, and no longer than the flow.
-type callback struct {
-	listeners []net.Listener
-	path      string
-	server    http.Server
-}
-
 // maxBrowserConnections is more than a browser opens; what other users of the machine open beyond is closed.
 const maxBrowserConnections = 32
 
-// openCallback takes the first redirect URI whose port is free; where there is none, or none may be used, one
-// with a custom scheme.
-func (a *agent) openCallback(uris []string, o loginOptions) (string, *callback, error) {
+// openCallback takes the first redirect URI whose port is free, and listens there; where there is none, or none may be
+// used, one with a custom scheme.
+func (a *agent) openCallback(uris []string, l *login) (string, []net.Listener, error) {
 	var unserved, custom string
 	for _, uri := range uris {
 		switch u, err := url.Parse(uri); {
 		case err != nil:
 		case u.Scheme == "http" && isLoopbackName(u.Hostname()):
-			if o.noWebserver || a.settings.noWebserver {
+			if l.noWebserver || a.settings.noWebserver {
 				unserved = cmp.Or(unserved, uri)
 			} else if listeners := listenLoopback(cmp.Or(u.Port(), "80")); len(listeners) > 0 {
-				return uri, &callback{listeners: listeners, path: cmp.Or(u.Path, "/")}, nil
+				return uri, listeners, nil
 			}
-		case u.Scheme != "http" && u.Scheme != "https" && !o.noScheme && !a.settings.noScheme:
+		case u.Scheme != "http" && u.Scheme != "https" && !l.noScheme && !a.settings.noScheme:
 			custom = cmp.Or(custom, uri)
 		}
 	}
@@ -73,13 +65,11 @@ func listenLoopback(port string) []net.Listener {
 	return []net.Listener{v4}
 }
 
-// serve waits for the browser.
-func (c *callback) serve(a *agent, l *login) {
-	if c == nil {
-		return
-	}
+// serveCallback is the web server to which the browser is sent at the end of a code flow. It listens on the loopback
+// only, and no longer than the flow. An answer that is being written then is written, and ends its connection.
+func (a *agent) serveCallback(l *login) {
 	var open atomic.Int32
-	c.server = http.Server{
+	server := http.Server{
 		ReadTimeout:    5 * time.Second,
 		WriteTimeout:   answerTimeout,
 		MaxHeaderBytes: 16 << 10,
@@ -91,37 +81,35 @@ func (c *callback) serve(a *agent, l *login) {
 				open.Add(-1)
 			}
 		},
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handle(a, l, w, r) }),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			status, title, text := a.browserCame(l, r)
+			page(w, status, title, text)
+		}),
 	}
-	c.server.SetKeepAlivesEnabled(false)
-	for _, listener := range c.listeners {
-		go c.server.Serve(listener)
+	server.SetKeepAlivesEnabled(false)
+	for _, listener := range l.listeners {
+		go server.Serve(listener)
 	}
-	time.AfterFunc(codeLifetime, c.stop)
+	time.AfterFunc(codeLifetime, func() { closeAll(l.listeners) })
 }
 
-// stop ends the server; an answer that is being written is written, and ends its connection.
-func (c *callback) stop() {
-	if c == nil {
-		return
-	}
-	for _, listener := range c.listeners {
+func closeAll(listeners []net.Listener) {
+	for _, listener := range listeners {
 		listener.Close()
 	}
 }
 
-// handle takes the code. A wrong state is refused, and the right one still waited for.
-func (c *callback) handle(a *agent, l *login, w http.ResponseWriter, r *http.Request) {
+// browserCame takes the code and says what the browser shows. A wrong state is refused, and the right one still waited
+// for.
+func (a *agent) browserCame(l *login, r *http.Request) (status int, title, text string) {
+	expected, _ := url.Parse(l.redirectURI) // openCallback has read it
 	switch host := (&url.URL{Host: r.Host}).Hostname(); {
 	case !isLoopbackName(host): // a page of another site, whose name leads here (DNS rebinding)
-		page(w, http.StatusMisdirectedRequest, "Wrong host", "There is nothing here.")
-		return
-	case cmp.Or(r.URL.Path, "/") != c.path || r.Method != http.MethodGet:
-		page(w, http.StatusNotFound, "Not found", "There is nothing here.")
-		return
+		return http.StatusMisdirectedRequest, "Wrong host", "There is nothing here."
+	case cmp.Or(r.URL.Path, "/") != cmp.Or(expected.Path, "/") || r.Method != http.MethodGet:
+		return http.StatusNotFound, "Not found", "There is nothing here."
 	case l.ended.Load():
-		page(w, http.StatusGone, "This login has ended", "Close this window and go back to the terminal.")
-		return
+		return http.StatusGone, "This login has ended", "Close this window and go back to the terminal."
 	}
 	err := a.lock.enter()
 	if err == nil {
@@ -131,20 +119,17 @@ func (c *callback) handle(a *agent, l *login, w http.ResponseWriter, r *http.Req
 		defer cancel()
 		err = a.redeem(ctx, l, r.URL.RawQuery)
 	}
-	if err != nil {
-		a.log.notice("code flow: %v", err)
+	if err == nil {
+		return http.StatusOK, "Success", "You are logged in. Close this window and go back to the terminal."
 	}
+	a.log.notice("code flow: %v", err)
 	switch {
-	case err == nil:
-		page(w, http.StatusOK, "Success", "You are logged in. Close this window and go back to the terminal.")
 	case errors.Is(err, ipc.ErrLocked):
-		page(w, http.StatusServiceUnavailable, "The agent is locked", "Unlock it (oidc-add -X) and load this page again.")
+		return http.StatusServiceUnavailable, "The agent is locked", "Unlock it (oidc-add -X) and load this page again."
 	case l.ended.Load():
-		page(w, http.StatusBadRequest, "The login has failed", "The terminal tells the reason. You can close this window.")
-	default:
-		page(w, http.StatusBadRequest, "This is not the answer to the login that was started",
-			"The agent still waits for the right one.")
+		return http.StatusBadRequest, "The login has failed", "The terminal tells the reason. You can close this window."
 	}
+	return http.StatusBadRequest, "This is not the answer to the login that was started", "The agent still waits for the right one."
 }
 
 // page is all that the browser ever sees of the agent: fixed texts, so that nothing needs escaping.

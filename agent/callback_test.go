@@ -187,7 +187,7 @@ func TestCodeTooLate(t *testing.T) {
 	w := codeWorld(t, uri)
 	started := w.startCode("late", []string{uri}, nil)
 	back := w.browse(started.Text("uri"))
-	w.agent.login(started.Text("state")).expires = time.Now().Add(-time.Second)
+	w.agent.login(started.Text("state"), true).expires = time.Now().Add(-time.Second)
 	if status, _ := get(t, back); status != http.StatusBadRequest {
 		t.Errorf("answered %d", status)
 	}

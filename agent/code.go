@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"oidc-agent/crypt"
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/oidc"
@@ -20,31 +22,28 @@ const codeLifetime = 10 * time.Minute
 
 // startCode prepares the authorization code flow (RFC 6749 section 4.1) with PKCE (RFC 7636): it answers with
 // the URL for the browser, and listens where the provider will send it back (RFC 8252 section 7.3).
-func (a *agent) startCode(_ context.Context, t attempt) (*cjson.Object, error) {
-	config := t.config
-	redirectURI, server, err := a.openCallback(config.RedirectURIs, t.options)
+func (a *agent) startCode(_ context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
+	redirectURI, listeners, err := a.openCallback(config.RedirectURIs, l)
 	if err != nil {
 		return nil, err
 	}
 	verifier, challenge := oidc.NewPKCE()
 	nonce := randomName(24)
-	state := newState(redirectURI, a.socketPath, t.options.onlyAT)
+	state := newState(redirectURI, a.socketPath, l.onlyAT)
 	parameters := a.tokenParameters(config, tokenRequest{})
-	uri, err := oidc.AuthorizationURL(t.metadata, oidc.AuthorizationRequest{
+	uri, err := oidc.AuthorizationURL(p.metadata, oidc.AuthorizationRequest{
 		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce,
 		CodeChallenge: challenge, Audience: parameters.Audience, LegacyAudience: parameters.LegacyAudience,
 		Parameters: a.credentials(config).Parameters(oidc.ForAuthorization),
 	})
 	if err != nil {
-		server.stop()
+		closeAll(listeners)
 		return nil, err
 	}
-	l := &login{
-		account: a.newLoaded(config), id: state, options: t.options, expires: a.now().Add(codeLifetime),
-		redirectURI: redirectURI, verifier: a.sealer.Seal(verifier), nonce: nonce, server: server,
-	}
+	l.account, l.id, l.expires = a.newLoaded(config), state, a.now().Add(codeLifetime)
+	l.redirectURI, l.listeners, l.verifier, l.nonce = redirectURI, listeners, a.sealer.Seal(verifier), nonce
 	a.await(l)
-	server.serve(a, l)
+	a.serveCallback(l)
 	return cjson.New().SetText(ipc.KeyStatus, ipc.StatusAccepted).SetText(ipc.KeyURI, uri).SetText(ipc.KeyState, state), nil
 }
 
@@ -70,14 +69,14 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 	case query.Get("code") == "" && query.Get("error") == "":
 		return nil, errNoCode
 	}
-	l := a.login(state)
-	if l == nil || l.redirectURI == "" {
+	l := a.login(state, true)
+	if l == nil {
 		return nil, errWrongState
 	}
 	if err := a.redeem(ctx, l, came.RawQuery); err != nil {
 		return nil, err
 	}
-	return a.stateAnswer(l)
+	return a.takeResult(l)
 }
 
 // redeem exchanges the code that the browser brought and keeps the answer for oidc-gen, sealed until that asks for it.
@@ -86,31 +85,33 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	if a.now().After(l.expires) {
 		return errLoginExpired
 	}
-	t, err := a.resume(ctx, l)
+	p, config, err := a.resume(ctx, l)
 	if err != nil {
 		return err
 	}
-	defer t.config.Wipe()
+	defer config.Wipe()
 	verifier, err := a.sealer.Open(l.verifier)
 	if err != nil {
 		return err
 	}
 	defer verifier.Wipe()
-	code, err := oidc.ParseAuthorizationResponse(t.metadata, query, l.id)
+	code, err := oidc.ParseAuthorizationResponse(p.metadata, query, l.id)
 	if _, refused := errors.AsType[*oidc.Error](err); err != nil && !refused {
 		return err
 	}
-	if l.redeeming.Swap(true) {
+	l.redeeming.Lock()
+	defer l.redeeming.Unlock()
+	if l.ended.Load() {
 		return errWrongState
 	}
 	var response *oidc.TokenResponse
 	if err == nil {
-		parameters := a.tokenParameters(t.config, tokenRequest{})
-		response, err = t.ExchangeCode(ctx, t.metadata, a.credentials(t.config), code, l.redirectURI, verifier, parameters)
+		parameters := a.tokenParameters(config, tokenRequest{})
+		response, err = p.ExchangeCode(ctx, p.metadata, a.credentials(config), code, l.redirectURI, verifier, parameters)
 	}
 	var answer *cjson.Object
 	if err == nil {
-		answer, err = a.finishLogin(ctx, t, response)
+		answer, err = a.finishLogin(ctx, p, config, l, response)
 	}
 	if err == nil {
 		l.result = a.sealer.Seal(secret.New(answer.Compact()))
@@ -118,7 +119,7 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	}
 	l.failed = err
 	l.ended.Store(true)
-	l.server.stop()
+	closeAll(l.listeners)
 	return err
 }
 
@@ -128,20 +129,21 @@ func (a *agent) stateLookup(_ context.Context, r request) (*cjson.Object, error)
 	if strings.Count(state, ":") < 2 {
 		return nil, errStateMalformed
 	}
-	l := a.login(state)
-	if l == nil || !l.ended.Load() {
-		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusNotFound).
-			SetText(ipc.KeyInfo, "No loaded account info found for state="+state), nil
+	if l := a.login(state, true); l != nil && l.ended.Load() {
+		return a.takeResult(l)
 	}
-	return a.stateAnswer(l)
+	return cjson.New().SetText(ipc.KeyStatus, ipc.StatusNotFound).
+		SetText(ipc.KeyInfo, "No loaded account info found for state="+state), nil
 }
 
-// stateAnswer gives the finished account away once.
-func (a *agent) stateAnswer(l *login) (*cjson.Object, error) {
+// takeResult gives the finished account away once.
+func (a *agent) takeResult(l *login) (*cjson.Object, error) {
+	l.redeeming.Lock()
+	defer l.redeeming.Unlock()
 	switch {
 	case l.failed != nil:
 		return nil, l.failed
-	case l.fetched.Swap(true):
+	case l.result.IsEmpty():
 		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusFoundButReceived).
 			SetText(ipc.KeyInfo, "Account config already retrieved"), nil
 	}
@@ -149,13 +151,14 @@ func (a *agent) stateAnswer(l *login) (*cjson.Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.result = crypt.Sealed{}
 	return cjson.Parse(text.Reveal()) // shares the bytes, and is wiped when it has been sent
 }
 
 // termHTTPServer ends the web server of a flow.
 func (a *agent) termHTTPServer(_ context.Context, r request) (*cjson.Object, error) {
-	if l := a.login(r.Text(ipc.KeyState)); l != nil {
-		l.server.stop()
+	if l := a.login(r.Text(ipc.KeyState), true); l != nil {
+		closeAll(l.listeners)
 	}
 	return ipc.Success(""), nil
 }

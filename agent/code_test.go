@@ -105,7 +105,7 @@ func TestCodeFlow(t *testing.T) {
 	for name, value := range map[string]string{
 		"response_type": "code", "client_id": clientID, "redirect_uri": uris[0], "scope": allScopes,
 		"prompt": "consent", "state": state, "audience": "https://a.example", "hint": "x", "code_challenge_method": "S256",
-		"nonce": w.agent.login(state).nonce,
+		"nonce": w.agent.login(state, true).nonce,
 	} {
 		if got := asked.Query().Get(name); got != value {
 			t.Errorf("%s is %q, want %q", name, got, value)
@@ -293,27 +293,27 @@ func TestRedirectURIs(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		uris []string
-		off  loginOptions
+		off  *login
 		want string
 	}{
-		{"first free", []string{busy, scheme, free}, loginOptions{}, free},
-		{"none free", []string{busy, scheme, "other:/"}, loginOptions{}, scheme},
-		{"no scheme", []string{busy, scheme}, loginOptions{noScheme: true}, ""},
-		{"no web server", []string{scheme, busy, free}, loginOptions{noWebserver: true}, busy},
-		{"not ours", []string{"http://example.org:1234", "https://example.org", "https://localhost"}, loginOptions{}, ""},
-		{"no URI", []string{"http://localhost:%zz"}, loginOptions{}, ""},
-		{"none", nil, loginOptions{}, ""},
+		{"first free", []string{busy, scheme, free}, new(login), free},
+		{"none free", []string{busy, scheme, "other:/"}, new(login), scheme},
+		{"no scheme", []string{busy, scheme}, &login{noScheme: true}, ""},
+		{"no web server", []string{scheme, busy, free}, &login{noWebserver: true}, busy},
+		{"not ours", []string{"http://example.org:1234", "https://example.org", "https://localhost"}, new(login), ""},
+		{"no URI", []string{"http://localhost:%zz"}, new(login), ""},
+		{"none", nil, new(login), ""},
 	} {
-		uri, server, err := new(agent).openCallback(c.uris, c.off)
-		server.stop()
+		uri, listeners, err := new(agent).openCallback(c.uris, c.off)
+		closeAll(listeners)
 		off := &agent{settings: settings{noScheme: c.off.noScheme, noWebserver: c.off.noWebserver}}
-		if again, server, _ := off.openCallback(c.uris, loginOptions{}); again != uri {
+		again, more, _ := off.openCallback(c.uris, new(login))
+		closeAll(more)
+		if again != uri {
 			t.Errorf("%s: %q where the agent was started so", c.name, again)
-		} else {
-			server.stop()
 		}
-		if uri != c.want || (err == nil) != (c.want != "") || (server != nil) != (c.want == free) {
-			t.Errorf("%s: %q, server %v, %v", c.name, uri, server != nil, err)
+		if uri != c.want || (err == nil) != (c.want != "") || (len(listeners) > 0) != (c.want == free) {
+			t.Errorf("%s: %q, %d listeners, %v", c.name, uri, len(listeners), err)
 		}
 	}
 }
@@ -351,7 +351,7 @@ func TestCodeWhileLocked(t *testing.T) {
 	if status, page := get(t, back); status != http.StatusOK {
 		t.Errorf("%d %s", status, page)
 	}
-	l := w.agent.login(started.Text("state"))
+	l := w.agent.login(started.Text("state"), true)
 	if l.result.IsEmpty() {
 		t.Error("what came of the flow does not wait sealed")
 	}

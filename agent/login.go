@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,50 +19,37 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// login is a flow that was started and waits for the user: the account as oidc-gen described it, and what the
-// flow needs to end. Its secrets are sealed, for an agent may be locked meanwhile.
+// login is a flow: what oidc-gen says besides the account and, once it was started and waits for the user, the account
+// as oidc-gen described it and what the flow needs to end. Its secrets are sealed, for an agent may be locked meanwhile.
 type login struct {
+	onlyAT      bool // an access token is wanted, and no account
+	noWebserver bool
+	noScheme    bool
+	fromC       bool         // oidc-gen is C's, and will not say `saved`
+	entry       crypt.Sealed // its pw_entry
+
 	account *loaded
 	id      string // device_code or state
-	options loginOptions
 	expires time.Time
 
 	// of the code flow
 	redirectURI string
+	listeners   []net.Listener // where the browser comes back; none where nobody listens
 	verifier    crypt.Sealed
-	nonce       string    // the id_token of this login has it (Core section 3.1.2.1)
-	server      *callback // nil where nobody listens
+	nonce       string // the id_token of this login has it (Core section 3.1.2.1)
 
 	// A browser may come twice, and a code that is presented twice costs the tokens that it gave (RFC 6749 section 4.1.2).
-	redeeming atomic.Bool
+	redeeming sync.Mutex
 	ended     atomic.Bool  // and so what follows is known:
-	result    crypt.Sealed // the answer for oidc-gen
+	result    crypt.Sealed // the answer for oidc-gen; empty once that has got it
 	failed    error
-	fetched   atomic.Bool // oidc-gen has got the answer
 }
 
-// loginOptions are what gen says besides the account and the flows.
-type loginOptions struct {
-	onlyAT      bool // an access token is wanted, and no account
-	noWebserver bool
-	noScheme    bool
-	entry       crypt.Sealed // pw_entry of a C oidc-gen
-	fromC       bool         // oidc-gen is C's, and will not say `saved`
-}
-
-// attempt is a login that is worked at: its provider, and the account with its secrets, which the maker wipes.
-type attempt struct {
-	*provider
-	config  *account.Account
-	options loginOptions
-	nonce   string // of the code flow
-}
-
-// flow is a way to log in, by the name that oidc-gen -w gives it.
+// flow is a way to log in, by the name that oidc-gen -w gives it. Who starts it wipes the account's secrets.
 type flow struct {
 	name  string
 	grant string // that a client needs for it (RFC 7591 section 2), besides refresh_token
-	start func(*agent, context.Context, attempt) (*cjson.Object, error)
+	start func(*agent, context.Context, *provider, *account.Account, *login) (*cjson.Object, error)
 }
 
 var flows = [...]flow{
@@ -80,11 +69,13 @@ func (a *agent) await(l *login) {
 	a.logins.Store(l.id, l)
 }
 
-// login returns what waits under a device_code or state, or nil.
-func (a *agent) login(id string) *login {
+// login returns what waits under a state, or else under a device_code; nil if nothing does.
+func (a *agent) login(id string, isState bool) *login {
 	found, _ := a.logins.Load(id)
-	l, _ := found.(*login)
-	return l
+	if l, ok := found.(*login); ok && (l.redirectURI != "") == isState {
+		return l
+	}
+	return nil
 }
 
 func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
@@ -93,10 +84,10 @@ func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, err
 	}
 	defer config.Wipe()
-	return a.startLogin(ctx, config, r.Texts(ipc.KeyFlow), loginOptions{
+	return a.startLogin(ctx, config, r.Texts(ipc.KeyFlow), &login{
 		onlyAT:      r.Bool(ipc.KeyOnlyAT),
-		entry:       a.sealEntry(r.Object.Object(ipc.KeyPwEntry)),
 		fromC:       r.Has(ipc.KeyPwEntry),
+		entry:       a.sealEntry(r.Object.Object(ipc.KeyPwEntry)),
 		noWebserver: r.Bool(ipc.KeyNoWebserver),
 		noScheme:    r.Bool(ipc.KeyNoScheme),
 	})
@@ -117,11 +108,11 @@ func (a *agent) reauthenticate(ctx context.Context, r request) (*cjson.Object, e
 		return nil, err
 	}
 	defer config.Wipe()
-	return a.startLogin(ctx, config, []string{"device", "code"}, loginOptions{})
+	return a.startLogin(ctx, config, []string{"device", "code"}, new(login))
 }
 
 // startLogin tries the flows in the order that the user gave and answers with the first that works.
-func (a *agent) startLogin(ctx context.Context, config *account.Account, names []string, o loginOptions) (*cjson.Object, error) {
+func (a *agent) startLogin(ctx context.Context, config *account.Account, names []string, l *login) (*cjson.Object, error) {
 	if len(names) == 0 {
 		return nil, errNoFlowGiven
 	}
@@ -143,7 +134,7 @@ func (a *agent) startLogin(ctx context.Context, config *account.Account, names [
 	config.DeviceAuthorizationEndpoint = p.metadata.DeviceAuthorizationEndpoint
 	failures := errNoFlow.Text
 	for _, f := range chosen {
-		answer, err := f.start(a, ctx, attempt{provider: p, config: config, options: o})
+		answer, err := f.start(a, ctx, p, config, l)
 		if err == nil || len(chosen) == 1 {
 			return answer, err
 		}
@@ -166,28 +157,26 @@ func loginScope(config *account.Account) string {
 	return strings.Join(scopes, " ")
 }
 
-// resume goes on with a login that waits.
-func (a *agent) resume(ctx context.Context, l *login) (attempt, error) {
+// resume opens what a login that waits needs to go on. The caller wipes the account.
+func (a *agent) resume(ctx context.Context, l *login) (*provider, *account.Account, error) {
 	config, err := a.withSecrets(l.account)
 	if err != nil {
-		return attempt{}, err
+		return nil, nil, err
 	}
 	p, err := a.provider(ctx, config, false)
 	if err != nil {
 		config.Wipe()
 	}
-	return attempt{p, config, l.options, l.nonce}, err
+	return p, config, err
 }
 
-func (a *agent) startDevice(ctx context.Context, t attempt) (*cjson.Object, error) {
-	d, err := t.AuthorizeDevice(ctx, t.metadata, a.credentials(t.config), t.config.AuthScope)
+func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
+	d, err := p.AuthorizeDevice(ctx, p.metadata, a.credentials(config), config.AuthScope)
 	if err != nil {
 		return nil, err
 	}
-	a.await(&login{
-		account: a.newLoaded(t.config), id: string(d.DeviceCode.Reveal()), options: t.options,
-		expires: a.now().Add(time.Duration(d.ExpiresIn) * time.Second),
-	})
+	l.account, l.id, l.expires = a.newLoaded(config), string(d.DeviceCode.Reveal()), a.now().Add(time.Duration(d.ExpiresIn)*time.Second)
+	a.await(l)
 	device := cjson.New().SetSecret("device_code", d.DeviceCode).SetText("user_code", d.UserCode).
 		SetText("verification_uri", d.VerificationURI)
 	if d.VerificationURIComplete != "" {
@@ -205,21 +194,21 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 	}
 	code := device.Secret("device_code")
 	defer code.Wipe()
-	l := a.login(string(code.Reveal()))
-	if l == nil || l.redirectURI != "" { // of a code flow
+	l := a.login(string(code.Reveal()), false)
+	if l == nil {
 		return nil, errWrongDeviceCode
 	}
-	t, err := a.resume(ctx, l)
+	p, config, err := a.resume(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	defer t.config.Wipe()
-	response, err := t.PollDevice(ctx, t.metadata, a.credentials(t.config), code, a.tokenParameters(t.config, tokenRequest{}))
+	defer config.Wipe()
+	response, err := p.PollDevice(ctx, p.metadata, a.credentials(config), code, a.tokenParameters(config, tokenRequest{}))
 	refused, answered := errors.AsType[*oidc.Error](err)
 	switch {
 	case err == nil:
 		a.logins.Delete(l.id)
-		return a.finishLogin(ctx, t, response)
+		return a.finishLogin(ctx, p, config, l, response)
 	case answered && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
 	case answered && !refused.Temporary():
@@ -230,12 +219,12 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 
 // loginByRefreshToken takes the refresh token that the user has. An answer that is faulty otherwise may hold the only
 // one that is good now: the account is made with that, and without a first access token.
-func (a *agent) loginByRefreshToken(ctx context.Context, t attempt) (*cjson.Object, error) {
-	given := t.config.RefreshToken
+func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
+	given := config.RefreshToken
 	if given.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
-	response, err := t.Refresh(ctx, t.metadata, a.credentials(t.config), given, a.tokenParameters(t.config, tokenRequest{}))
+	response, err := p.Refresh(ctx, p.metadata, a.credentials(config), given, a.tokenParameters(config, tokenRequest{}))
 	if response == nil {
 		return nil, err
 	}
@@ -246,35 +235,34 @@ func (a *agent) loginByRefreshToken(ctx context.Context, t attempt) (*cjson.Obje
 		if next.IsEmpty() {
 			response.RefreshToken = given.Clone()
 		}
-		answer, err = a.finishLogin(ctx, t, response)
+		answer, err = a.finishLogin(ctx, p, config, l, response)
 	}
-	if err == nil || t.options.onlyAT || next.IsEmpty() {
+	if err == nil || l.onlyAT || next.IsEmpty() {
 		return answer, err
 	}
-	a.log.warning("account %q: only the new refresh token is taken: %v", t.config.Name, err)
-	return a.finishLogin(ctx, t, &oidc.TokenResponse{RefreshToken: next})
+	a.log.warning("account %q: only the new refresh token is taken: %v", config.Name, err)
+	return a.finishLogin(ctx, p, config, l, &oidc.TokenResponse{RefreshToken: next})
 }
 
-func (a *agent) loginByPassword(ctx context.Context, t attempt) (*cjson.Object, error) {
-	parameters := a.tokenParameters(t.config, tokenRequest{scope: t.config.AuthScope})
-	response, err := t.Password(ctx, t.metadata, a.credentials(t.config), t.config.Username, t.config.Password, parameters)
+func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
+	parameters := a.tokenParameters(config, tokenRequest{scope: config.AuthScope})
+	response, err := p.Password(ctx, p.metadata, a.credentials(config), config.Username, config.Password, parameters)
 	if err != nil {
 		return nil, err
 	}
-	return a.finishLogin(ctx, t, response)
+	return a.finishLogin(ctx, p, config, l, response)
 }
 
 // finishLogin loads the account that a flow has completed and answers with it, so that oidc-gen can save it;
 // or with the access token alone, where nothing more was asked for.
-func (a *agent) finishLogin(ctx context.Context, t attempt, response *oidc.TokenResponse) (*cjson.Object, error) {
-	config := t.config
-	subject, err := t.verifyIDToken(ctx, response, oidc.IDTokenCheck{ClientID: config.ClientID, Nonce: t.nonce})
+func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Account, l *login, response *oidc.TokenResponse) (*cjson.Object, error) {
+	subject, err := p.verifyIDToken(ctx, response, oidc.IDTokenCheck{ClientID: config.ClientID, Nonce: l.nonce})
 	if err != nil {
 		return nil, err
 	}
-	first := tokenFrom(t.provider, response)
+	first := tokenFrom(p, response)
 	switch {
-	case t.options.onlyAT:
+	case l.onlyAT:
 		response.Wipe()
 		return tokenAnswer(first), nil
 	case response.RefreshToken.IsEmpty():
@@ -291,16 +279,15 @@ func (a *agent) finishLogin(ctx context.Context, t attempt, response *oidc.Token
 	object := config.Object()
 	defer object.Wipe()
 	answer := ipc.Success("").SetObject(ipc.KeyConfig, object)
-	l := a.newLoaded(config)
-	l.subject = subject
-	l.file.entry = t.options.entry
+	made := a.newLoaded(config)
+	made.subject, made.file.entry = subject, l.entry
 	if !first.answer.IsEmpty() {
-		l.tokens[tokenKey{}] = first
+		made.tokens[tokenKey{}] = first
 	}
-	a.inherit(l, a.accounts.find(l.name()))
-	a.accounts.put(l)
-	if t.options.fromC {
-		a.noteIssuer(l.config, account.AddAccount)
+	a.inherit(made, a.accounts.find(made.name()))
+	a.accounts.put(made)
+	if l.fromC {
+		a.noteIssuer(made.config, account.AddAccount)
 	}
 	return answer, nil
 }

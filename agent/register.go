@@ -56,8 +56,9 @@ func (a *agent) register(ctx context.Context, r request) (*cjson.Object, error) 
 	if err != nil {
 		return nil, fmt.Errorf("registration at %s: %w", p.metadata.Issuer, err)
 	}
-	answer := ipc.Success("")
-	if !config.OAuth2 && !registeredScopes(made) {
+	answer, have := ipc.Success(""), strings.Fields(made.Scope)
+	// An account needs both. A provider that says nothing of scopes has not refused any.
+	if made.HasScope && !config.OAuth2 && !(slices.Contains(have, "openid") && slices.Contains(have, "offline_access")) {
 		answer = errRegisteredScopes.Encode()
 	}
 	return answer.SetObject(ipc.KeyClient, client).SetText(ipc.KeyMaxScopes, maxScopes), nil
@@ -83,13 +84,6 @@ func registration(config *account.Account, names []string) oidc.Registration {
 			"edu.kit.data.oidc-agent:/redirect"}
 	}
 	return asked
-}
-
-// registeredScopes reports whether the client got the scopes without which there is no account. A provider
-// that says nothing of scopes has not refused any.
-func registeredScopes(made *oidc.RegistrationResponse) bool {
-	have := strings.Fields(made.Scope)
-	return !made.HasScope || slices.Contains(have, "openid") && slices.Contains(have, "offline_access")
 }
 
 // delete revokes the refresh token (RFC 7009) and forgets the account.

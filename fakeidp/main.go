@@ -5,16 +5,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"oidc-agent/fakeidp/iam"
 )
@@ -55,35 +54,17 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			return err
 		}
 	}
-	if o.config.Issuer == "" {
-		o.config.Issuer = scheme + "://" + authority(l.Addr().(*net.TCPAddr)) + "/"
-	}
-	idp, err := iam.New(o.config)
+	o.config.Issuer = cmp.Or(o.config.Issuer, scheme+"://"+authority(l.Addr().(*net.TCPAddr))+"/")
+	o.config.Listener = l
+	idp, err := iam.Start(o.config)
 	if err != nil {
 		return &usageError{err}
 	}
-	return serve(ctx, l, idp, stdout)
-}
-
-// serve prints the issuer and answers until ctx ends.
-func serve(ctx context.Context, l net.Listener, idp *iam.Server, stdout io.Writer) error {
-	server := &http.Server{Handler: idp, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	defer idp.Close()
 	if _, err := fmt.Fprintln(stdout, idp.Issuer()); err != nil {
 		return fmt.Errorf("printing the issuer: %w", err)
 	}
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serving: %w", err)
-	case <-ctx.Done():
-	}
-	// Requests that are being answered may end, but not for long.
-	last, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if server.Shutdown(last) != nil {
-		server.Close()
-	}
+	<-ctx.Done()
 	return nil
 }
 

@@ -23,9 +23,13 @@ const defaultScope = "openid profile offline_access"
 // silent reports whether nothing may be asked.
 func (r *request) silent() bool { return r.prompt == "none" }
 
-// missing is the error for what may not be asked for.
-func missing(what, option string) error {
-	return fmt.Errorf("Required argument %s not given. Please enable a prompt mode or pass %s to the '%s' option.", what, what, option)
+// open reports whether to ask for a value: none was given, and questions are allowed. Where they are not, what is
+// present will do, and nothing is an error.
+func (r *request) open(given, present bool, what, option string) (bool, error) {
+	if !given && !present && r.silent() {
+		return false, fmt.Errorf("Required argument %s not given. Please enable a prompt mode or pass %s to the '%s' option.", what, what, option)
+	}
+	return !given && !r.silent(), nil
 }
 
 // keepOr asks for a value; Enter keeps the present one.
@@ -38,23 +42,21 @@ func keepOr(ctx context.Context, what, present string) (string, error) {
 	return cmp.Or(strings.TrimSpace(line), present), err
 }
 
-func askName(ctx context.Context, r *request) (name string, err error) {
-	if r.silent() {
-		return "", errors.New("No account short name given.")
+func (r *request) askName(ctx context.Context) (err error) {
+	if r.name == "" && r.silent() {
+		return errors.New("No account short name given.")
 	}
-	for name == "" && err == nil {
-		name, err = prompt.Line(ctx, "Enter short name for the account to configure: ")
+	for r.name == "" && err == nil {
+		r.name, err = prompt.Line(ctx, "Enter short name for the account to configure: ")
 	}
-	return name, err
+	return err
 }
 
 // askIssuer shows the known issuers and takes a number or a URL.
-func askIssuer(ctx context.Context, r *request, config *account.Account) error {
-	if config.IssuerURL != "" || config.ConfigEndpoint != "" && !r.manual {
-		return nil
-	}
-	if r.silent() {
-		return missing("issuer url", "--issuer")
+func (r *request) askIssuer(ctx context.Context, config *account.Account) error {
+	given := config.IssuerURL != "" || config.ConfigEndpoint != "" && !r.manual
+	if ask, err := r.open(given, false, "issuer url", "--issuer"); !ask {
+		return err
 	}
 	issuers, err := knownIssuers()
 	if err != nil {
@@ -84,48 +86,43 @@ func askIssuer(ctx context.Context, r *request, config *account.Account) error {
 }
 
 // askScope asks the provider, through the agent, which scopes there are, and the user which he wants.
-func askScope(ctx context.Context, r *request, config *account.Account) error {
+func (r *request) askScope(ctx context.Context, config *account.Account) error {
 	answer, err := ask(ctx, ipc.Request(ipc.RequestScopes).SetText(ipc.KeyIssuer, config.IssuerURL).
 		SetText(ipc.KeyConfigEndpoint, config.ConfigEndpoint).SetText(ipc.KeyCertPath, config.CertPath))
 	if err != nil {
 		return fmt.Errorf("the scopes that %q supports: %w", config.IssuerURL, err)
 	}
-	supported := answer.Text(ipc.KeyInfo)
-	switch editing := r.manual && r.given.AuthScope == ""; {
-	case config.AuthScope == "" && r.silent():
-		return missing("scope", "--scope")
-	case config.AuthScope == "" || editing && !r.silent():
+	supported, present := answer.Text(ipc.KeyInfo), config.AuthScope != ""
+	ask, err := r.open(present && (!r.manual || r.given.AuthScope != ""), present, "scope", "--scope")
+	if ask {
 		fmt.Fprintln(os.Stderr, "The following scopes are supported:", supported)
-		line, err := keepOr(ctx, "Scopes or 'max' (space separated)", cmp.Or(config.AuthScope, defaultScope))
-		if err != nil {
-			return err
-		}
-		config.AuthScope = strings.Join(strings.Fields(line), " ")
+		config.AuthScope, err = keepOr(ctx, "Scopes or 'max' (space separated)", cmp.Or(config.AuthScope, defaultScope))
+		config.AuthScope = strings.Join(strings.Fields(config.AuthScope), " ")
 	}
 	if config.AuthScope == "max" {
 		config.AuthScope = supported
 	}
-	return nil
+	return err
 }
 
 // askClient asks for the client that was registered by hand. What the account has already is offered in
 // brackets, a secret as ***: Enter keeps it.
-func askClient(ctx context.Context, r *request, config *account.Account) (err error) {
-	if r.given.ClientID == "" && !(config.ClientID != "" && r.silent()) {
-		if r.silent() {
-			return missing("client id", "--client-id")
-		}
-		if config.ClientID, err = keepOr(ctx, "Client id", config.ClientID); err != nil {
-			return err
-		}
+func (r *request) askClient(ctx context.Context, config *account.Account) error {
+	ask, err := r.open(r.given.ClientID != "", config.ClientID != "", "client id", "--client-id")
+	if ask {
+		config.ClientID, err = keepOr(ctx, "Client id", config.ClientID)
 	}
-	question := "Client secret: "
-	switch {
-	case r.secretGiven || r.silent() && !config.ClientSecret.IsEmpty():
+	if err != nil {
+		return err
+	}
+	question, hasSecret := "Client secret: ", !config.ClientSecret.IsEmpty()
+	if ask, err = r.open(r.secretGiven, hasSecret, "client secret", "--client-secret"); err != nil {
+		return cli.WithHint(err, "For a client without a secret use --pub or --client-secret= with an empty value.")
+	}
+	if !ask {
 		return nil
-	case r.silent():
-		return cli.WithHint(missing("client secret", "--client-secret"), "For a client without a secret use --pub or --client-secret= with an empty value.")
-	case !config.ClientSecret.IsEmpty():
+	}
+	if hasSecret {
 		question = "Client secret [***]: "
 	}
 	typed, err := prompt.Password(ctx, question)
@@ -135,7 +132,7 @@ func askClient(ctx context.Context, r *request, config *account.Account) (err er
 	return err
 }
 
-func askRedirectURIs(ctx context.Context, r *request, config *account.Account) error {
+func (r *request) askRedirectURIs(ctx context.Context, config *account.Account) error {
 	if len(r.given.RedirectURIs) > 0 || r.silent() {
 		return nil
 	}

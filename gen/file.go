@@ -2,11 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
@@ -19,12 +24,38 @@ import (
 
 // file is an account's file, and what is in it once it is open.
 type file struct {
+	dir      account.Dir
 	path     string
 	data     []byte        // as it was read
 	text     secret.Secret // decrypted
 	password secret.Secret // the one that fitted; empty for a gpg file
 	key      crypt.FileKey // nil where there is no file yet, and for plain JSON
 	config   *account.Account
+}
+
+// locate finds the place of the account's file in the directory that find finds, and tells whether it exists.
+func (r *request) locate(find func() (account.Dir, error)) (f *file, exists bool, err error) {
+	f = new(file)
+	if f.dir, err = find(); err == nil {
+		f.path, err = f.dir.File(r.name)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	_, err = os.Stat(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, false, nil
+	}
+	return f, true, err
+}
+
+// writable makes sure that the file can be written before the user has typed, or logged in, for nothing.
+func (f *file) writable() error {
+	if err := unix.Access(f.dir.Path(), unix.W_OK|unix.X_OK); err != nil {
+		return cli.WithHint(fmt.Errorf("directory %q cannot be written to: %w", f.dir.Path(), err),
+			"Make it writable, or name another one in OIDC_CONFIG_DIR.")
+	}
+	return nil
 }
 
 // decrypt reads the file and asks for its password until it fits. Plain JSON needs none.
@@ -66,12 +97,8 @@ func (f *file) open(ctx context.Context, r *request) error {
 
 // readClient reads the file of -f: a client, or an account, as plain JSON or encrypted.
 func readClient(ctx context.Context, r *request) (*account.Account, error) {
-	path, err := filepath.Abs(r.clientFile)
-	if err != nil {
-		return nil, err
-	}
-	f := &file{path: path}
-	err = f.open(ctx, r)
+	f := &file{path: r.clientFile}
+	err := f.open(ctx, r)
 	if errors.Is(err, crypt.ErrFormat) {
 		return nil, fmt.Errorf("%q is neither JSON nor an encrypted file", r.clientFile)
 	}
@@ -83,46 +110,44 @@ func readClient(ctx context.Context, r *request) (*account.Account, error) {
 }
 
 // save encrypts the finished account into its file, under the key or under one that the user chooses, and tells the
-// agent that. The agent holds the account already; until it has the key it keeps a new refresh token in memory.
-func (f *file) save(ctx context.Context, r *request, finished *account.Account, key crypt.FileKey) error {
+// agent that. The agent holds the account already; until it has the key it keeps a new refresh token in memory. After
+// --only-at there is no account.
+func (f *file) save(ctx context.Context, r *request, finished *account.Account, key crypt.FileKey) (err error) {
+	if finished == nil {
+		return nil
+	}
 	if r.verbose {
 		fmt.Printf("%s\n", finished.Object().Layout())
 	}
 	if !r.noSave {
-		if err := f.write(ctx, r, finished, key); err != nil {
-			return cli.WithHint(err, "The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
+		if key == nil {
+			key, err = f.newKey(ctx, r)
+		}
+		if err == nil {
+			err = f.locked(func() error { return writeAccount(f.path, finished, key) })
+		}
+		if err == nil {
+			err = r.tellSaved(ctx, finished.Name, f.path, key)
 		}
 	}
-	_, err := fmt.Println("Everything setup correctly!")
+	if err != nil {
+		return cli.WithHint(err, "The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
+	}
+	_, err = fmt.Println("Everything setup correctly!")
 	return err
-}
-
-func (f *file) write(ctx context.Context, r *request, finished *account.Account, key crypt.FileKey) (err error) {
-	if key == nil {
-		if key, err = f.newKey(ctx, r); err != nil {
-			return err
-		}
-	}
-	if err := f.locked(func() error { return writeAccount(f.path, finished, key) }); err != nil {
-		return err
-	}
-	return r.tellSaved(ctx, finished.Name, f.path, key)
 }
 
 // newKey is what the file is to be encrypted with: as it was before, where there was a file whose password the user
 // keeps and no other format is wanted, else under a new password or for the gpg key of the options.
 func (f *file) newKey(ctx context.Context, r *request) (crypt.FileKey, error) {
-	if r.gpgKey != "" {
-		return crypt.GPGKey(r.gpgKey), nil
-	}
 	old, hasPassword := f.key.(*crypt.Key)
 	format := crypt.FormatScrypt
-	switch {
-	case r.format == "scrypt":
-	case r.format == "c", hasPassword && old.Format() == crypt.FormatC, r.writesC, r.cAgent: // a C agent must be able to rewrite it
-		format = crypt.FormatC
+	if r.format == "c" || r.format == "" && (hasPassword && old.Format() == crypt.FormatC || r.writesC || r.cAgent) {
+		format = crypt.FormatC // that a C agent can rewrite
 	}
 	switch {
+	case r.gpgKey != "":
+		return crypt.GPGKey(r.gpgKey), nil
 	case r.format != "" && hasPassword:
 		return crypt.NewKey(f.password, format)
 	case r.format == "" && f.key != nil && (!hasPassword || r.password.Given()):
@@ -153,25 +178,48 @@ func (f *file) locked(write func() error) error {
 	return write()
 }
 
-// newest is the text of the file as it is now: an agent may have written a new refresh token while the user was
-// typing the password. The caller holds the file's lock.
-func (f *file) newest() (secret.Secret, error) {
-	data, err := account.ReadFile(f.path)
-	switch {
-	case err != nil:
-		return secret.Secret{}, err
-	case bytes.Equal(data, f.data):
-		return f.text, nil
-	case f.key == nil:
-		return secret.Secret{}, fmt.Errorf("%s: somebody else has changed it meanwhile", f.path)
-	}
-	return f.key.Decrypt(data)
+// rewrite encrypts what the file holds now under another key, and as the file of another account where a new name is
+// given: an agent may have written a new refresh token while the user was typing the password. The text stays to the
+// letter, but for an account that is renamed or that C can read.
+func (f *file) rewrite(path, newName string, key crypt.FileKey) error {
+	return f.locked(func() error {
+		data, err := account.ReadFile(f.path)
+		text := f.text
+		switch {
+		case err != nil:
+		case bytes.Equal(data, f.data):
+		case f.key == nil:
+			err = fmt.Errorf("%s: somebody else has changed it meanwhile", f.path)
+		default:
+			text, err = f.key.Decrypt(data)
+		}
+		if err != nil {
+			return err
+		}
+		config, err := account.Parse(text.Reveal())
+		if err == nil && (newName != "" || config.IssuerURL != "" && cReads(key)) {
+			config.Name = cmp.Or(newName, config.Name)
+			err = writeAccount(path, config, key)
+		} else {
+			err = writeText(path, text, key)
+		}
+		if err == nil && path != f.path {
+			err = f.dir.Remove(filepath.Base(f.path))
+		}
+		return err
+	})
+}
+
+// cReads tells whether the C tools can read what a key encrypts.
+func cReads(key crypt.FileKey) bool {
+	own, ok := key.(*crypt.Key)
+	return !ok || own.Format() == crypt.FormatC
 }
 
 // writeAccount encrypts an account into its file. Where C can read it the scopes stand under both names, so that
 // 4.x finds them as well as 5.x.
 func writeAccount(path string, config *account.Account, key crypt.FileKey) error {
-	if own, ok := key.(*crypt.Key); !ok || own.Format() == crypt.FormatC {
+	if cReads(key) {
 		config.Extra().SetText("scope", config.AuthScope)
 	}
 	text := secret.New(config.Object().Compact())

@@ -3,11 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -21,27 +24,15 @@ import (
 // hasDisplay reports whether a browser could show itself here.
 func hasDisplay() bool { return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "" }
 
-// loginFlows are the flows to try, in order. Without a choice it is the code flow where there is a display
-// for a browser, and the device flow where there is not.
-func (r *request) loginFlows() []string {
-	switch {
-	case len(r.flows) > 0:
-		return r.flows
-	case hasDisplay():
-		return []string{"code"}
-	}
-	return []string{"device"}
-}
-
 const loadedText = "success\nThe generated account config was successfully added to oidc-agent. You don't have to run oidc-add."
 
 // login has the agent log the user in and returns the finished account; with --only-at it prints the token.
-func login(ctx context.Context, r *request, config *account.Account) (*account.Account, error) {
+func (r *request) login(ctx context.Context, config *account.Account) (*account.Account, error) {
 	if !r.onlyAT {
 		fmt.Println("Generating account configuration ...")
 	}
-	question := ipc.Request(ipc.RequestGen).SetObject(ipc.KeyConfig, r.object(config)).
-		SetTexts(ipc.KeyFlow, r.loginFlows()).SetInt(ipc.KeyNoWebserver, ipc.Flag(r.noWebserver)).
+	question := r.about(ipc.RequestGen, config).
+		SetTexts(ipc.KeyFlow, r.flows).SetInt(ipc.KeyNoWebserver, ipc.Flag(r.noWebserver)).
 		SetInt(ipc.KeyNoScheme, ipc.Flag(r.noScheme)).SetInt(ipc.KeyOnlyAT, ipc.Flag(r.onlyAT))
 	if r.cAgent {
 		question.SetObject(ipc.KeyPwEntry, r.password.Entry(r.name))
@@ -50,23 +41,19 @@ func login(ctx context.Context, r *request, config *account.Account) (*account.A
 	if err != nil {
 		return nil, err
 	}
-	device, uri := answer.Object(ipc.KeyOIDCDevice), answer.Text(ipc.KeyURI)
-	accepted := answer.Text(ipc.KeyStatus) == ipc.StatusAccepted
-	if accepted {
+	device := answer.Object(ipc.KeyOIDCDevice)
+	if answer.Text(ipc.KeyStatus) == ipc.StatusAccepted {
 		fmt.Println("accepted")
-		switch {
-		case device != nil:
-			answer, err = awaitDevice(ctx, r, device)
-		case uri != "":
-			answer, err = awaitBrowser(ctx, r, uri, answer.Text(ipc.KeyState))
-		default:
-			err = errors.New("the agent's answer starts no flow that this program knows")
+		if device != nil {
+			answer, err = r.awaitDevice(ctx, device)
+		} else {
+			answer, err = r.awaitBrowser(ctx, answer.Text(ipc.KeyURI), answer.Text(ipc.KeyState))
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if !r.onlyAT && (!accepted || device == nil) {
+	if !r.onlyAT && device == nil {
 		fmt.Println(loadedText)
 	}
 	return finish(answer)
@@ -87,7 +74,7 @@ func finish(answer *cjson.Object) (*account.Account, error) {
 
 // awaitDevice shows the verification URL and the user code (RFC 8628 section 3.3), and has the agent ask the provider
 // until the user has approved or the code has expired.
-func awaitDevice(ctx context.Context, r *request, device *cjson.Object) (*cjson.Object, error) {
+func (r *request) awaitDevice(ctx context.Context, device *cjson.Object) (*cjson.Object, error) {
 	uri := device.Text("verification_uri")
 	fmt.Fprintf(os.Stderr, "\nUsing a browser on any device, visit:\n%s\n\nAnd enter the code: %s\n",
 		cli.Printable(uri), cli.Printable(device.Text("user_code")))
@@ -106,12 +93,9 @@ func seconds(o *cjson.Object, key string, byDefault int64) time.Duration {
 	return time.Duration(min(n, math.MaxInt32)) * time.Second
 }
 
-// errFinishedElsewhere ends the program as the C oidc-gen ends: all is done.
-var errFinishedElsewhere = errors.New("another oidc-gen has finished this login")
-
 // awaitBrowser sends the user to the provider (RFC 6749 section 4.1) and asks the agent until he has come
 // back there.
-func awaitBrowser(ctx context.Context, r *request, uri, state string) (*cjson.Object, error) {
+func (r *request) awaitBrowser(ctx context.Context, uri, state string) (*cjson.Object, error) {
 	fmt.Fprintf(os.Stderr, "To continue and approve the registered client visit the following URL in a Browser of your choice:\n%s\n", cli.Printable(uri))
 	if !r.noURLCall && hasDisplay() {
 		c := exec.Command("xdg-open", uri)
@@ -131,7 +115,7 @@ func awaitBrowser(ctx context.Context, r *request, uri, state string) (*cjson.Ob
 		return nil, errors.New("another oidc-gen has finished this login and has the token")
 	}
 	fmt.Fprintln(os.Stderr, "Another oidc-gen has finished this login, and saves the account.")
-	return nil, errFinishedElsewhere
+	return nil, new(cli.ExitError) // all is done
 }
 
 const (
@@ -146,18 +130,18 @@ func poll(ctx context.Context, question *cjson.Object, interval, lives time.Dura
 	end := "" // erases the line, once it is there
 	defer func() { fmt.Fprint(os.Stderr, end) }()
 	expires := time.Now().Add(lives)
-	for {
-		next := time.Now().Add(min(interval, time.Until(expires)))
-		for wait := time.Until(next); wait > 0; wait = time.Until(next) {
-			left := time.Until(expires)
+	for next := time.Now().Add(interval); ; {
+		left, wait := time.Until(expires), time.Until(next)
+		switch {
+		case left <= 0:
+			return nil, late
+		case wait > 0:
 			if lives-left >= quietFor && term.IsTerminal(int(os.Stderr.Fd())) {
 				fmt.Fprintf(os.Stderr, "%sWaiting for your approval, the code lives for another %s ", erase, left.Round(time.Second))
 				end = erase
 			}
-			time.Sleep(min(time.Second, wait))
-		}
-		if !time.Now().Before(expires) {
-			return nil, late
+			time.Sleep(min(time.Second, wait, left))
+			continue
 		}
 		answer, err := ask(ctx, question)
 		switch {
@@ -167,5 +151,76 @@ func poll(ctx context.Context, question *cjson.Object, interval, lives time.Dura
 		default:
 			return answer, err
 		}
+		next = time.Now().Add(interval)
 	}
+}
+
+// codeExchange finishes a code flow with the URL to which the browser was sent, at the agent that started it.
+func codeExchange(ctx context.Context, r *request) error {
+	came, err := url.Parse(r.argument)
+	if err != nil {
+		return fmt.Errorf("--codeExchange: %w", err)
+	}
+	query := came.Query()
+	state, refusal := query.Get("state"), query.Get("error")
+	if state == "" && refusal == "" {
+		return errors.New("Uri does not contain a state")
+	}
+	useAgentOf(state)
+	answer, err := ask(ctx, ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.argument).SetInt(ipc.KeyFromGen, ipc.Flag(true)))
+	if err != nil && refusal != "" { // RFC 6749 section 4.1.2.1: the provider has refused, whoever asked
+		if description := query.Get("error_description"); description != "" {
+			refusal += ": " + description
+		}
+		err = errors.New(refusal)
+	}
+	if err != nil {
+		return err
+	}
+	return r.saveFetched(ctx, answer)
+}
+
+// fetchState fetches the account that a flow has made.
+func fetchState(ctx context.Context, r *request) error {
+	useAgentOf(r.argument)
+	answer, err := ask(ctx, ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, r.argument))
+	if err == nil && answer.Text(ipc.KeyStatus) != ipc.StatusSuccess {
+		err = errors.New(answer.Text(ipc.KeyInfo))
+	}
+	if err != nil {
+		return err
+	}
+	return r.saveFetched(ctx, answer)
+}
+
+// useAgentOf makes the agent that started a flow the one that is asked from now on. Its socket stands in the
+// state that it made: S:O and 24 characters, the length of the path, the path in base64url. A state of another
+// form is for the agent of the environment to judge.
+func useAgentOf(state string) {
+	fields := strings.Split(state, ":")
+	if len(fields) != 4 {
+		return
+	}
+	path, err := base64.RawURLEncoding.DecodeString(fields[3])
+	if err == nil && strings.HasPrefix(string(path), "/") {
+		os.Setenv(ipc.EnvSocket, string(path))
+	}
+}
+
+// saveFetched saves an account that came without the questions of newAccount.
+func (r *request) saveFetched(ctx context.Context, answer *cjson.Object) error {
+	finished, err := finish(answer)
+	if err != nil || finished == nil {
+		return err
+	}
+	fmt.Println(loadedText)
+	if err := r.findAgent(ctx); err != nil {
+		return err
+	}
+	r.name = finished.Name
+	f, _, err := r.locate(account.OpenDir)
+	if err != nil {
+		return err
+	}
+	return f.save(ctx, r, finished, nil)
 }

@@ -31,8 +31,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	err = r.do(context.Background(), r)
-	if errors.Is(err, prompt.ErrQuit) || errors.Is(err, errFinishedElsewhere) {
+	if err = r.do(context.Background(), r); errors.Is(err, prompt.ErrQuit) {
 		return nil
 	}
 	return err
@@ -57,19 +56,19 @@ func ask(ctx context.Context, question *cjson.Object) (*cjson.Object, error) {
 // request `saved`, wants to be told where an account's password is to be had, and writes C's format.
 func (r *request) findAgent(ctx context.Context) error {
 	_, err := ask(ctx, ipc.Request(ipc.RequestSaved))
-	refused := new(ipc.Failure)
-	if errors.Is(err, ipc.ErrLocked) || !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*ipc.Failure](err)
+	if !ok || errors.Is(err, ipc.ErrLocked) {
 		return err
 	}
 	r.cAgent = refused.Text == "Bad Request: Unknown request type."
 	return nil
 }
 
-// object is an account as a request carries it. 4.x knows the scope by another name.
-func (r *request) object(config *account.Account) *cjson.Object {
-	o := config.Object()
+// about returns a request about an account. 4.x knows the scope by another name.
+func (r *request) about(kind string, config *account.Account) *cjson.Object {
+	object := config.Object()
 	if r.cAgent {
-		o.SetText("scope", config.AuthScope)
+		object.SetText("scope", config.AuthScope)
 	}
-	return o
+	return ipc.Request(kind).SetObject(ipc.KeyConfig, object)
 }

@@ -6,11 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
-	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
@@ -57,11 +55,7 @@ func printFile(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	text := f.text.Reveal()
-	if !bytes.HasSuffix(text, []byte("\n")) {
-		text = append(text, '\n')
-	}
-	_, err = os.Stdout.Write(text)
+	_, err = fmt.Printf("%s\n", bytes.TrimSuffix(f.text.Reveal(), []byte("\n")))
 	return err
 }
 
@@ -80,22 +74,9 @@ func update(ctx context.Context, r *request) error {
 		r.format = cmp.Or(r.format, "scrypt")
 	}
 	key, err := f.newKey(ctx, r)
-	if err != nil {
-		return err
+	if err == nil {
+		err = f.rewrite(f.path, "", key)
 	}
-	err = f.locked(func() error {
-		text, err := f.newest()
-		if err != nil {
-			return err
-		}
-		// The text stays to the letter, but for an account that goes into C's format.
-		if own, ok := key.(*crypt.Key); ok && own.Format() == crypt.FormatC {
-			if config, err := account.Parse(text.Reveal()); err == nil && config.IssuerURL != "" {
-				return writeAccount(f.path, config, key)
-			}
-		}
-		return writeText(f.path, text, key)
-	})
 	if err != nil {
 		return err
 	}
@@ -106,22 +87,25 @@ func update(ctx context.Context, r *request) error {
 	return err
 }
 
-// findAccount finds the file of an account that exists.
-func findAccount(r *request, what string) (dir account.Dir, f *file, err error) {
+// existing opens the file of an account that is to be changed, with the agent's help or without.
+func (r *request) existing(ctx context.Context, what string, withAgent bool) (*file, error) {
 	if r.name == "" {
-		return dir, nil, fmt.Errorf("You have to specify a shortname to %s", what)
+		return nil, fmt.Errorf("You have to specify a shortname to %s", what)
 	}
-	if dir, err = account.FindDir(); err != nil {
-		return dir, nil, err
-	}
-	f = new(file)
-	if f.path, err = dir.File(r.name); err != nil {
-		return dir, nil, err
-	}
-	if _, err = os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
+	f, exists, err := r.locate(account.FindDir)
+	if err == nil && !exists {
 		err = errors.New("No account configuration found with that shortname")
 	}
-	return dir, f, err
+	if err == nil {
+		err = f.writable()
+	}
+	if err == nil && withAgent {
+		err = r.findAgent(ctx)
+	}
+	if err == nil {
+		err = f.open(ctx, r)
+	}
+	return f, err
 }
 
 // rename gives the account another name, in its file and as its file. The client's name at the provider
@@ -130,63 +114,37 @@ func rename(ctx context.Context, r *request) error {
 	if r.noSave {
 		return errors.New("--no-save and --rename contradict each other")
 	}
-	dir, f, err := findAccount(r, "rename it")
+	renamed := *r
+	renamed.name = r.argument
+	to, exists, err := renamed.locate(account.FindDir)
+	if err == nil && exists {
+		err = fmt.Errorf("Account configuration '%s' already exists", renamed.name)
+	}
 	if err != nil {
 		return err
 	}
-	newPath, err := dir.File(r.argument)
+	f, err := r.existing(ctx, "rename it", false)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(newPath); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("Account configuration '%s' already exists", r.argument)
-	}
-	if err := f.open(ctx, r); err != nil {
-		return err
-	}
-	old := r.name
-	r.name = r.argument
-	key, err := f.newKey(ctx, r)
+	key, err := f.newKey(ctx, &renamed)
 	if err != nil {
 		return err
 	}
 	// An agent that knew the account by its old name could save no new refresh token any more.
-	_, _ = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, old))
-	return f.locked(func() error {
-		text, err := f.newest()
-		if err != nil {
-			return err
-		}
-		config, err := account.Parse(text.Reveal())
-		if err != nil {
-			return err
-		}
-		config.Name = r.name
-		if err := writeAccount(newPath, config, key); err != nil {
-			return err
-		}
-		return dir.Remove(old)
-	})
+	_, _ = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.name))
+	return f.rewrite(to.path, renamed.name, key)
 }
 
 // reauthenticate logs the user in again for an account that exists and writes the new refresh token into its
 // file, under the same key.
 func reauthenticate(ctx context.Context, r *request) error {
-	dir, f, err := findAccount(r, "update the refresh token for it")
+	f, err := r.existing(ctx, "update the refresh token for it", true)
 	if err != nil {
 		return err
 	}
-	if err := writable(dir); err != nil {
-		return err
-	}
-	if err := r.findAgent(ctx); err != nil {
-		return err
-	}
-	if err := f.open(ctx, r); err != nil {
-		return err
-	}
-	finished, err := login(ctx, r, f.config)
-	if err != nil || finished == nil {
+	finished, err := r.login(ctx, f.config)
+	if err != nil {
 		return err
 	}
 	return f.save(ctx, r, finished, f.key)
@@ -198,14 +156,8 @@ func deleteAccount(ctx context.Context, r *request) error {
 	if r.name == "" {
 		return options(r).WrongOperands()
 	}
-	dir, f, err := findAccount(r, "delete it")
+	f, err := r.existing(ctx, "delete it", true)
 	if err != nil {
-		return err
-	}
-	if err := r.findAgent(ctx); err != nil {
-		return err
-	}
-	if err := f.open(ctx, r); err != nil {
 		return err
 	}
 	if r.silent() && r.answers == prompt.Ask {
@@ -215,11 +167,11 @@ func deleteAccount(ctx context.Context, r *request) error {
 	if err != nil || !sure {
 		return err
 	}
-	if err := revoke(ctx, r, f.config); err != nil {
+	if err := r.revoke(ctx, f.config); err != nil {
 		return err
 	}
 	deleteClient(ctx, f.config)
-	if err := dir.Remove(r.name); err != nil {
+	if err := f.dir.Remove(r.name); err != nil {
 		return err
 	}
 	_, err = fmt.Println("Successfully deleted account configuration.")
@@ -228,19 +180,19 @@ func deleteAccount(ctx context.Context, r *request) error {
 
 // revoke has the agent revoke the refresh token and forget the account. Where the provider refuses, the user
 // decides whether the account goes all the same.
-func revoke(ctx context.Context, r *request, config *account.Account) error {
-	_, failed := ask(ctx, ipc.Request(ipc.RequestDelete).SetObject(ipc.KeyConfig, r.object(config)))
+func (r *request) revoke(ctx context.Context, config *account.Account) error {
+	_, failed := ask(ctx, r.about(ipc.RequestDelete, config))
 	if failed == nil {
 		fmt.Println("The generated account was successfully removed from oidc-agent. You don't have to run oidc-add.")
 		return nil
 	}
 	fmt.Fprintln(os.Stderr, "Error:", cli.Printable(failed.Error()))
 	anyway, err := prompt.Confirm(ctx, "Do you want to unload and delete anyway. You then have to revoke the refresh token manually.", false, r.answers)
+	if err == nil && !anyway {
+		err = errors.New("The account was not removed from oidc-agent due to the above listed error. You can fix the error and try it again.")
+	}
 	if err != nil {
 		return err
-	}
-	if !anyway {
-		return errors.New("The account was not removed from oidc-agent due to the above listed error. You can fix the error and try it again.")
 	}
 	_, err = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.name))
 	if errors.Is(err, ipc.ErrNotLoaded) {

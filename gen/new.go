@@ -1,14 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
@@ -20,121 +17,90 @@ func newAccount(ctx context.Context, r *request) error {
 	if err := r.findAgent(ctx); err != nil {
 		return err
 	}
-	f := new(file)
-	if !r.onlyAT {
-		if err := f.choose(ctx, r); err != nil {
-			return err
-		}
-	}
-	config, err := describe(ctx, r, f.config)
+	f, err := r.choose(ctx)
 	if err != nil {
 		return err
 	}
-	if !r.manual && !r.onlyAT {
-		if err := register(ctx, r, config); err != nil {
-			return err
-		}
+	config, err := r.describe(ctx, f.config)
+	if err == nil && !r.manual && !r.onlyAT {
+		err = r.register(ctx, config)
 	}
-	finished, err := login(ctx, r, config)
-	if err != nil || r.onlyAT {
+	if err != nil {
+		return err
+	}
+	finished, err := r.login(ctx, config)
+	if err != nil {
 		return err
 	}
 	return f.save(ctx, r, finished, nil)
 }
 
 // choose finds the account's name and its place, and makes sure that a file can be written there before
-// anything is asked of a provider. With -m the account may exist: it is opened.
-func (f *file) choose(ctx context.Context, r *request) (err error) {
-	if r.name == "" {
-		if r.name, err = askName(ctx, r); err != nil {
-			return err
-		}
+// anything is asked of a provider. With -m the account may exist: it is opened. --only-at makes none.
+func (r *request) choose(ctx context.Context) (*file, error) {
+	if r.onlyAT {
+		return new(file), nil
 	}
-	dir, err := account.OpenDir()
-	if err != nil {
-		return err
+	if err := r.askName(ctx); err != nil {
+		return nil, err
 	}
-	if f.path, err = dir.File(r.name); err != nil {
-		return err
-	}
-	_, err = os.Stat(f.path)
+	f, exists, err := r.locate(account.OpenDir)
 	switch {
-	case err == nil && !r.manual:
-		return cli.WithHint(fmt.Errorf("there is an account %q already", r.name),
+	case err != nil:
+	case exists && !r.manual:
+		err = cli.WithHint(fmt.Errorf("there is an account %q already", r.name),
 			"Edit it with  oidc-gen -m "+r.name+"  log in again with  oidc-gen --reauthenticate "+r.name+"  or choose another name.")
-	case err == nil:
-		if err := f.open(ctx, r); err != nil {
-			return err
-		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
+	case exists:
+		err = f.open(ctx, r)
 	case r.manual:
 		fmt.Println("No account exists with this short name. Creating new configuration ...")
 	}
-	if r.noSave {
-		return nil
+	if err == nil && !r.noSave {
+		err = f.writable()
 	}
-	return writable(dir)
-}
-
-// writable makes sure that an account can be saved before the user has logged in for nothing.
-func writable(dir account.Dir) error {
-	if err := unix.Access(dir.Path(), unix.W_OK|unix.X_OK); err != nil {
-		return cli.WithHint(fmt.Errorf("the account could not be saved: directory %q: %w", dir.Path(), err),
-			"Make it writable, or name another one in OIDC_CONFIG_DIR.")
-	}
-	return nil
+	return f, err
 }
 
 // describe puts together what the agent has to know of the account: options first, then what the account
 // had, then questions.
-func describe(ctx context.Context, r *request, old *account.Account) (*account.Account, error) {
-	config, err := startingPoint(ctx, r, old)
+func (r *request) describe(ctx context.Context, old *account.Account) (*account.Account, error) {
+	config, err := r.startingPoint(ctx, old)
 	if err != nil {
 		return nil, err
 	}
 	config.Name = r.name
-	if config.ClientName == "" || r.cnid != "" {
-		config.ClientName = clientName(r)
+	if config.ClientName == "" || r.cnid != "" { // in the provider's list of his clients it tells the user which one this is
+		host, _ := os.Hostname()
+		host, _, _ = strings.Cut(host, ".")
+		config.ClientName = "oidc-agent:" + r.name + "-" + cmp.Or(r.cnid, host)
 	}
-	if err := askIssuer(ctx, r, config); err != nil {
-		return nil, err
-	}
-	if r.public {
-		if err := usePublicClient(config); err != nil {
-			return nil, err
-		}
-		r.manual = true
+	err = r.askIssuer(ctx, config)
+	if err == nil && r.public {
+		r.manual, err = true, usePublicClient(config)
 	}
 	byHand := (r.manual || r.onlyAT) && !config.UsesPubClient
-	if byHand {
-		if err := askClient(ctx, r, config); err != nil {
-			return nil, err
-		}
+	if err == nil && byHand {
+		err = r.askClient(ctx, config)
 	}
-	if err := askScope(ctx, r, config); err != nil {
-		return nil, err
+	if err == nil {
+		err = r.askScope(ctx, config)
 	}
-	if byHand {
-		err = askRedirectURIs(ctx, r, config)
+	if err == nil && byHand {
+		err = r.askRedirectURIs(ctx, config)
 	}
 	return config, err
 }
 
 // startingPoint is the account of the options, laid over the account that -m edits or over the file of -f. A user's
 // password at the provider is taken from nowhere else.
-func startingPoint(ctx context.Context, r *request, old *account.Account) (*account.Account, error) {
-	merged := new(account.Account).Object()
-	switch {
-	case old != nil:
-		merged = old.Object()
-	case r.clientFile != "":
-		client, err := readClient(ctx, r)
-		if err != nil {
+func (r *request) startingPoint(ctx context.Context, old *account.Account) (*account.Account, error) {
+	if old == nil && r.clientFile != "" {
+		var err error
+		if old, err = readClient(ctx, r); err != nil {
 			return nil, err
 		}
-		merged = client.Object()
 	}
+	merged := cmp.Or(old, new(account.Account)).Object()
 	given := r.given.Object()
 	for _, key := range given.Keys() {
 		switch string(given.Raw(key)) {
@@ -146,14 +112,4 @@ func startingPoint(ctx context.Context, r *request, old *account.Account) (*acco
 	merged.SetSecret("password", r.given.Password)
 	defer merged.Wipe()
 	return account.FromObject(merged)
-}
-
-// clientName tells the user, in the provider's list of his clients, which one this is.
-func clientName(r *request) string {
-	place := r.cnid
-	if place == "" {
-		host, _ := os.Hostname()
-		place, _, _ = strings.Cut(host, ".")
-	}
-	return "oidc-agent:" + r.name + "-" + place
 }

@@ -22,19 +22,14 @@ type request struct {
 	json     bool   // of -l
 	given    account.Account
 
-	manual      bool
+	manual, public, onlyAT, noSave   bool
+	noURLCall, noWebserver, noScheme bool
+
 	secretGiven bool // a client secret, empty perhaps
 	clientFile  string
-	public      bool
-	noSave      bool
-	onlyAT      bool
-	flows       []string
+	flows       []string      // to try, in order
 	authorize   secret.Secret // bearer token for the registration endpoint
 	cnid        string
-
-	noURLCall   bool
-	noWebserver bool
-	noScheme    bool
 
 	password prompt.Source
 	gpgKey   string
@@ -182,6 +177,14 @@ func parse(args []string) (*request, error) {
 	cli.Forget()
 	if len(operands) > 0 {
 		r.name = operands[0]
+	}
+	// Without a choice it is the code flow where there is a display for a browser, and else the device flow.
+	switch {
+	case len(r.flows) > 0:
+	case hasDisplay():
+		r.flows = []string{"code"}
+	default:
+		r.flows = []string{"device"}
 	}
 	r.given.AuthScope = strings.Join(strings.Fields(r.given.AuthScope), " ")
 	r.given.RedirectURIs = strings.Fields(strings.Join(r.given.RedirectURIs, " "))

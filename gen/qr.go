@@ -1,8 +1,16 @@
 package main
 
 import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"math"
 	"math/bits"
+	"os"
 	"slices"
+	"strings"
+
+	"golang.org/x/term"
 )
 
 // The QR code of the verification URL, for the phone that approves. Byte mode, versions 1 to 10, error correction level
@@ -11,6 +19,7 @@ import (
 
 const (
 	qrMaxVersion = 10
+	qrMaxSize    = 17 + 4*qrMaxVersion
 	qrLevelL     = 0b01 // in the format information, table 12
 	qrQuiet      = 4    // modules around the symbol, section 6.3.8
 )
@@ -30,65 +39,66 @@ var qrAlignment = [qrMaxVersion][]int{nil, {6, 18}, {6, 22}, {6, 26}, {6, 30}, {
 // qrCode is a symbol without its quiet zone. Modules are addressed by row and column.
 type qrCode struct {
 	version  int
-	size     int      // modules on a side
-	dark     [][]bool // [row][column]
-	function [][]bool // where no data goes: patterns, format and version information
+	size     int                        // modules on a side
+	dark     [qrMaxSize][qrMaxSize]uint // 1, or 0 for a light module
+	function [qrMaxSize][qrMaxSize]bool // where no data goes: patterns, format and version information
 }
 
-// encodeQR makes the smallest symbol that holds the text, nil where none does.
-func encodeQR(text string) *qrCode {
+// encodeQR makes the smallest symbol that holds the text, nil where none does. Of the mask patterns it takes the one
+// with the lowest penalty (section 7.8).
+func encodeQR(text string) (best *qrCode) {
 	for i, capacity := range qrCapacities {
-		if data, fits := qrData(text, i+1, capacity.data); fits {
-			q := newQRCode(i + 1)
-			q.drawPatterns()
-			q.place(qrCodewords(data, capacity))
-			q.chooseMask()
-			return q
+		data := qrData(text, i+1, capacity.data)
+		if data == nil {
+			continue
 		}
+		unmasked, lowest := newQRCode(i+1), math.MaxInt
+		unmasked.place(qrCodewords(data, capacity))
+		for pattern := range uint(8) {
+			q := *unmasked
+			q.mask(pattern)
+			if penalty := q.penalty(); penalty < lowest {
+				best, lowest = &q, penalty
+			}
+		}
+		break
 	}
-	return nil
+	return best
 }
 
-// qrData is the text in byte mode, padded to size codewords (sections 7.4.5 and 7.4.10).
-func qrData(text string, version, size int) (data []byte, fits bool) {
-	head := []byte{byte(len(text))} // character count indicator: 8 bits up to version 9, then 16 (table 3)
+// qrData is the text in byte mode, padded to size codewords (sections 7.4.5 and 7.4.10), nil if it does not fit. The
+// mode indicator and the terminator are a hexadecimal digit each, the character count indicator is two of them up to
+// version 9, then four (tables 2 and 3).
+func qrData(text string, version, size int) []byte {
+	digits := 2
 	if version > 9 {
-		head = []byte{byte(len(text) >> 8), byte(len(text))}
+		digits = 4
 	}
-	if 1+len(head)+len(text) > size { // mode and terminator are 4 bits each: one codeword
-		return nil, false
+	data, _ := hex.DecodeString(fmt.Sprintf("4%0*x%x0", digits, len(text), text))
+	if len(data) > size {
+		return nil
 	}
-	nibble := byte(0b0100) // byte mode indicator (table 2); it shifts all that follows by half a codeword
-	for _, b := range append(head, text...) {
-		data = append(data, nibble<<4|b>>4)
-		nibble = b & 0xf
-	}
-	data = append(data, nibble<<4) // the terminator is 0000
 	for pad := byte(0b11101100); len(data) < size; pad ^= 0b11101100 ^ 0b00010001 {
 		data = append(data, pad)
 	}
-	return data, true
+	return data
 }
 
-// qrCodewords splits the data into blocks, the longer ones last, and interleaves them and their error correction
-// codewords (section 7.6).
-func qrCodewords(data []byte, c qrCapacity) []byte {
-	var blocks, corrections [][]byte
-	for i, rest := 0, data; i < c.blocks; i++ {
-		n := len(rest) / (c.blocks - i)
-		blocks = append(blocks, rest[:n])
-		corrections = append(corrections, qrCorrection(rest[:n], c.correction))
-		rest = rest[n:]
+// qrCodewords splits the data into blocks, the longer ones last, and interleaves them, then their error correction
+// codewords: the first of each block, the second of each, and so on (section 7.6).
+func qrCodewords(data []byte, c qrCapacity) (all []byte) {
+	blocks, corrections := make([][]byte, c.blocks), make([][]byte, c.blocks)
+	for i := range blocks {
+		n := len(data) / (c.blocks - i)
+		blocks[i], corrections[i] = data[:n], qrCorrection(data[:n], c.correction)
+		data = data[n:]
 	}
-	return append(interleave(blocks), interleave(corrections)...)
-}
-
-// interleave takes the first of each block, then the second of each, and so on. The last block is the longest.
-func interleave(blocks [][]byte) (all []byte) {
-	for i := range blocks[len(blocks)-1] {
-		for _, block := range blocks {
-			if i < len(block) {
-				all = append(all, block[i])
+	for _, part := range [...][][]byte{blocks, corrections} {
+		for i := range part[len(part)-1] {
+			for _, block := range part {
+				if i < len(block) {
+					all = append(all, block[i])
+				}
 			}
 		}
 	}
@@ -118,11 +128,8 @@ func qrCorrection(data []byte, n int) []byte {
 // gfMul multiplies in GF(256) modulo x^8+x^4+x^3+x^2+1.
 func gfMul(a, b byte) (product byte) {
 	for ; b != 0; b >>= 1 {
-		if b&1 != 0 {
-			product ^= a
-		}
-		overflow := a >> 7
-		a = a<<1 ^ overflow*0x1d
+		product ^= a * (b & 1)
+		a = a<<1 ^ a>>7*0x1d
 	}
 	return product
 }
@@ -137,30 +144,15 @@ func bchCode(value, generator uint) uint {
 	return value<<n | rest
 }
 
+// newQRCode is a symbol with all that does not depend on the text (section 6.3), and with the places of the format
+// information reserved.
 func newQRCode(version int) *qrCode {
 	q := &qrCode{version: version, size: 17 + 4*version}
-	for range q.size {
-		q.dark = append(q.dark, make([]bool, q.size))
-		q.function = append(q.function, make([]bool, q.size))
-	}
-	return q
-}
-
-// set draws a module of a function pattern; outside the symbol it does nothing.
-func (q *qrCode) set(row, column int, dark bool) {
-	if min(row, column) >= 0 && max(row, column) < q.size {
-		q.dark[row][column], q.function[row][column] = dark, true
-	}
-}
-
-// drawPatterns draws all that does not depend on the text (section 6.3), and reserves the places of the format
-// information.
-func (q *qrCode) drawPatterns() {
 	last := q.size - 7
 	for _, at := range [][2]int{{0, 0}, {0, last}, {last, 0}} { // finder patterns with their separators
 		q.drawRings(at[0]+3, at[1]+3, 4, 0b01011)
 	}
-	centres := qrAlignment[q.version-1]
+	centres := qrAlignment[version-1]
 	for _, row := range centres {
 		for _, column := range centres {
 			if !q.function[row][column] { // a finder pattern keeps its corner
@@ -169,51 +161,47 @@ func (q *qrCode) drawPatterns() {
 		}
 	}
 	for i := 8; i < last-1; i++ { // timing patterns, after what they cross
-		q.set(6, i, i%2 == 0)
-		q.set(i, 6, i%2 == 0)
+		q.set(6, i, uint(1-i%2))
+		q.set(i, 6, uint(1-i%2))
 	}
 	q.drawFormat(0)
-	q.drawVersion()
+	if version >= 7 {
+		code := bchCode(uint(version), 0b1111100100101) // version information, twice (section 7.10)
+		for i := range 18 {
+			q.set(i/3, q.size-11+i%3, code>>i)
+			q.set(q.size-11+i%3, i/3, code>>i)
+		}
+	}
+	return q
+}
+
+// set draws a module of a function pattern in the colour of the lowest bit; outside the symbol it does nothing.
+func (q *qrCode) set(row, column int, bits uint) {
+	if min(row, column) >= 0 && max(row, column) < q.size {
+		q.dark[row][column], q.function[row][column] = bits&1, true
+	}
 }
 
 // drawRings draws concentric squares. Bit i of dark is the colour of the ring at distance i from the centre.
 func (q *qrCode) drawRings(row, column, radius int, dark uint) {
 	for y := -radius; y <= radius; y++ {
 		for x := -radius; x <= radius; x++ {
-			q.set(row+y, column+x, dark>>max(y, -y, x, -x)&1 != 0)
+			q.set(row+y, column+x, dark>>max(y, -y, x, -x))
 		}
 	}
 }
 
 // drawFormat draws the format information twice, and the module that is always dark (section 7.9.1, figure 25).
-// value is the level indicator and the mask pattern reference.
-func (q *qrCode) drawFormat(value uint) {
-	code := bchCode(value, 0b10100110111) ^ 0b101010000010010
+func (q *qrCode) drawFormat(pattern uint) {
+	code := bchCode(qrLevelL<<3|pattern, 0b10100110111) ^ 0b101010000010010
 	near := [...]int{0, 1, 2, 3, 4, 5, 7, 8} // around the upper left finder pattern; 6 is the timing pattern's
-	for i := range 15 {
-		dark := code>>i&1 != 0
-		if i < 8 {
-			q.set(near[i], 8, dark)
-			q.set(8, q.size-1-i, dark)
-		} else {
-			q.set(8, near[14-i], dark)
-			q.set(q.size-15+i, 8, dark)
-		}
+	for i := range 8 {
+		q.set(near[i], 8, code>>i)
+		q.set(8, q.size-1-i, code>>i)
+		q.set(8, near[i], code>>(14-i))
+		q.set(q.size-1-i, 8, code>>(14-i))
 	}
-	q.set(q.size-8, 8, true)
-}
-
-// drawVersion draws the version information twice; versions below 7 have none (section 7.10).
-func (q *qrCode) drawVersion() {
-	if q.version < 7 {
-		return
-	}
-	code := bchCode(uint(q.version), 0b1111100100101)
-	for i := range 18 {
-		dark := code>>i&1 != 0
-		q.set(i/3, q.size-11+i%3, dark)
-		q.set(q.size-11+i%3, i/3, dark)
-	}
+	q.set(q.size-8, 8, 1)
 }
 
 // place puts the codewords into the free modules, most significant bit first, in columns of two from the right, up
@@ -224,102 +212,102 @@ func (q *qrCode) place(codewords []byte) {
 		if right == 6 { // the timing pattern has this column for itself
 			right--
 		}
-		for i := range q.size {
-			row := i
+		for i := range 2 * q.size {
+			row, column := i/2, right-i%2
 			if up {
-				row = q.size - 1 - i
+				row = q.size - 1 - row
 			}
-			for _, column := range [...]int{right, right - 1} {
-				if !q.function[row][column] && bit < 8*len(codewords) {
-					q.dark[row][column] = codewords[bit/8]>>(7-bit%8)&1 != 0
-					bit++
-				}
+			if !q.function[row][column] && bit < 8*len(codewords) {
+				q.dark[row][column] = uint(codewords[bit/8]) >> (7 - bit%8) & 1
+				bit++
 			}
 		}
 		up = !up
 	}
 }
 
-// chooseMask applies the mask pattern with the lowest penalty, and says so in the format information (section 7.8).
-func (q *qrCode) chooseMask() {
-	apply := func(pattern uint) {
-		q.mask(pattern)
-		q.drawFormat(qrLevelL<<3 | pattern)
-	}
-	best, lowest := uint(0), 0
-	for pattern := range uint(8) {
-		apply(pattern)
-		if penalty := q.penalty(); pattern == 0 || penalty < lowest {
-			best, lowest = pattern, penalty
-		}
-		q.mask(pattern) // a second time takes it away
-	}
-	apply(best)
-}
-
-// mask inverts the data modules where the pattern's condition holds (table 10).
+// mask inverts the data modules where the pattern's condition holds (table 10), and says so in the format information.
 func (q *qrCode) mask(pattern uint) {
-	conditions := [...]func(i, j int) bool{
-		func(i, j int) bool { return (i+j)%2 == 0 },
-		func(i, j int) bool { return i%2 == 0 },
-		func(i, j int) bool { return j%3 == 0 },
-		func(i, j int) bool { return (i+j)%3 == 0 },
-		func(i, j int) bool { return (i/2+j/3)%2 == 0 },
-		func(i, j int) bool { return i*j%2+i*j%3 == 0 },
-		func(i, j int) bool { return (i*j%2+i*j%3)%2 == 0 },
-		func(i, j int) bool { return ((i+j)%2+i*j%3)%2 == 0 },
-	}
 	for i := range q.size {
 		for j := range q.size {
-			if !q.function[i][j] && conditions[pattern](i, j) {
-				q.dark[i][j] = !q.dark[i][j]
+			sum, product := i+j, i*j
+			conditions := [...]int{sum % 2, i % 2, j % 3, sum % 3, (i/2 + j/3) % 2, product%2 + product%3,
+				(product%2 + product%3) % 2, (sum%2 + product%3) % 2}
+			if !q.function[i][j] && conditions[pattern] == 0 {
+				q.dark[i][j] ^= 1
 			}
 		}
 	}
+	q.drawFormat(pattern)
 }
 
-// penalty is the score of section 7.8.3.1, with its weights 3, 3, 40 and 10.
+// penalty is the score of section 7.8.3.1 with its weights: 3 for a run of five in a row or column and 1 for each more,
+// 40 for what looks like a finder pattern, 3 for a square of four, 10 for every 5 % that the symbol is off one half.
 func (q *qrCode) penalty() (score int) {
-	total, column := 0, make([]bool, q.size)
+	total := 0
 	for i := range q.size {
+		var run, window [2]uint // in row i and in column i
 		for j := range q.size {
-			column[j] = q.dark[j][i]
-			if q.dark[i][j] {
-				total++
+			for k, dark := range [...]uint{q.dark[i][j], q.dark[j][i]} {
+				if run[k]++; j > 0 && dark != window[k]&1 {
+					run[k] = 1
+				}
+				if run[k] == 5 {
+					score += 3
+				} else if run[k] > 5 {
+					score++
+				}
+				window[k] = window[k]<<1&0b11111111111 | dark
+				if j >= 10 && (window[k] == 0b00001011101 || window[k] == 0b10111010000) {
+					score += 40
+				}
 			}
-			if i > 0 && j > 0 && q.dark[i][j] == q.dark[i-1][j] && q.dark[i][j] == q.dark[i][j-1] && q.dark[i][j] == q.dark[i-1][j-1] {
+			total += int(q.dark[i][j])
+			if i > 0 && j > 0 && (q.dark[i][j]+q.dark[i-1][j]+q.dark[i][j-1]+q.dark[i-1][j-1])%4 == 0 {
 				score += 3
 			}
 		}
-		score += linePenalty(q.dark[i]) + linePenalty(column)
 	}
-	off := 100*total - 50*q.size*q.size // from one half, in percent of all modules
+	off := 100*total - 50*q.size*q.size // in percent of all modules
 	return score + 10*(max(off, -off)/(5*q.size*q.size))
 }
 
-// linePenalty is the part for one row or column: runs of five and more, and what looks like a finder pattern.
-func linePenalty(line []bool) (score int) {
-	run, window := 0, 0
-	for i, dark := range line {
-		if run++; i > 0 && dark != line[i-1] {
-			run = 1
-		}
-		if run == 5 {
-			score += 3
-		} else if run > 5 {
-			score++
-		}
-		window = window<<1&0b11111111111 | boolBit(dark)
-		if i >= 10 && (window == 0b00001011101 || window == 0b10111010000) {
-			score += 40
-		}
+// draw shows the symbol with its quiet zone, two rows of modules in a line. Black and white are those of the
+// 256-colour palette: the first eight colours are what the user's theme makes of them, and a light theme swaps them.
+// Without colours what is light is drawn, for most terminals are dark.
+func (q *qrCode) draw(colours bool) string {
+	blackOnWhite, reset, glyphs := "\x1b[38;5;16;48;5;231m", "\x1b[0m", [...]string{" ", "▄", "▀", "█"}
+	if !colours {
+		blackOnWhite, reset, glyphs = "", "", [...]string{"█", "▀", "▄", " "}
 	}
-	return score
+	dark := func(row, column int) uint {
+		if min(row, column) < 0 || max(row, column) >= q.size {
+			return 0
+		}
+		return q.dark[row][column]
+	}
+	var b strings.Builder
+	for row := -qrQuiet; row < q.size+qrQuiet; row += 2 {
+		b.WriteString(blackOnWhite)
+		for column := -qrQuiet; column < q.size+qrQuiet; column++ {
+			b.WriteString(glyphs[2*dark(row, column)+dark(row+1, column)])
+		}
+		b.WriteString(reset + "\n")
+	}
+	return b.String()
 }
 
-func boolBit(b bool) int {
-	if b {
-		return 1
+// showQR draws the URL where that can be seen: on a terminal that is wide enough and, by its locale, shows UTF-8. The URL
+// itself is to be shown in any case.
+func showQR(w *os.File, url string) {
+	columns, _, err := term.GetSize(int(w.Fd()))
+	locale := strings.ToLower(cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG"))) // POSIX XBD section 8.2
+	unicode := strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
+	if err != nil || !unicode || os.Getenv("TERM") == "dumb" {
+		return
 	}
-	return 0
+	if q := encodeQR(url); q != nil && q.size+2*qrQuiet <= columns {
+		fmt.Fprintf(w, "Alternatively you can use the following QR code to visit the above listed URL.\n\n%s\n",
+			q.draw(os.Getenv("NO_COLOR") == "")) // https://no-color.org
+	}
 }

@@ -21,17 +21,15 @@ func TestQRInformationBits(t *testing.T) {
 	t.Parallel()
 	for pattern, want := range qrFormats {
 		q := newQRCode(1)
-		q.drawFormat(qrLevelL<<3 | uint(pattern))
-		for which, got := range formatBits(q.dark) {
+		q.drawFormat(uint(pattern))
+		for which, got := range formatBits(modules(q)) {
 			if got != want {
 				t.Errorf("format information of mask pattern %d, copy %d: %s, want %s", pattern, which, got, want)
 			}
 		}
 	}
 	for version, want := range qrVersions {
-		q := newQRCode(version)
-		q.drawVersion()
-		for which, got := range versionBits(q.dark) {
+		for which, got := range versionBits(modules(newQRCode(version))) {
 			if got != want {
 				t.Errorf("version information of %d, copy %d: %s, want %s", version, which, got, want)
 			}
@@ -88,29 +86,26 @@ func TestQRVersion(t *testing.T) {
 	}
 }
 
+// TestQRPenalty: in symbols whose rows are a line and its inverse in turn, so that only the rows count.
 func TestQRPenalty(t *testing.T) {
 	t.Parallel()
-	for line, want := range map[string]int{
-		"####": 0, "#####": 3, ".......": 5, "#####.#####": 6,
-		"#.###.#....": 40, "....#.###.#": 40, "....#.###.#....": 80, "#.###.#...#": 0, "#.###.#": 0, ".#.###.#": 0,
+	for line, want := range map[string]struct{ runs, finders int }{
+		"####....####": {0, 0}, "#####.#.#.#.": {3, 0}, ".......#.#.#": {5, 0}, "#####.#####.": {6, 0},
+		"#.###.#....#": {0, 1}, "#....#.###.#": {0, 1}, "....#.###.#....": {0, 2}, "#.###.#...#.": {0, 0}, ".#.###.#.#.#": {0, 0},
 	} {
-		var modules []bool
-		for _, c := range line {
-			modules = append(modules, c == '#')
+		q := &qrCode{size: len(line)}
+		for i := range q.size {
+			for j, c := range line {
+				q.dark[i][j] = uint(boolBit((c == '#') == (i%2 == 0)))
+			}
 		}
-		if got := linePenalty(modules); got != want {
-			t.Errorf("%s: %d, want %d", line, got, want)
+		if got, score := q.penalty(), q.size*want.runs+(q.size+1)/2*40*want.finders; got != score {
+			t.Errorf("%s: %d, want %d", line, got, score)
 		}
 	}
-	q := newQRCode(1)
+	q := &qrCode{size: 21}
 	if got, want := q.penalty(), 42*(3+16)+3*20*20+10*10; got != want { // 42 runs of 21, 400 squares, 50 % off
 		t.Errorf("an empty symbol: %d, want %d", got, want)
-	}
-	for i := range 21 * 21 {
-		q.dark[i/21][i%21] = i%2 == 0
-	}
-	if got := q.penalty(); got != 0 {
-		t.Errorf("a chess board: %d, want 0", got)
 	}
 }
 
@@ -133,9 +128,19 @@ func TestQRGolden(t *testing.T) {
 	}
 }
 
+func modules(q *qrCode) (dark [][]bool) {
+	for i := range q.size {
+		dark = append(dark, make([]bool, q.size))
+		for j := range q.size {
+			dark[i][j] = q.dark[i][j] == 1
+		}
+	}
+	return dark
+}
+
 func drawPlain(q *qrCode) string {
 	var b strings.Builder
-	for _, row := range q.dark {
+	for _, row := range modules(q) {
 		for _, dark := range row {
 			b.WriteByte(".#"[boolBit(dark)])
 		}
@@ -153,7 +158,7 @@ func TestQRIsRead(t *testing.T) {
 	}
 	for _, text := range texts {
 		q := encodeQR(text)
-		if got, err := readQR(q.dark); err != nil || got != text {
+		if got, err := readQR(modules(q)); err != nil || got != text {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 		if drawPlain(encodeQR(text)) != drawPlain(q) {

@@ -11,22 +11,32 @@ import (
 )
 
 func TestShowQR(t *testing.T) {
-	url := qrURL(40) // version 3: 29 modules, 37 columns
+	url := qrURL(40)      // version 3: 29 modules, 37 columns
+	type locale [3]string // LC_ALL, LC_CTYPE, LANG
 	tests := []struct {
-		name, url, locale, terminal string
-		columns                     uint16
-		want                        bool
+		name, url string
+		locale    locale
+		terminal  string
+		columns   uint16
+		want      bool
 	}{
-		{"wide enough", url, "C.UTF-8", "xterm", 100, true},
-		{"just wide enough", url, "C.UTF-8", "xterm", 37, true},
-		{"too narrow", url, "C.UTF-8", "xterm", 36, false},
-		{"no UTF-8", url, "C", "xterm", 100, false},
-		{"no colours", url, "C.UTF-8", "dumb", 100, false},
-		{"too long", qrURL(272), "C.UTF-8", "xterm", 200, false},
+		{"wide enough", url, locale{"C.UTF-8"}, "xterm", 100, true},
+		{"just wide enough", url, locale{"C.UTF-8"}, "xterm", 37, true},
+		{"too narrow", url, locale{"C.UTF-8"}, "xterm", 36, false},
+		{"no UTF-8", url, locale{"C", "en_US.UTF-8", "en_US.UTF-8"}, "xterm", 100, false},
+		{"UTF-8 of LANG", url, locale{"", "", "C.utf8"}, "xterm", 100, true},
+		{"UTF-8 of LC_CTYPE", url, locale{"", "en_US.UTF-8", "C"}, "xterm", 100, true},
+		{"no UTF-8 of LC_CTYPE", url, locale{"", "POSIX", "en_US.UTF-8"}, "xterm", 100, false},
+		{"no UTF-8 of LANG", url, locale{"", "", "de_DE@euro"}, "xterm", 100, false},
+		{"no locale", url, locale{}, "xterm", 100, false},
+		{"no colours", url, locale{"C.UTF-8"}, "dumb", 100, false},
+		{"too long", qrURL(272), locale{"C.UTF-8"}, "xterm", 200, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			t.Setenv("LC_ALL", test.locale)
+			for i, variable := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+				t.Setenv(variable, test.locale[i])
+			}
 			t.Setenv("TERM", test.terminal)
 			shown := onTerminal(t, test.columns, func(f *os.File) { showQR(f, test.url) })
 			if !test.want {

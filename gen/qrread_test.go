@@ -260,3 +260,10 @@ func readBytes(data []byte, version int) (string, error) {
 	}
 	return string(text), nil
 }
+
+func boolBit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

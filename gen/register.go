@@ -15,15 +15,14 @@ import (
 
 // register has the agent register a client (RFC 7591) and puts it into the account. Where the provider
 // refuses, a public client of the issuer will do.
-func register(ctx context.Context, r *request, config *account.Account) error {
+func (r *request) register(ctx context.Context, config *account.Account) error {
 	fmt.Println("Registering Client ...")
-	answer, err := ask(ctx, ipc.Request(ipc.RequestRegister).SetObject(ipc.KeyConfig, r.object(config)).
-		SetTexts(ipc.KeyFlow, r.loginFlows()).SetSecret(ipc.KeyAuthorization, r.authorize))
-	if err == nil {
-		return takeClient(config, answer)
-	}
+	answer, err := ask(ctx, r.about(ipc.RequestRegister, config).
+		SetTexts(ipc.KeyFlow, r.flows).SetSecret(ipc.KeyAuthorization, r.authorize))
 	refused, ok := errors.AsType[*ipc.Failure](err)
 	switch {
+	case err == nil:
+		return takeClient(config, answer.Object(ipc.KeyClient))
 	case !ok:
 		return err
 	case answer.Object(ipc.KeyClient) != nil:
@@ -37,20 +36,14 @@ func register(ctx context.Context, r *request, config *account.Account) error {
 	if usePublicClient(config) == nil {
 		return nil
 	}
-	return noClient(r, config)
-}
-
-// noClient ends a registration that was refused where there is no public client: the way out is a client made
-// by hand, or a token that allows to register.
-func noClient(r *request, config *account.Account) error {
+	// The way out is a client made by hand, or a token that allows to register.
 	hint := "Register a client at the provider's web page and type  oidc-gen --manual " + r.name +
 		"  or, if the provider wants a token for the registration, add  --at=ACCESS_TOKEN"
-	issuers, _ := knownIssuers()
-	known := issuers.Find(config.IssuerURL)
-	if known != nil && known.Register != "" {
+	known, _ := knownIssuer(config)
+	if known.Register != "" {
 		hint += "\nThe page is " + known.Register
 	}
-	if known != nil && known.Contact != "" {
+	if known.Contact != "" {
 		hint += "\nContact: " + known.Contact
 	} else {
 		fmt.Printf("Unfortunately no contact information were found for issuer '%s'\n", config.IssuerURL)
@@ -64,17 +57,22 @@ func knownIssuers() (account.Issuers, error) {
 	return account.LoadIssuers(dir)
 }
 
+// knownIssuer is what issuer.config says of the account's issuer, which may be nothing.
+func knownIssuer(config *account.Account) (account.Issuer, error) {
+	issuers, err := knownIssuers()
+	return *cmp.Or(issuers.Find(config.IssuerURL), new(account.Issuer)), err
+}
+
 // usePublicClient takes the client that issuer.config knows for everybody's use.
 func usePublicClient(config *account.Account) error {
-	issuers, err := knownIssuers()
+	known, err := knownIssuer(config)
 	if err != nil {
 		return err
 	}
-	known := issuers.Find(config.IssuerURL)
-	if known == nil || known.PubClient == nil {
+	client := known.PubClient
+	if client == nil {
 		return fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
 	}
-	client := known.PubClient
 	config.ClientID, config.ClientSecret, config.UsesPubClient = client.ClientID, client.ClientSecret, true
 	config.AuthScope = cmp.Or(config.AuthScope, client.Scope)
 	if len(client.RedirectURIs) > 0 {
@@ -84,8 +82,7 @@ func usePublicClient(config *account.Account) error {
 }
 
 // takeClient puts the registered client into the account, with what is needed to manage it later (RFC 7592).
-func takeClient(config *account.Account, answer *cjson.Object) error {
-	client := answer.Object(ipc.KeyClient)
+func takeClient(config *account.Account, client *cjson.Object) error {
 	if client == nil || client.Text("client_id") == "" {
 		return errors.New("the agent's answer to the registration names no client_id")
 	}

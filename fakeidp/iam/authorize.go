@@ -174,7 +174,8 @@ func (s *Server) consented(a *authorizationRequest, u *User) bool {
 }
 
 // authorizeDecision is the form of the consent page. It carries the request once more, which is checked again.
-func (s *Server) authorizeDecision(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+func (s *Server) authorizeDecision(w http.ResponseWriter, r *http.Request, t session) error {
+	f := r.PostForm
 	q, err := url.ParseQuery(f.Get("request"))
 	if err != nil {
 		return badRequest("invalid_request", "request: %v", err)

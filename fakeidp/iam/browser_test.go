@@ -157,14 +157,14 @@ func TestLoginPage(t *testing.T) {
 	}
 	b.open("GET", "/", "")
 	b.see(200, "Welcome, Alice Adams")
-	if err := p.SuspendUser("alice", true); err != nil {
+	if err := p.Suspend("alice", "", true); err != nil {
 		t.Fatal(err)
 	}
 	b.open("GET", "/dashboard", "")
 	b.see(200, "Sign in")
 	b.submit("username", "alice", "password", "alice")
 	b.see(401, "Wrong username or password")
-	if err := p.SuspendUser("alice", false); err != nil {
+	if err := p.Suspend("alice", "", false); err != nil {
 		t.Fatal(err)
 	}
 	b.submit("username", "alice", "password", "alice")

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -76,6 +77,7 @@ type Config struct {
 	DefaultScopes []string
 	Now           func() time.Time // clock; nil: time.Now
 	Control       bool             // serve the control API below /_fake/
+	Listener      net.Listener     // where Start listens; nil: a port of 127.0.0.1 that the kernel chooses
 }
 
 // User is a person who can sign in.

@@ -1,7 +1,6 @@
 package iam
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,32 +20,33 @@ func (s *Server) controlRoutes(m *http.ServeMux) {
 		"GET /_fake/settings":    show(s.shownSettings),
 		"POST /_fake/settings":   control(s.controlSettings),
 		"POST /_fake/revoke":     control(s.controlRevoke),
-		"POST /_fake/suspend":    control(s.controlSuspend),
-		"POST /_fake/rotate-key": control(func(struct{}) (any, error) { return nil, s.RotateSigningKey(context.Background()) }),
+		"POST /_fake/suspend":    control(func(b suspension) (any, error) { return nil, s.Suspend(b.Username, b.ClientID, b.Suspended) }),
+		"POST /_fake/rotate-key": act(s.RotateSigningKey),
 		"POST /_fake/faults":     control(s.controlFault),
-		"DELETE /_fake/faults":   forget(s.ClearFaults),
+		"DELETE /_fake/faults":   act(s.ClearFaults),
 		"GET /_fake/switches":    show(func() any { return s.Switches() }),
 		"POST /_fake/switch":     control(func(b struct{ Name string }) (any, error) { return nil, s.Switch(b.Name) }),
 		"GET /_fake/requests":    show(func() any { return s.Requests() }),
-		"DELETE /_fake/requests": forget(s.ForgetRequests),
+		"DELETE /_fake/requests": act(s.ForgetRequests),
 		"GET /_fake/counters":    show(func() any { return s.Counters() }),
 	} {
 		m.Handle(pattern, h)
 	}
 }
 
-// control makes an endpoint of act, which takes a JSON body and returns the answer, or nil. A post must say
-// that it is JSON: a page in somebody's browser cannot.
-func control[B any](act func(B) (any, error)) api {
+// control makes an endpoint of do, which takes a JSON body, where there is one, and returns the answer, or nil. A post
+// must say that it is JSON: a page in somebody's browser cannot.
+func control[B any](do func(B) (any, error)) api {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if mediaType(r) != "application/json" {
+		if r.Method == http.MethodPost && mediaType(r) != "application/json" {
 			return refuse(http.StatusUnsupportedMediaType, "bad_request", "Content-Type: application/json is wanted")
 		}
 		var body B
-		if err := decodeStrictly(r.Body, &body); err != nil && !errors.Is(err, io.EOF) {
-			return badRequest("bad_request", "%v", err)
+		err := decodeStrictly(r.Body, &body)
+		var answer any
+		if err == nil || errors.Is(err, io.EOF) {
+			answer, err = do(body)
 		}
-		answer, err := act(body)
 		switch {
 		case err != nil:
 			return badRequest("bad_request", "%v", err)
@@ -58,17 +58,11 @@ func control[B any](act func(B) (any, error)) api {
 	}
 }
 
-func show(what func() any) api {
-	return func(w http.ResponseWriter, r *http.Request) error { return writeJSON(w, http.StatusOK, what()) }
-}
+// show makes an endpoint of what needs no body.
+func show(what func() any) api { return control(func(struct{}) (any, error) { return what(), nil }) }
 
-func forget(what func()) api {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		what()
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-}
+// act makes an endpoint of what has no answer either.
+func act(what func()) api { return show(func() any { what(); return nil }) }
 
 // decodeStrictly reads JSON without members that nobody knows; numbers keep their form.
 func decodeStrictly(r io.Reader, to any) error {
@@ -159,16 +153,6 @@ type suspension struct {
 	Username  string `json:"username"`
 	ClientID  string `json:"client_id"`
 	Suspended bool   `json:"suspended"`
-}
-
-func (s *Server) controlSuspend(b suspension) (_ any, err error) {
-	if b.Username != "" {
-		err = s.SuspendUser(b.Username, b.Suspended)
-	}
-	if b.ClientID != "" && err == nil {
-		err = s.SuspendClient(b.ClientID, b.Suspended)
-	}
-	return nil, err
 }
 
 // faultJSON is a [Fault] as JSON has it. Its body may be an object as well as a text.

@@ -3,7 +3,6 @@ package iam
 import (
 	"cmp"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -54,8 +53,8 @@ func (s *Server) tokensOf(u *User) []tokenLine {
 }
 
 // revokeOwn is the button beside a token.
-func (s *Server) revokeOwn(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
-	if own := s.tokens[f.Get("token")]; own != nil && own.grant.user == t.user {
+func (s *Server) revokeOwn(w http.ResponseWriter, r *http.Request, t session) error {
+	if own := s.tokens[r.PostForm.Get("token")]; own != nil && own.grant.user == t.user {
 		own.revoke()
 	}
 	return s.redirect(w, r, "dashboard") // one that is gone already is what the user wanted
@@ -78,7 +77,8 @@ func (s *Server) renderNewClient(w http.ResponseWriter, status int, t session, p
 
 // makeClient registers the client that a user has described: with the rules of registration, but for the
 // grant types that IAM keeps from anonymous callers only.
-func (s *Server) makeClient(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+func (s *Server) makeClient(w http.ResponseWriter, r *http.Request, t session) error {
+	f := r.PostForm // boxes to tick repeat their names
 	asked := Client{
 		ClientID: newUUID(), ClientName: strings.TrimSpace(f.Get("client_name")), RedirectURIs: strings.Fields(f.Get("redirect_uris")),
 		GrantTypes: f["grant_types"], TokenEndpointAuthMethod: f.Get("token_endpoint_auth_method"),
@@ -115,7 +115,7 @@ func (s *Server) clientPage(w http.ResponseWriter, r *http.Request, t session) e
 }
 
 // newSecret gives a client another secret. The tokens that it has stay good.
-func (s *Server) newSecret(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+func (s *Server) newSecret(w http.ResponseWriter, r *http.Request, t session) error {
 	c, err := s.own(r, t.user)
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func (s *Server) newSecret(w http.ResponseWriter, r *http.Request, t session, f 
 	return s.redirect(w, r, "dashboard/clients/"+c.ClientID)
 }
 
-func (s *Server) deleteOwn(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+func (s *Server) deleteOwn(w http.ResponseWriter, r *http.Request, t session) error {
 	c, err := s.own(r, t.user)
 	if err != nil {
 		return err

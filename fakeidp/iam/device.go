@@ -178,10 +178,11 @@ func (s *Server) askAgain(w http.ResponseWriter, t session, userCode string, err
 }
 
 // deviceVerify shows what a user code asks for.
-func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
-	d, err := s.pending(f.Get("user_code"))
+func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session) error {
+	userCode := r.PostForm.Get("user_code")
+	d, err := s.pending(userCode)
 	if err != nil {
-		return s.askAgain(w, t, f.Get("user_code"), err)
+		return s.askAgain(w, t, userCode, err)
 	}
 	return s.render(w, http.StatusOK, "approve", t, map[string]any{
 		"UserCode": d.userCode, "Client": s.clients[d.grant.clientID].ClientName, "Scopes": d.grant.scope,
@@ -189,7 +190,8 @@ func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session,
 }
 
 // deviceApprove ends a device authorization: user_oauth_approval is true or false.
-func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request, t session) error {
+	f := r.PostForm
 	u, ok := map[string]*User{"true": t.user, "false": nil}[f.Get("user_oauth_approval")]
 	if !ok {
 		return badRequest("invalid_request", "user_oauth_approval is true or false")

@@ -2,7 +2,6 @@ package iam
 
 import (
 	"bytes"
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/x509"
@@ -78,7 +77,7 @@ func (s *Server) takeFault(path string) Fault {
 }
 
 // change changes an answer in JSON or a redirect to the client. Any other is left alone.
-func (f *Fault) change(ctx context.Context, keys *keyring, a *response) {
+func (f *Fault) change(keys *keyring, a *response) {
 	if len(f.Set)+len(f.Append)+len(f.SetKeys)+len(f.AddKeys) == 0 && f.IDToken == nil {
 		return
 	}
@@ -93,7 +92,7 @@ func (f *Fault) change(ctx context.Context, keys *keyring, a *response) {
 	}
 	var err error
 	if token, ok := body["id_token"].(string); ok && f.IDToken != nil {
-		body["id_token"], err = f.IDToken.forge(ctx, keys, token)
+		body["id_token"], err = f.IDToken.forge(keys, token)
 	}
 	if set, ok := body["keys"].([]any); ok {
 		for _, key := range set {
@@ -198,16 +197,13 @@ type Forgery struct {
 var signatures = []string{"", "bad", "none", "der", "short", "zero", "foreign", "public-key"}
 
 // forge returns a token with the changes.
-func (f *Forgery) forge(ctx context.Context, keys *keyring, token string) (string, error) {
+func (f *Forgery) forge(keys *keyring, token string) (string, error) {
 	parts := strings.Split(token, ".")
 	header, claims := jwtMembers(parts[0]), jwtMembers(parts[1])
 	if f.Rotate {
 		keys.rotate()
 	}
-	key, err := keys.newest(ctx)
-	if err != nil {
-		return "", err
-	}
+	key := keys.newest()
 	header["kid"] = key.public["kid"]
 	if f.Signature == "foreign" {
 		key.signer, key.alg = newECKey(), ES256

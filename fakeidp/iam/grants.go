@@ -1,7 +1,6 @@
 package iam
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -53,7 +52,7 @@ func (s *Server) giveTokens(w http.ResponseWriter, r *http.Request, c *client, f
 	if err != nil {
 		return err
 	}
-	answer, err := s.issue(r.Context(), c, decision)
+	answer, err := s.issue(c, decision)
 	if err != nil {
 		return err
 	}
@@ -189,7 +188,7 @@ func (s *Server) grantExchange(c *client, f url.Values) (*issue, error) {
 }
 
 // issue makes the tokens that were decided on.
-func (s *Server) issue(ctx context.Context, c *client, d *issue) (*tokenResponse, error) {
+func (s *Server) issue(c *client, d *issue) (*tokenResponse, error) {
 	now := s.now()
 	life, idLife := seconds(c.AccessTokenValiditySeconds, s.settings.AccessTokenLifetime), s.settings.IDTokenLifetime
 	expiresIn := new(int64(life / time.Second))
@@ -198,7 +197,7 @@ func (s *Server) issue(ctx context.Context, c *client, d *issue) (*tokenResponse
 	}
 	t := &token{grant: d.grant, scope: d.scope, issued: now, expires: now.Add(life)}
 	t.claims = s.accessClaims(c, d, now, t.expires)
-	value, err := s.sign(ctx, t.claims)
+	value, err := s.sign(t.claims)
 	if err != nil {
 		return nil, err
 	}
@@ -208,14 +207,14 @@ func (s *Server) issue(ctx context.Context, c *client, d *issue) (*tokenResponse
 		Scope: strings.Join(d.scope, " "), IssuedTokenType: d.issuedTokenType,
 	}
 	if d.grant.user != nil && slices.Contains(d.scope, "openid") {
-		answer.IDToken, err = s.sign(ctx, s.idClaims(c, d, now, now.Add(idLife), value))
+		answer.IDToken, err = s.sign(s.idClaims(c, d, now, now.Add(idLife), value))
 	}
 	return answer, err
 }
 
 // sign lets go of the mutex meanwhile: RSA takes a millisecond, and the first key may not be there yet.
-func (s *Server) sign(ctx context.Context, claims map[string]any) (string, error) {
+func (s *Server) sign(claims map[string]any) (string, error) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
-	return s.keys.sign(ctx, claims)
+	return s.keys.sign(claims)
 }

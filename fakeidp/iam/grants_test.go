@@ -166,9 +166,6 @@ func TestRotation(t *testing.T) {
 			if got := c.post("introspect", "token", tokens[1]); got.Body != `{"active":false}` {
 				t.Errorf("one that was rotated out: %s", got.Body)
 			}
-			p.mu.Lock()
-			p.prune()
-			p.mu.Unlock()
 			// An old one, used again, ends the whole family with its access tokens.
 			c.refresh(tokens[1]).want(401, "invalid_token", "was not found")
 			c.refresh(tokens[3]).want(401, "invalid_token", "was not found")
@@ -290,52 +287,4 @@ func TestTokenExchange(t *testing.T) {
 	exchange(actor, r.text("access_token"), "scope", "offline_access").want(403, "access_denied", "")
 	p.MoveClock(time.Hour)
 	exchange(actor, subject, "scope", "openid").want(401, "invalid_token", "")
-}
-
-func TestPrune(t *testing.T) {
-	t.Parallel()
-	p := newIDP(t, Config{})
-	c := p.addClient(Client{})
-	d := c.post("devicecode", "scope", "openid")
-	poll := []string{"grant_type", grantDeviceCode, "device_code", d.text("device_code")}
-	prune := func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.prune()
-	}
-	prune()
-	c.post("token", poll...).want(400, "authorization_pending", "")
-	p.MoveClock(time.Hour)
-	prune()
-	c.post("token", poll...).want(400, "expired_token", "")
-	p.MoveClock(time.Hour)
-	prune()
-	c.post("token", poll...).want(400, "invalid_grant", "")
-	app, b := p.codeClient(Client{}), p.browser()
-	code := b.code(app.authorizeURL())
-	prune()
-	app.exchange(code).want(200, "", "")
-	p.MoveClock(9 * time.Hour)
-	prune()
-	if len(p.codes)+len(p.sessions) != 0 {
-		t.Errorf("%d codes and %d sessions are left", len(p.codes), len(p.sessions))
-	}
-}
-
-func TestPruneTokens(t *testing.T) {
-	t.Parallel()
-	p := newIDP(t, Config{})
-	c := p.addClient(Client{})
-	old := c.login("openid offline_access")
-	p.MoveClock(time.Hour)
-	c.login("openid")
-	p.mu.Lock()
-	p.pruneAt = 1
-	p.mu.Unlock()
-	c.refresh(old.text("refresh_token")).want(200, "", "")
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.tokens[old.text("access_token")] != nil || p.tokens[old.text("refresh_token")] == nil || len(p.tokens) != 3 {
-		t.Errorf("%d tokens are left", len(p.tokens))
-	}
 }

@@ -1,7 +1,6 @@
 package iam
 
 import (
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -83,31 +82,21 @@ func newECKey() *ecdsa.PrivateKey {
 }
 
 // all returns the keys, the newest last; while there is none it waits.
-func (k *keyring) all(ctx context.Context) ([]signingKey, error) {
-	select {
-	case <-k.ready:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for the signing key: %w", context.Cause(ctx))
-	}
+func (k *keyring) all() []signingKey {
+	<-k.ready
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return slices.Clone(k.keys), nil
+	return slices.Clone(k.keys)
 }
 
-func (k *keyring) newest(ctx context.Context) (signingKey, error) {
-	keys, err := k.all(ctx)
-	if err != nil {
-		return signingKey{}, err
-	}
-	return keys[len(keys)-1], nil
+func (k *keyring) newest() signingKey {
+	keys := k.all()
+	return keys[len(keys)-1]
 }
 
 // sign makes a JWS in compact form (RFC 7515 section 3.1) with the newest key.
-func (k *keyring) sign(ctx context.Context, claims map[string]any) (string, error) {
-	key, err := k.newest(ctx)
-	if err != nil {
-		return "", err
-	}
+func (k *keyring) sign(claims map[string]any) (string, error) {
+	key := k.newest()
 	input := jwtPart(map[string]any{"alg": key.alg, "kid": key.public["kid"]}) + "." + jwtPart(claims)
 	sig, err := key.sign(input)
 	return input + "." + b64(sig), err
@@ -155,11 +144,8 @@ func publicJWK(key crypto.PublicKey) (jwk, error) {
 // jwks is GET /jwk. It lets go of the server's mutex while there is no key.
 func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 	s.mu.Unlock()
-	keys, err := s.keys.all(r.Context())
+	keys := s.keys.all()
 	s.mu.Lock()
-	if err != nil {
-		return err
-	}
 	var set []any
 	if s.settings.Conformance {
 		s.document("decoys.json", &set)
@@ -175,18 +161,12 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 }
 
 // Ready waits until there is a key to sign with: until then requests that need one wait, too.
-func (s *Server) Ready(ctx context.Context) error {
-	_, err := s.keys.all(ctx)
-	return err
-}
+func (s *Server) Ready() { <-s.keys.ready }
 
 // RotateSigningKey makes a new key and signs with it from now on. The old ones stay in the set.
-func (s *Server) RotateSigningKey(ctx context.Context) error {
-	if err := s.Ready(ctx); err != nil {
-		return err
-	}
+func (s *Server) RotateSigningKey() {
+	s.Ready()
 	s.keys.rotate()
-	return nil
 }
 
 // newUUID makes a random UUID (RFC 9562 section 5.4).

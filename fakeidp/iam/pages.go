@@ -72,7 +72,8 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, t session) er
 	return s.render(w, http.StatusOK, "login", t, map[string]any{"Next": s.next(r.URL.Query().Get("next"))})
 }
 
-func (s *Server) login(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
+func (s *Server) login(w http.ResponseWriter, r *http.Request, t session) error {
+	f := r.PostForm
 	next := s.next(f.Get("next"))
 	u := s.users[f.Get("username")]
 	if u == nil || u.Disabled || !sameText(f.Get("password"), u.Password) {
@@ -85,7 +86,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, t session, f url.
 	return s.redirect(w, r, strings.TrimPrefix(next, s.base))
 }
 
-func (s *Server) logout(w http.ResponseWriter, r *http.Request, t session, _ url.Values) error {
+func (s *Server) logout(w http.ResponseWriter, r *http.Request, t session) error {
 	delete(s.sessions, t.id)
 	return s.redirect(w, r, "")
 }
@@ -100,53 +101,48 @@ var templates = sync.OnceValue(func() *template.Template {
 	}).ParseFS(pageFiles, "pages/*.html"))
 })
 
-// pageFunc makes a page for a browser, formFunc does what a form of ours says. The errors that they return
-// are shown as pages.
-type (
-	pageFunc func(w http.ResponseWriter, r *http.Request, t session) error
-	formFunc func(w http.ResponseWriter, r *http.Request, t session, f url.Values) error
-)
+// pageFunc makes a page for a browser, or does what a form says. The errors that it returns are shown as pages.
+type pageFunc func(w http.ResponseWriter, r *http.Request, t session) error
 
 // page makes an address for anybody's browser.
 func (s *Server) page(h pageFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := h(w, r, s.session(w, r)); err != nil {
+		t := s.session(w, r)
+		err := checkForm(r, t)
+		if err == nil {
+			err = h(w, r, t)
+		}
+		if err != nil {
 			p := asProtocolError(err)
 			s.render(w, p.Status, "error", session{}, map[string]any{"Title": p.Code, "Text": p.Description})
 		}
 	})
 }
 
-// member makes a page for a user who is signed in; anybody else is sent to the login, and comes back.
+// checkForm makes sure that what is posted comes from a page of ours in this browser.
+func checkForm(r *http.Request, t session) error {
+	if r.Method != http.MethodPost {
+		return nil
+	}
+	if err := r.ParseForm(); err != nil {
+		return badRequest("invalid_request", "The body is not a form: %v", err)
+	}
+	if !sameText(r.PostForm.Get("csrf"), t.csrf) {
+		return refuse(http.StatusForbidden, "This form is not valid any more", "Go back, load the page again and repeat what you did.")
+	}
+	return nil
+}
+
+// member makes an address for a user who is signed in; anybody else is sent to the login, and comes back.
 func (s *Server) member(h pageFunc) http.Handler {
 	return s.page(func(w http.ResponseWriter, r *http.Request, t session) error {
-		if t.user == nil {
-			return s.toLogin(w, r, r.URL.RawQuery)
-		}
-		return h(w, r, t)
-	})
-}
-
-// form makes an address for a form that comes from a page of ours in this browser.
-func (s *Server) form(h formFunc) http.Handler {
-	return s.page(func(w http.ResponseWriter, r *http.Request, t session) error {
-		if err := r.ParseForm(); err != nil {
-			return badRequest("invalid_request", "The body is not a form: %v", err)
-		}
-		if !sameText(r.PostForm.Get("csrf"), t.csrf) {
-			return refuse(http.StatusForbidden, "This form is not valid any more", "Go back, load the page again and repeat what you did.")
-		}
-		return h(w, r, t, r.PostForm) // boxes to tick repeat their names
-	})
-}
-
-// memberForm makes an address for a form of a user who is signed in.
-func (s *Server) memberForm(h formFunc) http.Handler {
-	return s.form(func(w http.ResponseWriter, r *http.Request, t session, f url.Values) error {
-		if t.user == nil {
+		switch {
+		case t.user != nil:
+			return h(w, r, t)
+		case r.Method == http.MethodPost:
 			return refuse(http.StatusForbidden, "You are not signed in", "Sign in first.")
 		}
-		return h(w, r, t, f)
+		return s.toLogin(w, r, r.URL.RawQuery)
 	})
 }
 

@@ -2,7 +2,6 @@ package iam
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -59,7 +58,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if kept.owner == nil && !odd {
-		if kept.registrationToken, err = s.newRegistrationToken(r.Context(), c.ClientID); err != nil {
+		if kept.registrationToken, err = s.newRegistrationToken(c.ClientID); err != nil {
 			return err
 		}
 	}
@@ -125,8 +124,8 @@ func (s *Server) checkMetadata(c *Client, forbidden []string) error {
 }
 
 // newRegistrationToken makes the token that manages a client: a JWT, as at IAM.
-func (s *Server) newRegistrationToken(ctx context.Context, clientID string) (string, error) {
-	return s.sign(ctx, map[string]any{
+func (s *Server) newRegistrationToken(clientID string) (string, error) {
+	return s.sign(map[string]any{
 		"iss": s.cfg.Issuer, "sub": clientID, "aud": s.cfg.Issuer, "iat": s.now().Unix(), "jti": newUUID(),
 		"scope": "registration-token",
 	})
@@ -173,7 +172,7 @@ func (s *Server) managed(h func(w http.ResponseWriter, r *http.Request, c *clien
 // readClient is GET at the registration_client_uri (RFC 7592 section 2.1).
 func (s *Server) readClient(w http.ResponseWriter, r *http.Request, c *client) error {
 	if s.settings.RotateRegistrationTokens {
-		token, err := s.newRegistrationToken(r.Context(), c.ClientID)
+		token, err := s.newRegistrationToken(c.ClientID)
 		if err != nil {
 			return err
 		}

@@ -190,7 +190,7 @@ func TestSuspendedClient(t *testing.T) {
 	c.post("devicecode", "scope", "openid").want(401, "invalid_client", "suspended")
 	p.request("GET", registrationPath[1:]+"/"+c.id, "", "Authorization", "Bearer ").want(400, "Invalid registration access token", "")
 	r := p.register(registrationRequest)
-	if err := p.SuspendClient(r.text("client_id"), true); err != nil {
+	if err := p.Suspend("", r.text("client_id"), true); err != nil {
 		t.Fatal(err)
 	}
 	p.request("GET", r.text("registration_client_uri"), "", "Authorization", "Bearer "+r.text("registration_access_token")).

@@ -93,7 +93,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		answer.body.WriteString(f.Body)
 	default:
 		s.handle(answer, r)
-		f.change(r.Context(), s.keys, answer)
+		f.change(s.keys, answer)
 	}
 	s.mu.Lock()
 	entry.Status = answer.status
@@ -113,9 +113,6 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 func (s *Server) record(r *http.Request, body string) (*Request, Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.tokens)+len(s.sessions) > s.pruneAt {
-		s.prune()
-	}
 	entry := &Request{
 		Time: s.now(), Method: r.Method, Path: strings.TrimPrefix(r.URL.Path, "/"), Query: r.URL.RawQuery,
 		Header: r.Header.Clone(), Body: body,

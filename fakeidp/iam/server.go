@@ -34,7 +34,6 @@ type Server struct {
 	tokens   map[string]*token             // access and refresh tokens, by value
 	sessions map[string]*session           // by cookie
 	consents map[consentKey][]string       // remembered decisions: scopes
-	pruneAt  int                           // number of tokens and sessions that starts the next sweep
 	faults   []*Fault
 	requests []*Request     // the last ones
 	counters map[string]int // of requests, by method and path
@@ -60,7 +59,6 @@ func New(cfg Config) (*Server, error) {
 		sessions: map[string]*session{},
 		consents: map[consentKey][]string{},
 		counters: map[string]int{},
-		pruneAt:  1024,
 	}
 	for _, u := range cfg.Users {
 		if u.Username == "" {
@@ -85,22 +83,23 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Start makes a server and lets it listen on a port of 127.0.0.1 that the kernel chooses. Without an issuer
-// in the configuration it calls itself by that address. Close ends it.
+// Start makes a server that listens. Without an issuer in the configuration it calls itself by its address. Close ends
+// it.
 func Start(cfg Config) (*Server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := cfg.Listener, error(nil)
+	if l == nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listening on loopback: %w", err)
 	}
-	if cfg.Issuer == "" {
-		cfg.Issuer = "http://" + l.Addr().String() + "/"
-	}
+	cfg.Issuer = cmp.Or(cfg.Issuer, "http://"+l.Addr().String()+"/")
 	s, err := New(cfg)
 	if err != nil {
 		l.Close()
 		return nil, err
 	}
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	go s.http.Serve(l) // ends with Close
 	return s, nil
 }
@@ -165,21 +164,21 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /{$}":             s.page(s.homePage),
 		"GET /about":           s.page(s.aboutPage),
 		"GET /login":           s.page(s.loginPage),
-		"POST /login":          s.form(s.login),
-		"POST /logout":         s.form(s.logout),
+		"POST /login":          s.page(s.login),
+		"POST /logout":         s.page(s.logout),
 		"GET /device":          s.member(s.devicePage),
-		"POST /device/verify":  s.memberForm(s.deviceVerify),
-		"POST /device/approve": s.memberForm(s.deviceApprove),
+		"POST /device/verify":  s.member(s.deviceVerify),
+		"POST /device/approve": s.member(s.deviceApprove),
 		"GET /authorize":       s.page(s.authorizePage),
-		"POST /authorize":      s.memberForm(s.authorizeDecision),
+		"POST /authorize":      s.member(s.authorizeDecision),
 
 		"GET /dashboard":                      s.member(s.dashboard),
-		"POST /dashboard/tokens/revoke":       s.memberForm(s.revokeOwn),
+		"POST /dashboard/tokens/revoke":       s.member(s.revokeOwn),
 		"GET /dashboard/clients/new":          s.member(s.newClientPage),
-		"POST /dashboard/clients":             s.memberForm(s.makeClient),
+		"POST /dashboard/clients":             s.member(s.makeClient),
 		"GET /dashboard/clients/{id}":         s.member(s.clientPage),
-		"POST /dashboard/clients/{id}/secret": s.memberForm(s.newSecret),
-		"POST /dashboard/clients/{id}/delete": s.memberForm(s.deleteOwn),
+		"POST /dashboard/clients/{id}/secret": s.member(s.newSecret),
+		"POST /dashboard/clients/{id}/delete": s.member(s.deleteOwn),
 	} {
 		m.Handle(pattern, h)
 	}

@@ -1,7 +1,6 @@
 package iam
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -125,9 +124,7 @@ func TestStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ready(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s.Ready()
 	resp, err := http.Get(s.Issuer() + "jwk")
 	if err != nil {
 		t.Fatal(err)
@@ -154,28 +151,23 @@ func TestWithoutKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP(t, Config{Clients: []Client{{ClientID: "me", ClientSecret: "mine", GrantTypes: []string{grantClientCredentials}}}})
 		p.keys = &keyring{alg: RS256, ready: make(chan struct{})}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
 		for _, r := range []*http.Request{
-			httptest.NewRequestWithContext(ctx, "GET", "/jwk", nil),
-			httptest.NewRequestWithContext(ctx, "POST", "/token", strings.NewReader("grant_type=client_credentials&client_id=me&client_secret=mine")),
+			httptest.NewRequest("GET", "/jwk", nil),
+			httptest.NewRequest("POST", "/token", strings.NewReader("grant_type=client_credentials&client_id=me&client_secret=mine")),
 		} {
 			r.Header.Set("Content-Type", formType)
 			go func() {
 				w := httptest.NewRecorder()
 				p.ServeHTTP(w, r)
-				if w.Code != 500 || !strings.Contains(w.Body.String(), "waiting for the signing key") {
+				if w.Code != 200 {
 					t.Errorf("%s: %d %s", r.URL, w.Code, w.Body)
 				}
 			}()
 		}
 		synctest.Wait()
 		p.request("GET", ".well-known/openid-configuration", "").want(200, "", "") // they hold up nobody
-		cancel()
-		synctest.Wait()
-		if err := p.RotateSigningKey(ctx); err == nil {
-			t.Error("rotated before there was a key")
-		}
+		p.keys.rotate()
+		close(p.keys.ready)
 	})
 }
 

@@ -3,7 +3,6 @@ package iam
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -89,21 +88,6 @@ func (s *Server) forgetClient(id string) {
 	for _, t := range s.tokens {
 		t.grant.dead = t.grant.dead || t.grant.clientID == id
 	}
-	s.prune()
-}
-
-// prune forgets what can never be valid again, so that a server may run for months. Refresh tokens
-// that were rotated out stay as long as their grant lives.
-func (s *Server) prune() {
-	now := s.now()
-	late := now.Add(-time.Hour) // who comes that late still hears that a code has expired
-	maps.DeleteFunc(s.tokens, func(_ string, t *token) bool {
-		return t.grant.dead || t.expiredAt(now) || t.ended && !t.refresh
-	})
-	maps.DeleteFunc(s.devices, func(_ string, d *deviceCode) bool { return late.After(d.expires) })
-	maps.DeleteFunc(s.codes, func(_ string, c *authorizationCode) bool { return c.grant.dead || late.After(c.expires) })
-	maps.DeleteFunc(s.sessions, func(_ string, t *session) bool { return now.After(t.expires) })
-	s.pruneAt = max(1024, 2*(len(s.tokens)+len(s.sessions)))
 }
 
 func seconds(n int64, fallback time.Duration) time.Duration {
@@ -223,26 +207,23 @@ func (s *Server) Revoke(token string) bool {
 	return t != nil
 }
 
-// SuspendUser lets a user get nothing more (or again, with false): tokens are inactive, logins refused.
-func (s *Server) SuspendUser(username string, suspended bool) error {
+// Suspend lets a user, a client or both get nothing more (or again, with false): tokens are inactive, logins refused. An
+// empty name means nobody.
+func (s *Server) Suspend(username, clientID string, suspended bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.users[username]
-	if u == nil {
+	u, c := s.users[username], s.clients[clientID]
+	switch {
+	case u == nil && username != "":
 		return fmt.Errorf("there is no user %q", username)
-	}
-	u.Disabled = suspended
-	return nil
-}
-
-// SuspendClient does the same to a client.
-func (s *Server) SuspendClient(clientID string, suspended bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.clients[clientID]
-	if c == nil {
+	case c == nil && clientID != "":
 		return fmt.Errorf("there is no client %q", clientID)
 	}
-	c.Active = new(!suspended)
+	if u != nil {
+		u.Disabled = suspended
+	}
+	if c != nil {
+		c.Active = new(!suspended)
+	}
 	return nil
 }

@@ -80,9 +80,7 @@ func newPair(t *testing.T, settings ...func(*iam.Settings)) *pair {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { idp.Close() })
-	if err := idp.Ready(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	idp.Ready()
 	p := &pair{newHome(t), idp, ""}
 	p.env["SHELL"], p.env["LC_ALL"] = "/bin/sh", "C"
 	p.pw = p.write("pw", filePw+"\n")
