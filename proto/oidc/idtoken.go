@@ -39,7 +39,7 @@ type IDTokenCheck struct {
 	// Date of the answer that brought it, by the provider's clock, for the text of an error. Zero: not known.
 	Date time.Time
 	// Direct: it came straight from the token endpoint. Over TLS that vouches for it (Core section 3.1.3.7 step
-	// 6), where its algorithm is unknown to us or the keys cannot be had; never for a wrong signature, or none.
+	// 6), where the keys cannot be had; never for a wrong signature, or none, or one by a shared secret.
 	Direct bool
 }
 

@@ -348,8 +348,8 @@ func TestDirect(t *testing.T) {
 		{"broken keys, wrong aud", sign(t, known, es256, foreign), `<html>`, false, `"aud" is`},
 		{"no jwks_uri", good, "", false, ""},
 		{"no jwks_uri, http", good, "", true, "no jwks_uri"},
-		{"unknown algorithm", encoded(`{"alg":"XX1"}`) + good[strings.Index(good, "."):], `{"keys":[]}`, false, ""},
-		{"unknown algorithm, http", encoded(`{"alg":"XX1"}`) + good[strings.Index(good, "."):], `{"keys":[]}`, true, "XX1"},
+		{"shared secret", encoded(`{"alg":"HS256"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed by "HS256"`},
+		{"unknown algorithm", encoded(`{"alg":"XX1"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed by "XX1"`},
 		{"none", encoded(`{"alg":"none"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed by "none"`},
 		{"wrong signature", bad, "", false, ""}, // nobody can tell
 		{"wrong signature, keys", bad, "jwk", false, "its signature is not valid"},

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -120,11 +119,7 @@ func (j *JWT) algorithm(allowed []string) (algorithm, error) {
 			return alg, j.header.err
 		}
 	}
-	err := fmt.Errorf("it is signed by %s, which is not accepted", shown(name))
-	if name == "" || strings.EqualFold(name, "none") || len(allowed) > 0 {
-		return algorithm{}, err
-	}
-	return algorithm{}, unverifiable{err}
+	return algorithm{}, fmt.Errorf("it is signed by %s, which is not accepted", shown(name))
 }
 
 // verify tries the keys that fit. A token that names a key of the set stands or falls by that; any other

@@ -170,7 +170,7 @@ func (p *party) verify(t *oidc.TokenResponse, check oidc.IDTokenCheck) (err erro
 	if t.IDToken.IsEmpty() {
 		return nil
 	}
-	check.ClientID, check.AccessToken, check.Algorithms = p.cred.ID, t.AccessToken, p.algorithms
+	check.ClientID, check.AccessToken, check.Algorithms, check.Direct = p.cred.ID, t.AccessToken, p.algorithms, true
 	id, err := p.client.VerifyIDToken(p.Context(), p.md, t.IDToken, check)
 	if p.id == nil {
 		p.id = id
