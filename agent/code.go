@@ -29,11 +29,9 @@ func (a *agent) startCode(_ context.Context, t attempt) (*cjson.Object, error) {
 	verifier, challenge := oidc.NewPKCE()
 	nonce := randomName(24)
 	state := newState(redirectURI, a.socketPath, t.options.onlyAT)
-	parameters := a.tokenParameters(config, tokenRequest{})
-	uri, err := oidc.AuthorizationURL(t.metadata, oidc.AuthorizationRequest{
-		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce,
-		CodeChallenge: challenge, Audience: parameters.Audience, LegacyAudience: parameters.LegacyAudience,
-		Parameters: a.credentials(config).Parameters(oidc.ForAuthorization),
+	uri, err := t.AuthorizationURL(oidc.AuthorizationRequest{
+		RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce, CodeChallenge: challenge,
+		Audience: tokenParameters(config, tokenRequest{}).Audience,
 	})
 	if err != nil {
 		server.stop()
@@ -96,7 +94,7 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 		return err
 	}
 	defer verifier.Wipe()
-	code, err := oidc.ParseAuthorizationResponse(t.metadata, query, l.id)
+	code, err := t.ParseAuthorizationResponse(query, l.id)
 	if _, refused := errors.AsType[*oidc.Error](err); err != nil && !refused {
 		return err
 	}
@@ -105,8 +103,7 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	}
 	var response *oidc.TokenResponse
 	if err == nil {
-		parameters := a.tokenParameters(t.config, tokenRequest{})
-		response, err = t.ExchangeCode(ctx, t.metadata, a.credentials(t.config), code, l.redirectURI, verifier, parameters)
+		response, err = t.ExchangeCode(ctx, code, l.redirectURI, verifier, tokenParameters(t.config, tokenRequest{}))
 	}
 	var answer *cjson.Object
 	if err == nil {

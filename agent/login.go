@@ -138,9 +138,9 @@ func (a *agent) startLogin(ctx context.Context, config *account.Account, names [
 		return nil, err
 	}
 	config.AuthScope = loginScope(config)
-	config.IssuerURL = p.metadata.Issuer
-	config.ConfigEndpoint = p.metadata.ConfigurationEndpoint
-	config.DeviceAuthorizationEndpoint = p.metadata.DeviceAuthorizationEndpoint
+	config.IssuerURL = p.Issuer
+	config.ConfigEndpoint = p.ConfigurationEndpoint
+	config.DeviceAuthorizationEndpoint = p.DeviceAuthorizationEndpoint
 	failures := errNoFlow.Text
 	for _, f := range chosen {
 		answer, err := f.start(a, ctx, attempt{provider: p, config: config, options: o})
@@ -180,7 +180,7 @@ func (a *agent) resume(ctx context.Context, l *login) (attempt, error) {
 }
 
 func (a *agent) startDevice(ctx context.Context, t attempt) (*cjson.Object, error) {
-	d, err := t.AuthorizeDevice(ctx, t.metadata, a.credentials(t.config), t.config.AuthScope)
+	d, err := t.AuthorizeDevice(ctx, t.config.AuthScope)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, err
 	}
 	defer t.config.Wipe()
-	response, err := t.PollDevice(ctx, t.metadata, a.credentials(t.config), code, a.tokenParameters(t.config, tokenRequest{}))
+	response, err := t.PollDevice(ctx, code, tokenParameters(t.config, tokenRequest{}))
 	refused, answered := errors.AsType[*oidc.Error](err)
 	switch {
 	case err == nil:
@@ -222,7 +222,7 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 		return a.finishLogin(ctx, t, response)
 	case answered && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
-	case answered && !refused.Temporary():
+	case answered && refused.Code != "" && !refused.Temporary():
 		a.logins.Delete(l.id)
 	}
 	return nil, err
@@ -235,7 +235,7 @@ func (a *agent) loginByRefreshToken(ctx context.Context, t attempt) (*cjson.Obje
 	if given.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
-	response, err := t.Refresh(ctx, t.metadata, a.credentials(t.config), given, a.tokenParameters(t.config, tokenRequest{}))
+	response, err := t.Refresh(ctx, given, tokenParameters(t.config, tokenRequest{}))
 	if response == nil {
 		return nil, err
 	}
@@ -256,8 +256,8 @@ func (a *agent) loginByRefreshToken(ctx context.Context, t attempt) (*cjson.Obje
 }
 
 func (a *agent) loginByPassword(ctx context.Context, t attempt) (*cjson.Object, error) {
-	parameters := a.tokenParameters(t.config, tokenRequest{scope: t.config.AuthScope})
-	response, err := t.Password(ctx, t.metadata, a.credentials(t.config), t.config.Username, t.config.Password, parameters)
+	parameters := tokenParameters(t.config, tokenRequest{scope: t.config.AuthScope})
+	response, err := t.Password(ctx, t.config.Username, t.config.Password, parameters)
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +268,7 @@ func (a *agent) loginByPassword(ctx context.Context, t attempt) (*cjson.Object, 
 // or with the access token alone, where nothing more was asked for.
 func (a *agent) finishLogin(ctx context.Context, t attempt, response *oidc.TokenResponse) (*cjson.Object, error) {
 	config := t.config
-	subject, err := t.verifyIDToken(ctx, response, oidc.IDTokenCheck{ClientID: config.ClientID, Nonce: t.nonce})
+	subject, err := t.verifyIDToken(ctx, response, oidc.IDTokenCheck{Nonce: t.nonce})
 	if err != nil {
 		return nil, err
 	}

@@ -39,25 +39,23 @@ func (a *agent) register(ctx context.Context, r request) (*cjson.Object, error) 
 	if err != nil {
 		return nil, err
 	}
-	maxScopes := strings.Join(p.metadata.ScopesSupported, " ")
+	maxScopes := strings.Join(p.ScopesSupported, " ")
 	if config.AuthScope == "max" {
 		config.AuthScope = maxScopes
 	}
 	authorization := r.Secret(ipc.KeyAuthorization)
 	defer authorization.Wipe()
-	made, err := p.Register(ctx, p.metadata, registration(config, names), authorization)
+	made, err := p.Register(ctx, registration(config, names), authorization)
 	if err != nil {
 		return nil, err
 	}
-	defer made.ClientSecret.Wipe()
-	defer made.RegistrationAccessToken.Wipe()
-	defer clear(made.Raw)
-	client, err := cjson.Parse(made.Raw)
+	defer clear(made)
+	client, err := cjson.Parse(made)
 	if err != nil {
-		return nil, fmt.Errorf("registration at %s: %w", p.metadata.Issuer, err)
+		return nil, fmt.Errorf("registration at %s: %w", p.Issuer, err)
 	}
 	answer := ipc.Success("")
-	if !config.OAuth2 && !registeredScopes(made) {
+	if !config.OAuth2 && !registeredScopes(client) {
 		answer = errRegisteredScopes.Encode()
 	}
 	return answer.SetObject(ipc.KeyClient, client).SetText(ipc.KeyMaxScopes, maxScopes), nil
@@ -87,9 +85,9 @@ func registration(config *account.Account, names []string) oidc.Registration {
 
 // registeredScopes reports whether the client got the scopes without which there is no account. A provider
 // that says nothing of scopes has not refused any.
-func registeredScopes(made *oidc.RegistrationResponse) bool {
-	have := strings.Fields(made.Scope)
-	return !made.HasScope || slices.Contains(have, "openid") && slices.Contains(have, "offline_access")
+func registeredScopes(client *cjson.Object) bool {
+	have := strings.Fields(client.Text("scope"))
+	return len(have) == 0 || slices.Contains(have, "openid") && slices.Contains(have, "offline_access")
 }
 
 // delete revokes the refresh token (RFC 7009) and forgets the account.
@@ -114,7 +112,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 	defer config.Wipe()
 	p, err := a.provider(ctx, config, false)
 	if err == nil {
-		err = p.Revoke(ctx, p.metadata, a.credentials(config), config.RefreshToken, "refresh_token")
+		err = p.Revoke(ctx, config.RefreshToken)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotRevoked, err)
@@ -153,5 +151,5 @@ func (a *agent) scopes(ctx context.Context, r request) (*cjson.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ipc.Success(strings.Join(p.metadata.ScopesSupported, " ")), nil
+	return ipc.Success(strings.Join(p.ScopesSupported, " ")), nil
 }

@@ -21,17 +21,13 @@ type Metadata struct {
 	RegistrationEndpoint        string // RFC 7591
 	DeviceAuthorizationEndpoint string // RFC 8628 section 4
 	RevocationEndpoint          string // RFC 7009
-	UserinfoEndpoint            string // Core section 5.3
-	IntrospectionEndpoint       string // RFC 7662
 	JWKSURI                     string // RFC 7517
 
 	// The lists are empty where the provider does not say.
 	ScopesSupported                   []string
 	GrantTypesSupported               []string
-	ResponseTypesSupported            []string
 	TokenEndpointAuthMethodsSupported []string
 	CodeChallengeMethodsSupported     []string // RFC 7636
-	IDTokenSigningAlgValuesSupported  []string
 
 	// AuthorizationResponseIssParameterSupported promises iss at the redirect URI (RFC 9207 section 3).
 	AuthorizationResponseIssParameterSupported bool
@@ -43,9 +39,9 @@ type Metadata struct {
 }
 
 // Discover fetches and checks a provider's metadata: from configurationEndpoint, or where that is empty
-// from the issuer's well-known places. The document must be the issuer's own, a last slash apart, else the
-// error is an [*IssuerMismatchError]. Where only an endpoint is given, which may be a file:// URL, the document
-// says who the issuer is: whoever names the endpoint trusts it for that.
+// from the issuer's well-known places. The document must be the issuer's own, a last slash apart. Where only an
+// endpoint is given, which may be a file:// URL, the document says who the issuer is: whoever names the endpoint trusts
+// it for that.
 func (c *Client) Discover(ctx context.Context, issuer, configurationEndpoint string) (*Metadata, error) {
 	places := []string{configurationEndpoint}
 	if configurationEndpoint == "" {
@@ -61,12 +57,12 @@ func (c *Client) Discover(ctx context.Context, issuer, configurationEndpoint str
 		if err == nil {
 			return md, nil
 		}
-		// The first 404 is the one to report: the places behind it are for few providers.
-		if !isNotFound(err) || failed == nil {
-			failed = err
+		answer, _ := errors.AsType[*Error](err)
+		if answer == nil || answer.Status != http.StatusNotFound {
+			return nil, err
 		}
-		if !isNotFound(err) {
-			break
+		if failed == nil { // the first 404 is the one to report: the places behind it are for few providers
+			failed = err
 		}
 	}
 	return nil, failed
@@ -90,9 +86,7 @@ func parseIssuer(issuer string) (*url.URL, error) {
 // wellKnown lists where an issuer's metadata may be, in the order of asking.
 func wellKnown(issuer *url.URL) []string {
 	const openid, oauth = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
-	base := *issuer
-	base.Path, base.RawPath = "", ""
-	host, path := base.String(), strings.TrimSuffix(issuer.EscapedPath(), "/")
+	host, path := issuer.Scheme+"://"+issuer.Host, strings.TrimSuffix(issuer.EscapedPath(), "/")
 	places := []string{
 		host + path + openid, // Discovery section 4.1: behind the path, whose last slash goes
 		host + oauth + path,  // RFC 8414 section 3.1: between host and path
@@ -103,33 +97,27 @@ func wellKnown(issuer *url.URL) []string {
 	return places
 }
 
-func isNotFound(err error) bool {
-	var e *HTTPError
-	var o *Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound || errors.As(err, &o) && o.Status == http.StatusNotFound
-}
-
-func (c *Client) fetchMetadata(ctx context.Context, issuer, place string) (*Metadata, error) {
-	var r *response
-	var err error
+func (c *Client) fetchMetadata(ctx context.Context, issuer, place string) (md *Metadata, err error) {
+	read := func(o *object, r *response) {
+		md = &Metadata{ConfigurationEndpoint: place, Lifetime: lifetime(r.header)}
+		md.read(o)
+	}
 	if file, local := strings.CutPrefix(place, "file://"); local {
-		r, err = readLocal(file)
+		r := &response{status: http.StatusOK}
+		if r.body, err = readFile(file, maxBody); err == nil {
+			err = r.take(read)
+		}
 	} else {
-		r, err = c.do(ctx, &request{method: http.MethodGet, url: place})
+		err = c.exchange(ctx, newRequest(http.MethodGet, place), read)
+	}
+	// Whoever wrote another issuer's document could send us to endpoints that collect secrets.
+	if md != nil && md.Issuer != "" && issuer != "" && !sameIssuer(md.Issuer, issuer) {
+		err = fmt.Errorf("the provider calls itself %s, not %s", shown(md.Issuer), shown(issuer))
 	}
 	if err == nil {
-		var o *object
-		if o, err = r.object(); err == nil {
-			md := parseMetadata(o, issuer)
-			if o.err == nil {
-				md.ConfigurationEndpoint, md.Lifetime = place, lifetime(r.header)
-				return md, nil
-			}
-			err = o.err
-		}
+		return md, nil
 	}
-	var unreachable *ConnectionError // names the host itself
-	if errors.As(err, &unreachable) {
+	if _, broken := errors.AsType[*ConnectionError](err); broken { // names the host itself
 		return nil, err
 	}
 	return nil, fmt.Errorf("discovery at %s: %w", shown(place), err)
@@ -153,66 +141,35 @@ func lifetime(header http.Header) time.Duration {
 	return 0
 }
 
-// readLocal reads metadata that the user keeps in a file.
-func readLocal(path string) (*response, error) {
-	body, err := readFile(path, maxBody)
-	if err != nil {
-		return nil, err
-	}
-	return &response{status: http.StatusOK, body: body}, nil
-}
+// sameIssuer compares exactly (Discovery section 4.3, RFC 8414 section 3.3, Core section 3.1.3.7 step 2), but for one
+// slash at the end: INDIGO IAM adds it to the issuer that it was given, in its metadata always, in its tokens not.
+func sameIssuer(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
 
-// parseMetadata reads the document; what is wrong with it stands in o.err.
-func parseMetadata(o *object, issuer string) *Metadata {
-	md := &Metadata{Issuer: o.text("issuer")}
-	o.required("issuer")
-	if o.err == nil {
-		// Discovery section 4.3, RFC 8414 section 3.3. INDIGO IAM adds a slash to the issuer it was given.
-		if issuer != "" && strings.TrimSuffix(md.Issuer, "/") != strings.TrimSuffix(issuer, "/") {
-			o.err = &IssuerMismatchError{Expected: issuer, Found: md.Issuer}
-			return md
-		}
-		_, o.err = parseIssuer(md.Issuer)
+func (md *Metadata) read(o *object) {
+	md.Issuer = o.text("issuer")
+	o.required("issuer", "token_endpoint") // RFC 8414 section 2; we have no implicit grant
+	if _, err := parseIssuer(md.Issuer); err != nil {
+		o.fail("%w", err)
 	}
-	o.required("token_endpoint") // RFC 8414 section 2; we have no implicit grant
-	md.readEndpoints(o)
+	for name, endpoint := range map[string]*string{
+		"authorization_endpoint":        &md.AuthorizationEndpoint,
+		"token_endpoint":                &md.TokenEndpoint,
+		"registration_endpoint":         &md.RegistrationEndpoint,
+		"device_authorization_endpoint": &md.DeviceAuthorizationEndpoint,
+		"revocation_endpoint":           &md.RevocationEndpoint,
+		"jwks_uri":                      &md.JWKSURI,
+	} {
+		*endpoint = o.url(name)
+		if strings.HasPrefix(md.Issuer, "https:") && strings.HasPrefix(*endpoint, "http:") {
+			// Loopback's exception is for a provider that runs there, not for what a provider says of our host.
+			o.fail("%q: %s is not https, as the issuer is", name, shown(*endpoint))
+		}
+	}
 	md.ScopesSupported = o.texts("scopes_supported")
 	md.GrantTypesSupported = o.texts("grant_types_supported")
-	md.ResponseTypesSupported = o.texts("response_types_supported")
 	md.TokenEndpointAuthMethodsSupported = o.texts("token_endpoint_auth_methods_supported")
 	md.CodeChallengeMethodsSupported = o.texts("code_challenge_methods_supported")
-	md.IDTokenSigningAlgValuesSupported = o.texts("id_token_signing_alg_values_supported")
 	md.AuthorizationResponseIssParameterSupported = o.flag("authorization_response_iss_parameter_supported")
-	return md
-}
-
-func (md *Metadata) readEndpoints(o *object) {
-	for _, endpoint := range []struct {
-		name string
-		url  *string
-	}{
-		{"authorization_endpoint", &md.AuthorizationEndpoint},
-		{"token_endpoint", &md.TokenEndpoint},
-		{"registration_endpoint", &md.RegistrationEndpoint},
-		{"device_authorization_endpoint", &md.DeviceAuthorizationEndpoint},
-		{"revocation_endpoint", &md.RevocationEndpoint},
-		{"userinfo_endpoint", &md.UserinfoEndpoint},
-		{"introspection_endpoint", &md.IntrospectionEndpoint},
-		{"jwks_uri", &md.JWKSURI},
-	} {
-		*endpoint.url = o.text(endpoint.name)
-		if *endpoint.url == "" || o.err != nil {
-			continue
-		}
-		u, err := parseURL(*endpoint.url)
-		switch {
-		case err != nil:
-			o.fail("%q: %w", endpoint.name, err)
-		case u.Scheme != "https" && strings.HasPrefix(md.Issuer, "https:"):
-			// Loopback's exception is for a provider that runs there, not for what a provider says of our host.
-			o.fail("%q: %s is not https, as the issuer is", endpoint.name, shown(*endpoint.url))
-		}
-	}
 }
 
 // isIAM recognises an INDIGO IAM, which knows no resource parameter, by its registration endpoint.

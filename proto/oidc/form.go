@@ -1,8 +1,6 @@
 package oidc
 
 import (
-	"context"
-	"net/http"
 	"strings"
 
 	"oidc-agent/proto/secret"
@@ -40,7 +38,7 @@ func (f *form) addSecret(name string, value secret.Secret) {
 func (f *form) addScope(scope string) { f.add("scope", strings.Join(strings.Fields(scope), " ")) }
 
 // appendEscaped encodes as HTML forms do: UTF-8, a blank as +, unreserved characters as they are, the rest
-// as %XX (RFC 6749 appendix B). A scratch with room enough is never moved.
+// as %XX (RFC 6749 appendix B).
 func appendEscaped(dst, value []byte) []byte {
 	const digits = "0123456789ABCDEF"
 	dst = grown(dst, 3*len(value))
@@ -48,28 +46,11 @@ func appendEscaped(dst, value []byte) []byte {
 		switch {
 		case c == ' ':
 			dst = append(dst, '+')
-		case isTokenByte(c) || c == '~':
+		case strings.IndexByte(unreserved, c) >= 0:
 			dst = append(dst, c)
 		default:
 			dst = append(dst, '%', digits[c>>4], digits[c&15])
 		}
 	}
 	return dst
-}
-
-// post sends the form with the client's authentication. The endpoint stands in the metadata under name.
-func (c *Client) post(ctx context.Context, md *Metadata, name, endpoint string, cred ClientCredentials, f *form) (*response, error) {
-	if endpoint == "" {
-		return nil, &NoEndpointError{Name: name}
-	}
-	q := &request{
-		method: http.MethodPost,
-		url:    endpoint,
-		header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
-	}
-	if err := cred.authenticate(md, q.header, f); err != nil {
-		return nil, err
-	}
-	q.body, q.secrets = f.body, f.secrets
-	return c.do(ctx, q)
 }

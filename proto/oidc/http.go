@@ -1,10 +1,9 @@
 // Package oidc speaks OAuth 2.0 and OpenID Connect to providers over net/http: discovery, client
-// registration, the device, code, refresh and password grants, revocation, and the decoding and
-// verification of JWTs. It keeps nothing but connections and the providers' public keys, prompts nobody and
-// tries nothing twice.
+// registration, the device, code, refresh and password grants, revocation, and the verification of JWTs. It keeps
+// nothing but connections and the providers' public keys, prompts nobody and tries nothing twice.
 //
-// The agent alone may enter. Start with [NewClient] and [Client.Discover]; what they return goes into the
-// other calls. Every rule stands beside the section that it comes from:
+// The agent alone may enter. Start with [NewClient] and [Client.Discover]; what they return makes a [Provider], which
+// has the other calls. Every rule stands beside the section that it comes from:
 //
 //   - RFC 6749 OAuth 2.0, RFC 6750 bearer tokens, RFC 7009 revocation, RFC 7636 PKCE
 //   - RFC 7591 and RFC 7592 client registration and its management
@@ -16,7 +15,9 @@
 package oidc
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,9 +34,6 @@ import (
 )
 
 const (
-	// maxBody is the longest answer that is read, in bytes after decompression. The longest known (a
-	// discovery document with all its scopes) has some 20 KiB.
-	maxBody = 1 << 20
 	// defaultTimeout bounds a whole exchange whose context has no deadline.
 	defaultTimeout = 15 * time.Second
 	// maxRedirects is how many redirects a GET follows in a row.
@@ -56,33 +55,36 @@ type Options struct {
 // safe for concurrent use.
 //
 // Every call ends at its context's deadline, or after 15 seconds when that has none. The errors are:
-// [*Error] for what the provider says in OAuth's terms, [*HTTPError] for an answer that is none of OAuth's,
-// [*ConnectionError] where no whole answer came, [*NoEndpointError] where the metadata lacks what is needed.
+// [*Error] for an answer that is no success, [*ConnectionError] where no whole answer came, [NoEndpointError] where the
+// metadata lacks what is needed.
 type Client struct {
 	http      *http.Client
+	proxy     func(*http.Request) (*url.URL, error)
 	userAgent string
-	keys      keyCache
-	open      *atomic.Int64 // connections in memory
+	keys      sync.Map     // keySet by jwks_uri
+	open      atomic.Int64 // connections in memory
 }
 
 // NewClient returns a client. It fails when the CA file cannot be read or holds no certificate.
 func NewClient(o Options) (*Client, error) {
-	transport, open := o.Transport, new(atomic.Int64)
-	if transport == nil {
+	c := &Client{userAgent: o.UserAgent, proxy: func(*http.Request) (*url.URL, error) { return nil, nil }}
+	if o.Transport == nil {
 		roots, err := loadRoots(o.CAFile)
 		if err != nil {
 			return nil, err
 		}
-		own := newTransport(roots)
-		own.DialContext = counted(own.DialContext, open)
-		transport = throughProxy{own}
+		o.Transport, c.proxy = newTransport(roots, &c.open), environmentProxy
 	}
-	return &Client{
-		http:      &http.Client{Transport: transport, CheckRedirect: checkRedirect},
-		userAgent: o.UserAgent,
-		open:      open,
-	}, nil
+	c.http = &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect}
+	return c, nil
 }
+
+// CloseIdle closes the connections that no request uses now. Their buffers hold the last exchange until they are
+// collected: see [Client.Open].
+func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
+
+// Open counts the connections that are still in memory, closed or not.
+func (c *Client) Open() int64 { return c.open.Load() }
 
 // request is one exchange to be made.
 type request struct {
@@ -92,12 +94,33 @@ type request struct {
 	secrets     []secret.Secret // what was sent and must not come back in an error's text
 }
 
+// newRequest asks for JSON: RFC 6749 section 5.1 has it, but some providers send forms to those who do not ask.
+func newRequest(method, url string) *request {
+	return &request{method: method, url: url, header: http.Header{"Accept": {"application/json"}}}
+}
+
+// bearer authorizes a request with a token (RFC 6750 section 2.1). An empty one changes nothing.
+func (q *request) bearer(token secret.Secret) {
+	if !token.IsEmpty() {
+		q.header.Set("Authorization", "Bearer "+string(token.Reveal()))
+		q.secrets = append(q.secrets, token)
+	}
+}
+
+// exchange makes one exchange, and has read take its answer.
+func (c *Client) exchange(ctx context.Context, q *request, read reader) error {
+	r, err := c.do(ctx, q)
+	if err != nil {
+		return err
+	}
+	return r.take(read)
+}
+
 // do makes one exchange and reads the answer whole. It fails on a redirect that is not followed; any
 // other status is for the caller to judge.
 func (c *Client) do(ctx context.Context, q *request) (*response, error) {
 	defer clear(q.body)
-	u, err := parseURL(q.url)
-	if err != nil {
+	if _, err := parseURL(q.url); err != nil {
 		return nil, err
 	}
 	if _, ok := ctx.Deadline(); !ok {
@@ -107,35 +130,12 @@ func (c *Client) do(ctx context.Context, q *request) (*response, error) {
 	}
 	started := time.Now()
 	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-	resp, err := c.http.Do(c.httpRequest(ctx, q, u))
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), q.method, q.url, nil)
 	if err != nil {
-		return nil, connectionError(u.Host, time.Since(started), !connected.Load(), err)
+		return nil, err
 	}
-	defer resp.Body.Close()
-	r := &response{status: resp.StatusCode, header: resp.Header, received: time.Now(), secrets: q.secrets}
-	if r.status >= 300 && r.status < 400 {
-		return nil, r.redirectError("which is not followed")
-	}
-	if r.body, err = readBody(resp.Body, resp.ContentLength); err == errTooLong {
-		debug.FreeOSMemory() // nobody else needs so much
-		return nil, r.unexpected(err.Error())
-	} else if err != nil {
-		return nil, connectionError(u.Host, time.Since(started), false, err)
-	}
-	return r, nil
-}
-
-func (c *Client) httpRequest(ctx context.Context, q *request, u *url.URL) *http.Request {
-	if q.header == nil {
-		q.header = http.Header{}
-	}
-	req := (&http.Request{
-		Method: q.method, URL: u, Host: u.Host, Header: q.header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
-	// RFC 6749 section 5.1 has JSON answers; some providers send forms to those who do not ask for it.
-	req.Header.Set("Accept", "application/json")
+	req.Header = q.header
 	req.Header.Set("User-Agent", c.userAgent) // empty: net/http sends none
 	if q.body != nil {
 		req.ContentLength = int64(len(q.body))
@@ -143,7 +143,27 @@ func (c *Client) httpRequest(ctx context.Context, q *request, u *url.URL) *http.
 		// Called when a kept connection turns out dead before anything was written to it.
 		req.GetBody = func() (io.ReadCloser, error) { return newWipedBody(q.body), nil }
 	}
-	return req
+	failed := func(err error) error {
+		proxy, _ := c.proxy(req)
+		return connectionError(req.URL.Host, proxy, time.Since(started), !connected.Load(), err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, failed(err)
+	}
+	defer resp.Body.Close()
+	connected.Store(true)
+	r := &response{status: resp.StatusCode, header: resp.Header, secrets: q.secrets}
+	if r.status >= 300 && r.status < 400 {
+		return nil, r.redirectError("which is not followed")
+	}
+	if r.body, err = readBody(resp.Body, resp.ContentLength); err == errTooLong {
+		debug.FreeOSMemory() // nobody else needs so much
+		return nil, r.unexpected(err.Error())
+	} else if err != nil {
+		return nil, failed(err)
+	}
+	return r, nil
 }
 
 // checkRedirect is http.Client's hook: a nil error follows.
@@ -194,4 +214,73 @@ func parseURL(raw string) (*url.URL, error) {
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+}
+
+// maxBody is the longest answer that is read, in bytes after decompression. The longest known (a
+// discovery document with all its scopes) has some 20 KiB.
+const maxBody = 1 << 20
+
+var errTooLong = errors.New("longer than 1 MiB")
+
+// readBody reads to the end, or to the limit. A buffer that became too small is wiped.
+func readBody(body io.Reader, length int64) ([]byte, error) {
+	if length > maxBody {
+		return nil, errTooLong
+	}
+	buf := make([]byte, 0, max(length, 4<<10)+1) // one more: the end is seen without growing
+	for {
+		buf = grown(buf, 1)
+		n, err := body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case len(buf) > maxBody:
+			err = errTooLong
+		case err == io.EOF:
+			return buf, nil
+		}
+		if err != nil {
+			clear(buf)
+			return nil, err
+		}
+	}
+}
+
+// grown returns buf with room for n more bytes; where it had to move, the old place is wiped.
+func grown(buf []byte, n int) []byte {
+	if cap(buf)-len(buf) >= n {
+		return buf
+	}
+	moved := append(make([]byte, 0, 2*cap(buf)+n), buf...)
+	clear(buf)
+	return moved
+}
+
+// wipedBody is a request's body that is wiped once the transport is done with it, which may be after Do has
+// returned (see http.RoundTripper). It has a copy of its own, for GetBody may be called later.
+type wipedBody struct {
+	mu    sync.Mutex // Close may come while another goroutine reads
+	bytes []byte
+	rest  bytes.Reader
+}
+
+func newWipedBody(body []byte) *wipedBody {
+	b := &wipedBody{bytes: bytes.Clone(body)}
+	b.rest.Reset(b.bytes)
+	return b
+}
+
+// Read implements io.Reader.
+func (b *wipedBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rest.Read(p)
+}
+
+// Close implements io.Closer.
+func (b *wipedBody) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.bytes)
+	b.rest.Reset(nil)
+	return nil
 }

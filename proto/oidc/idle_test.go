@@ -17,7 +17,7 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.do(t.Context(), &request{method: http.MethodGet, url: server.URL}); err != nil {
+	if _, err := c.do(t.Context(), newRequest(http.MethodGet, server.URL)); err != nil {
 		t.Fatal(err)
 	}
 	runtime.GC()

@@ -14,31 +14,55 @@ import (
 
 // response is an answer that was read whole.
 type response struct {
-	status   int
-	header   http.Header
-	body     []byte
-	received time.Time       // when its header was here
-	secrets  []secret.Secret // what the request held
+	status  int
+	header  http.Header
+	body    []byte
+	secrets []secret.Secret // what the request held
 }
 
-func (r *response) wipe() { clear(r.body) }
-
 func (r *response) ok() bool { return r.status >= 200 && r.status < 300 }
+
+// reader takes what it needs of an answer; what it finds wrong stands in the object's err.
+type reader func(*object, *response)
+
+// take has read take the JSON object of a success, and wipes it. Without read the body of a success does not matter.
+func (r *response) take(read reader) error {
+	defer clear(r.body)
+	if read == nil && r.ok() {
+		return nil
+	}
+	o, err := r.object()
+	if err != nil {
+		return err
+	}
+	defer o.wipe()
+	if read(o, r); o.err != nil {
+		return r.unexpected(o.err.Error())
+	}
+	return nil
+}
 
 // object returns the body where it is the JSON object of a success. An error member counts with any
 // status: device grants are refused with 400, 401, 428 and 200 in the field.
 func (r *response) object() (*object, error) {
 	o, err := parseObject(r.body)
-	switch {
-	case err != nil && r.ok():
+	if err != nil {
+		// RFC 6750 section 3: the error may stand in the header.
+		for _, header := range r.header.Values("WWW-Authenticate") {
+			if code := challengeParameter(header, "error"); code != "" && !r.ok() {
+				return nil, r.refusal(code, challengeParameter(header, "error_description"))
+			}
+		}
 		return nil, r.unexpected("JSON expected")
-	case err != nil:
-		return nil, r.withoutJSON()
 	}
-	code := o.text("error")
-	switch {
+	switch code := o.text("error"); {
 	case code != "":
-		return nil, r.oauthError(o, code)
+		description := o.raw("error_description")
+		text := string(description)
+		if strings.HasPrefix(text, `"`) {
+			text = o.text("error_description")
+		}
+		return nil, r.refusal(code, text)
 	case o.err != nil:
 		return nil, r.unexpected(o.err.Error())
 	case !r.ok():
@@ -47,87 +71,44 @@ func (r *response) object() (*object, error) {
 	return o, nil
 }
 
-// check returns the error of an answer whose body does not matter when it is a success.
-func (r *response) check() error {
-	if r.ok() {
-		return nil
+// refusal is an error in OAuth's terms.
+func (r *response) refusal(code, description string) *Error {
+	// A code of the RFCs is taken as it is: a user's password may be a part of it, as "grant".
+	if strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		code = cleanText(code, r.secrets)
 	}
-	_, err := r.object()
-	return err
-}
-
-func (r *response) oauthError(o *object, code string) *Error {
-	description := o.raw("error_description")
-	text := string(description)
-	if description != nil && description[0] == '"' {
-		text = o.text("error_description")
-	}
-	return r.newError(code, text, o.text("error_uri"))
-}
-
-func (r *response) newError(code, description, uri string) *Error {
-	return &Error{
-		Code:        cleanText(code, longSecrets(r.secrets)),
-		Description: cleanText(description, r.secrets),
-		URI:         cleanText(uri, r.secrets),
-		Status:      r.status,
-		RetryAfter:  retryAfter(r.header, r.received),
-	}
-}
-
-// longSecrets leaves out what could be part of an error code, as a user's password: "grant".
-func longSecrets(secrets []secret.Secret) (long []secret.Secret) {
-	for _, s := range secrets {
-		if s.Len() >= 16 {
-			long = append(long, s)
-		}
-	}
-	return long
-}
-
-// withoutJSON is for a failure without a JSON body. RFC 6750 section 3: the error may stand in the header.
-func (r *response) withoutJSON() error {
-	for _, header := range r.header.Values("WWW-Authenticate") {
-		if p := challengeParameters(header); p["error"] != "" {
-			return r.newError(p["error"], p["error_description"], p["error_uri"])
-		}
-	}
-	return r.unexpected("JSON expected")
+	return &Error{shortened(code), cleanText(description, r.secrets), r.status, retryAfter(r.header, time.Now())}
 }
 
 // unexpected returns an error that shows the body as well if that is a failure's and made for people.
-func (r *response) unexpected(problem string) *HTTPError {
-	e := &HTTPError{
-		Status:      r.status,
-		ContentType: r.contentType(),
-		Problem:     problem,
-		RetryAfter:  retryAfter(r.header, r.received),
+func (r *response) unexpected(problem string) *Error {
+	text := "provider answered with HTTP status " + strconv.Itoa(r.status)
+	kind, _, err := mime.ParseMediaType(r.header.Get("Content-Type"))
+	if err != nil {
+		kind = r.header.Get("Content-Type")
 	}
-	if !r.ok() && (e.ContentType == "text/plain" || strings.HasSuffix(e.ContentType, "json")) {
-		e.Detail = cleanText(string(r.body), r.secrets)
+	if kind = cleanText(kind, r.secrets); kind != "" {
+		text += " (" + kind + ")"
 	}
-	return e
-}
-
-func (r *response) contentType() string {
-	header := r.header.Get("Content-Type")
-	if media, _, err := mime.ParseMediaType(header); err == nil {
-		return cleanText(media, r.secrets)
+	text += ", " + problem
+	if len(r.body) > 0 && !r.ok() && (kind == "text/plain" || strings.HasSuffix(kind, "json")) {
+		text += ": " + cleanText(string(r.body), r.secrets)
 	}
-	return cleanText(header, r.secrets)
+	return &Error{"", text, r.status, retryAfter(r.header, time.Now())}
 }
 
 // redirectError names the target without its query, where a provider may repeat what it was sent.
-func (r *response) redirectError(why string) *HTTPError {
+func (r *response) redirectError(why string) *Error {
 	target := r.header.Get("Location")
 	if u, err := url.Parse(target); err == nil {
 		u.RawQuery, u.Fragment, u.User = "", "", nil
 		target = u.String()
 	}
-	e := r.unexpected(fmt.Sprintf("a redirect to %q, %s", cleanText(target, r.secrets), why))
-	e.Detail = ""
-	return e
+	return r.unexpected(fmt.Sprintf("a redirect to %q, %s", cleanText(target, r.secrets), why))
 }
+
+// maxSeconds is the longest time that is believed: ten years. Longer ones would overflow a time.Duration.
+const maxSeconds = 10 * 365 * 24 * 3600
 
 // retryAfter reads a Retry-After header: seconds, or a date (RFC 9110 section 10.2.3).
 func retryAfter(header http.Header, now time.Time) time.Duration {
@@ -142,58 +123,17 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return max(0, date.Sub(now))
 }
 
-// challengeParameters returns the parameters of all challenges in one WWW-Authenticate header, by their
-// names in lower case (RFC 9110 section 11.6.1); of equal ones the first.
-func challengeParameters(header string) map[string]string {
-	found := map[string]string{}
-	for header != "" {
-		header = strings.TrimLeft(header, " \t,")
-		name := header[:tokenLength(header)]
-		header = header[len(name):]
-		rest := strings.TrimLeft(header, " \t")
-		if name == "" || rest == "" || rest[0] != '=' {
-			// A scheme's name stands alone; anything else is skipped, as is the padding of a token68.
-			header = strings.TrimLeft(header, `=/+~"`)
-			if name == "" && header != "" {
-				header = header[1:]
-			}
-			continue
-		}
-		var value string
-		value, header = challengeValue(strings.TrimLeft(rest[1:], " \t"))
-		name = strings.ToLower(name)
-		if _, ok := found[name]; !ok {
-			found[name] = value
-		}
+// challengeParameter reads a parameter of a WWW-Authenticate header, a quoted string or a token (RFC 9110 section
+// 11.6.1). It is for people: what only looks like one, inside another's text, counts as well.
+func challengeParameter(header, name string) string {
+	_, value, found := strings.Cut(header, " "+name+"=")
+	if !found {
+		_, value, _ = strings.Cut(header, ","+name+"=")
 	}
-	return found
-}
-
-// challengeValue reads a token or a quoted string (RFC 9110 section 5.6.4).
-func challengeValue(s string) (value, rest string) {
-	if s == "" || s[0] != '"' {
-		n := tokenLength(s)
-		return s[:n], s[n:]
+	if quoted, err := strconv.QuotedPrefix(value); err == nil {
+		value, _ = strconv.Unquote(quoted)
+		return value
 	}
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch {
-		case s[i] == '"':
-			return b.String(), s[i+1:]
-		case s[i] == '\\' && i+1 < len(s):
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String(), ""
-}
-
-// tokenLength counts the leading characters of a token (RFC 9110 section 5.6.2).
-func tokenLength(s string) int {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return i
-		}
-	}
-	return len(s)
+	value, _, _ = strings.Cut(value, ",")
+	return strings.Trim(value, `" `)
 }
