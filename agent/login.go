@@ -216,13 +216,17 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 	defer t.config.Wipe()
 	response, err := t.PollDevice(ctx, code, tokenParameters(t.config, tokenRequest{}))
 	refused, answered := errors.AsType[*oidc.Error](err)
+	_, passes := oidc.Temporary(err)
 	switch {
 	case err == nil:
 		a.logins.Delete(l.id)
 		return a.finishLogin(ctx, t, response)
 	case answered && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
-	case answered && refused.Code != "" && !refused.Temporary():
+	case passes: // RFC 8628 section 3.5: after a timeout less often
+		a.log.warning("account %q: whether the user has approved is asked again later: %v", t.config.Name, err)
+		return nil, errors.New(oidc.CodeSlowDown)
+	case answered && refused.Code != "":
 		a.logins.Delete(l.id)
 	}
 	return nil, err
