@@ -23,8 +23,8 @@ const (
 	unreserved = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
 )
 
-// cleanText makes a provider's text fit to be shown or logged: one line of printable characters, not long,
-// without secrets. RFC 6749 section 5.2 allows visible ASCII and blanks only; few keep to it.
+// cleanText makes a provider's text fit to be shown or logged: one line of printable characters, not long, without
+// secrets. RFC 6749 section 5.2 allows visible ASCII and blanks only; few keep to it.
 func cleanText(s string, secrets []secret.Secret) string {
 	s = redact(s, secrets)
 	// Again afterwards: a character that printable drops may have stood inside a token.

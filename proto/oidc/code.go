@@ -38,8 +38,8 @@ func codeChallenge(verifier secret.Secret) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// AuthorizationURL returns where to send the browser. It fails for a provider without authorization
-// endpoint, and for one that announces PKCE without S256.
+// AuthorizationURL returns where to send the browser. It fails for a provider without authorization endpoint, and for
+// one that announces PKCE without S256.
 func (p *Provider) AuthorizationURL(req AuthorizationRequest) (string, error) {
 	if p.AuthorizationEndpoint == "" {
 		return "", NoEndpointError("authorization_endpoint")
@@ -48,8 +48,8 @@ func (p *Provider) AuthorizationURL(req AuthorizationRequest) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("authorization endpoint: %w", err)
 	}
-	// RFC 7636 section 7.2, RFC 9700 section 2.1.1: no way back to plain. One that announces nothing gets
-	// S256 all the same and ignores it if need be (RFC 6749 section 3.1).
+	// RFC 7636 section 7.2, RFC 9700 section 2.1.1: no way back to plain. One that announces nothing gets S256 all the
+	// same and ignores it if need be (RFC 6749 section 3.1).
 	if offered := p.CodeChallengeMethodsSupported; len(offered) > 0 && !slices.Contains(offered, "S256") {
 		return "", fmt.Errorf("the provider supports the code challenge methods %s, but not S256", shown(fmt.Sprint(offered)))
 	}
@@ -74,10 +74,9 @@ func (p *Provider) AuthorizationURL(req AuthorizationRequest) (string, error) {
 	return u.String(), nil
 }
 
-// ParseAuthorizationResponse reads the query that the browser brings to the redirect URI (RFC 6749
-// section 4.1.2). state is what this login sent. An error of type [*Error] is the provider's refusal
-// and ends the login. Any other error is an answer that cannot be the provider's: show nothing of it, go
-// on waiting for the right one.
+// ParseAuthorizationResponse reads the query that the browser brings to the redirect URI (RFC 6749 section 4.1.2).
+// state is what this login sent. An error of type [*Error] is the provider's refusal and ends the login. Any other
+// error is an answer that cannot be the provider's: show nothing of it, go on waiting for the right one.
 func (md *Metadata) ParseAuthorizationResponse(query, state string) (code secret.Secret, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -91,8 +90,8 @@ func (md *Metadata) ParseAuthorizationResponse(query, state string) (code secret
 	if state == "" || values.Get("state") != state { // RFC 6749 section 10.12, RFC 9700 section 4.7.1
 		return secret.Secret{}, errors.New("answer is for another login: its state is not ours")
 	}
-	// RFC 9207 section 2.4: compared as strings, before anything else is believed, errors too. One that was
-	// not announced but is right does no harm.
+	// RFC 9207 section 2.4: compared as strings, before anything else is believed, errors too. One that was not
+	// announced but is right does no harm.
 	if iss, ok := values["iss"]; ok && iss[0] != md.Issuer {
 		return secret.Secret{}, fmt.Errorf("answer comes from the issuer %s, not from %s", shown(iss[0]), shown(md.Issuer))
 	} else if !ok && md.AuthorizationResponseIssParameterSupported {

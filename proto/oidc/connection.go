@@ -54,24 +54,20 @@ func connectionError(host string, proxy *url.URL, took time.Duration, unsent boo
 	}
 	timeout, timed := errors.AsType[net.Error](err)
 	_, dns := errors.AsType[*net.DNSError](err)
+	ends := []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}
 	var p problem
 	switch {
 	case errors.Is(err, context.Canceled):
 		p = problem{fmt.Sprintf("the request to %s was cancelled", host), true}
 	case errors.Is(err, context.DeadlineExceeded) || timed && timeout.Timeout() && !dns:
 		p.text = fmt.Sprintf("%s did not answer within %s", host, took.Round(100*time.Millisecond))
-	case isHangUp(err):
+	case slices.ContainsFunc(ends, func(end error) bool { return errors.Is(err, end) }):
 		p.text = host + " closed the connection before its answer was complete"
 	default:
 		p = problemOf(err)
 		p.text = fmt.Sprintf("could not connect to %s: %s", host, p.text)
 	}
 	return &ConnectionError{unsent, err, p}
-}
-
-func isHangUp(err error) bool {
-	ends := []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}
-	return slices.ContainsFunc(ends, func(end error) bool { return errors.Is(err, end) })
 }
 
 // problemOf says why there is no connection.
@@ -92,15 +88,27 @@ func problemOf(err error) problem {
 		return problem{errno.Error(), false}
 	}
 	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return problem{"its certificate comes from an unknown authority: " + missingAuthority(err, unknown.Cert) +
+		last := unknown.Cert // who signed the last certificate that the provider sent is the one to be trusted
+		if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
+			last = e.UnverifiedCertificates[len(e.UnverifiedCertificates)-1]
+		}
+		return problem{"its certificate comes from an unknown authority: " + shown(last.Issuer.String()) +
 			"; if that is right, name a file with the authority's certificate by oidc-gen --cp, " +
 			"or by SSL_CERT_FILE when the agent is started", true}
 	}
 	if name, ok := errors.AsType[x509.HostnameError](err); ok {
-		return problem{"its certificate is for another host: " + strings.TrimPrefix(cleanText(name.Error(), nil), "x509: "), true}
+		text := strings.TrimPrefix(cleanText(name.Error(), nil), "x509: ")
+		return problem{"its certificate is for another host: " + text, true}
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		return problem{validityProblem(invalid, time.Now()), true}
+		text := "its certificate is not valid: " + cleanText(invalid.Error(), nil)
+		if invalid.Reason == x509.Expired { // the clock as well: on many a machine that is what is wrong
+			const layout = "2006-01-02 15:04 MST"
+			from, to := invalid.Cert.NotBefore.UTC().Format(layout), invalid.Cert.NotAfter.UTC().Format(layout)
+			now := time.Now().UTC().Format(layout)
+			text = fmt.Sprintf("its certificate is valid from %s to %s, and the clock here says %s", from, to, now)
+		}
+		return problem{text, true}
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return problem{"it does not speak TLS there", true}
@@ -109,28 +117,4 @@ func problemOf(err error) problem {
 		return problem{cleanText(alert.Err.Error(), nil), true}
 	}
 	return problem{cleanText(err.Error(), nil), false}
-}
-
-// missingAuthority names who signed the last certificate that the provider sent: that one is to be trusted.
-func missingAuthority(err error, last *x509.Certificate) string {
-	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
-		last = e.UnverifiedCertificates[len(e.UnverifiedCertificates)-1]
-	}
-	if last == nil {
-		return "of no name"
-	}
-	return shown(last.Issuer.String())
-}
-
-// validityProblem shows the clock as well: on many a machine that is what is wrong.
-func validityProblem(invalid x509.CertificateInvalidError, now time.Time) string {
-	const layout = "2006-01-02 15:04 MST"
-	clock, from, to := now.UTC().Format(layout), invalid.Cert.NotBefore, invalid.Cert.NotAfter
-	switch {
-	case invalid.Reason != x509.Expired:
-		return "its certificate is not valid: " + cleanText(invalid.Error(), nil)
-	case now.Before(from):
-		return fmt.Sprintf("its certificate is valid only from %s on (the clock here says %s)", from.UTC().Format(layout), clock)
-	}
-	return fmt.Sprintf("its certificate expired at %s (the clock here says %s)", to.UTC().Format(layout), clock)
 }

@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -85,8 +84,8 @@ func TestTLSErrors(t *testing.T) {
 		{"good", testCertificate(t, "", now.Add(-time.Hour), now.Add(time.Hour)), true, 0, ""},
 		{"unknown CA", testCertificate(t, "", now.Add(-time.Hour), now.Add(time.Hour)), false, 0, `its certificate comes from an unknown authority: "CN=Test Authority"`},
 		{"wrong host", testCertificate(t, "op.example", now.Add(-time.Hour), now.Add(time.Hour)), true, 0, "its certificate is for another host: cannot validate certificate for 127.0.0.1"},
-		{"expired", testCertificate(t, "", now.Add(-2*time.Hour), now.Add(-time.Hour)), true, 0, "its certificate expired at "},
-		{"not yet valid", testCertificate(t, "", now.Add(time.Hour), now.Add(2*time.Hour)), true, 0, "its certificate is valid only from "},
+		{"expired", testCertificate(t, "", now.Add(-2*time.Hour), now.Add(-time.Hour)), true, 0, "its certificate is valid from "},
+		{"not yet valid", testCertificate(t, "", now.Add(time.Hour), now.Add(2*time.Hour)), true, 0, "its certificate is valid from "},
 		{"TLS 1.1", testCertificate(t, "", now.Add(-time.Hour), now.Add(time.Hour)), true, tls.VersionTLS11, "protocol version not supported"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -125,8 +124,7 @@ func TestMissingAuthority(t *testing.T) {
 	unknown := x509.UnknownAuthorityError{Cert: chain[0]}
 	for err, want := range map[error]string{
 		&tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: unknown}: `authority: "CN=Root[2J"`,
-		&url.Error{Err: unknown}:                       `authority: "CN=Intermediate"`,
-		fmt.Errorf("%w", x509.UnknownAuthorityError{}): "authority: of no name",
+		&url.Error{Err: unknown}: `authority: "CN=Intermediate"`,
 	} {
 		wantText(t, connectionError("op.example", nil, 0, false, err), want)
 	}

@@ -6,14 +6,6 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-const (
-	// defaultInterval in seconds holds where the provider names none (RFC 8628 section 3.2), as IAM.
-	defaultInterval = 5
-	// defaultDeviceLifetime in seconds holds where the provider names none, though RFC 8628 section 3.2
-	// requires it. IAM leaves it out for clients without a lifetime of their own.
-	defaultDeviceLifetime = 600
-)
-
 // DeviceAuthorization is what the user must do, and what to poll with (RFC 8628 section 3.2).
 type DeviceAuthorization struct {
 	DeviceCode              secret.Secret
@@ -46,9 +38,9 @@ func (d *DeviceAuthorization) read(o *object, _ *response) {
 	// A browser will be sent there: never javascript: or file: (RFC 8628 section 3.3).
 	d.VerificationURI, d.VerificationURIComplete = o.url(uri), o.url("verification_uri_complete")
 	if d.ExpiresIn = o.seconds("expires_in"); d.ExpiresIn <= 0 {
-		d.ExpiresIn = defaultDeviceLifetime
+		d.ExpiresIn = 600 // RFC 8628 section 3.2 requires it, but IAM leaves it out for clients without a lifetime of their own
 	}
-	if d.Interval = defaultInterval; o.has("interval") {
+	if d.Interval = 5; o.has("interval") { // RFC 8628 section 3.2: the default
 		d.Interval = max(1, o.seconds("interval"))
 	}
 }

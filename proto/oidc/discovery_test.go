@@ -152,7 +152,7 @@ func TestDiscoveryRefused(t *testing.T) {
 		{"issuer with query", "https://op.example/?a=b", ``, "has a query"},
 		{"issuer with empty query", "https://op.example/?", ``, "has a query"},
 		{"issuer with fragment", "https://op.example/#a", ``, "has a fragment"},
-		{"issuer empty", "", ``, "no issuer URL"},
+		{"issuer empty", "", ``, `issuer URL: "" is not an https URL`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := answering(t, 200, "application/json", c.body).Discover(t.Context(), c.issuer, "")

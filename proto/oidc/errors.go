@@ -31,15 +31,15 @@ func (e *Error) Error() string {
 	return e.Code + ": " + e.Description
 }
 
-// TokenExpired reports whether, in answer to a refresh, the refresh token is expired, revoked or unknown:
-// only a new login helps. That is invalid_grant (RFC 6749 section 5.2); INDIGO IAM says 401 invalid_token.
+// TokenExpired reports whether, in answer to a refresh, the refresh token is expired, revoked or unknown: only a new
+// login helps. That is invalid_grant (RFC 6749 section 5.2); INDIGO IAM says 401 invalid_token.
 func (e *Error) TokenExpired() bool {
 	return e.Code == "invalid_grant" || e.Code == "invalid_token" && e.Status == http.StatusUnauthorized
 }
 
-// Temporary reports whether the same request may succeed later: code or status speak of the moment, not of the request
-// (RFC 6749 section 4.1.2.1, RFC 9110 section 15.6, RFC 6585 section 4).
-func (e *Error) Temporary() bool {
+// temporary reports whether code or status speak of the moment, not of the request (RFC 6749 section 4.1.2.1, RFC 9110
+// section 15.6, RFC 6585 section 4).
+func (e *Error) temporary() bool {
 	switch e.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
@@ -47,10 +47,10 @@ func (e *Error) Temporary() bool {
 	return e.Code == "temporarily_unavailable"
 }
 
-// Temporary reports whether what failed may succeed later, and after which time at the earliest: 0 where
-// the provider does not say.
+// Temporary reports whether what failed may succeed later, and after which time at the earliest: 0 where the provider
+// does not say.
 func Temporary(err error) (after time.Duration, ok bool) {
-	if e, answered := errors.AsType[*Error](err); answered && e.Temporary() {
+	if e, answered := errors.AsType[*Error](err); answered && e.temporary() {
 		return e.RetryAfter, true
 	}
 	e, broken := errors.AsType[*ConnectionError](err)

@@ -1,6 +1,6 @@
-// Package oidc speaks OAuth 2.0 and OpenID Connect to providers over net/http: discovery, client
-// registration, the device, code, refresh and password grants, revocation, and the verification of JWTs. It keeps
-// nothing but connections and the providers' public keys, prompts nobody and tries nothing twice.
+// Package oidc speaks OAuth 2.0 and OpenID Connect to providers over net/http: discovery, client registration, the
+// device, code, refresh and password grants, revocation, and the verification of JWTs. It keeps nothing but connections
+// and the providers' public keys, prompts nobody and tries nothing twice.
 //
 // The agent alone may enter. Start with [NewClient] and [Client.Discover]; what they return makes a [Provider], which
 // has the other calls. Every rule stands beside the section that it comes from:
@@ -51,12 +51,12 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
-// Client makes requests to any number of providers and keeps their connections for later requests. It is
-// safe for concurrent use.
+// Client makes requests to any number of providers and keeps their connections for later requests. It is safe for
+// concurrent use.
 //
-// Every call ends at its context's deadline, or after 15 seconds when that has none. The errors are:
-// [*Error] for an answer that is no success, [*ConnectionError] where no whole answer came, [NoEndpointError] where the
-// metadata lacks what is needed.
+// Every call ends at its context's deadline, or after 15 seconds when that has none. The errors are: [*Error] for an
+// answer that is no success, [*ConnectionError] where no whole answer came, [NoEndpointError] where the metadata lacks
+// what is needed.
 type Client struct {
 	http      *http.Client
 	proxy     func(*http.Request) (*url.URL, error)
@@ -116,8 +116,8 @@ func (c *Client) exchange(ctx context.Context, q *request, read reader) error {
 	return r.take(read)
 }
 
-// do makes one exchange and reads the answer whole. It fails on a redirect that is not followed; any
-// other status is for the caller to judge.
+// do makes one exchange and reads the answer whole. It fails on a redirect that is not followed; any other status is
+// for the caller to judge.
 func (c *Client) do(ctx context.Context, q *request) (*response, error) {
 	defer clear(q.body)
 	if _, err := parseURL(q.url); err != nil {
@@ -169,8 +169,8 @@ func (c *Client) do(ctx context.Context, q *request) (*response, error) {
 // checkRedirect is http.Client's hook: a nil error follows.
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	first := via[0]
-	// RFC 9110 section 15.4.8: a 307 repeats the POST with all its secrets, wherever Location says.
-	// Credentials in a header stay with the endpoint that they were meant for, too.
+	// RFC 9110 section 15.4.8: a 307 repeats the POST with all its secrets, wherever Location says. Credentials in a
+	// header stay with the endpoint that they were meant for, too.
 	if first.Method != http.MethodGet || first.Header.Get("Authorization") != "" {
 		return http.ErrUseLastResponse
 	}
@@ -186,14 +186,11 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 
 // parseURL accepts what requests may be sent to: https, or http on the loopback interface.
 func parseURL(raw string) (*url.URL, error) {
-	for i := range len(raw) {
-		// RFC 3986 section 2: a URI is made of visible ASCII. The rest could fool who reads it.
-		if raw[i] <= ' ' || raw[i] >= 0x7f {
-			return nil, fmt.Errorf("%s holds a character that no URL may have", shown(raw))
-		}
-	}
 	u, err := url.Parse(raw)
 	switch {
+	case strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		// RFC 3986 section 2: a URI is made of visible ASCII. The rest could fool who reads it.
+		return nil, fmt.Errorf("%s holds a character that no URL may have", shown(raw))
 	case err != nil:
 		return nil, fmt.Errorf("%s is not a URL", shown(raw))
 	case u.User != nil: // not shown: that is where passwords are written
@@ -216,33 +213,27 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
-// maxBody is the longest answer that is read, in bytes after decompression. The longest known (a
-// discovery document with all its scopes) has some 20 KiB.
+// maxBody is the longest answer that is read, in bytes after decompression. The longest known (a discovery document
+// with all its scopes) has some 20 KiB.
 const maxBody = 1 << 20
 
 var errTooLong = errors.New("longer than 1 MiB")
 
-// readBody reads to the end, or to the limit. A buffer that became too small is wiped.
+// readBody reads to the end, or to the limit. Tokens fit into the buffer, so that no copy is left where it had to grow.
 func readBody(body io.Reader, length int64) ([]byte, error) {
 	if length > maxBody {
 		return nil, errTooLong
 	}
-	buf := make([]byte, 0, max(length, 4<<10)+1) // one more: the end is seen without growing
-	for {
-		buf = grown(buf, 1)
-		n, err := body.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case len(buf) > maxBody:
-			err = errTooLong
-		case err == io.EOF:
-			return buf, nil
-		}
-		if err != nil {
-			clear(buf)
-			return nil, err
-		}
+	buf := bytes.NewBuffer(make([]byte, 0, max(length, 16<<10)+bytes.MinRead))
+	_, err := buf.ReadFrom(io.LimitReader(body, maxBody+1))
+	if buf.Len() > maxBody {
+		err = errTooLong
 	}
+	if err != nil {
+		clear(buf.Bytes())
+		return nil, err
+	}
+	return buf.Bytes(), nil
 }
 
 // grown returns buf with room for n more bytes; where it had to move, the old place is wiped.
@@ -255,8 +246,8 @@ func grown(buf []byte, n int) []byte {
 	return moved
 }
 
-// wipedBody is a request's body that is wiped once the transport is done with it, which may be after Do has
-// returned (see http.RoundTripper). It has a copy of its own, for GetBody may be called later.
+// wipedBody is a request's body that is wiped once the transport is done with it, which may be after Do has returned
+// (see http.RoundTripper). It has a copy of its own, for GetBody may be called later.
 type wipedBody struct {
 	mu    sync.Mutex // Close may come while another goroutine reads
 	bytes []byte

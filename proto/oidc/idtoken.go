@@ -26,9 +26,9 @@ type IDTokenCheck struct {
 	Refreshed bool
 }
 
-// VerifyIDToken checks signature and claims of an answer's id_token (Core section 3.1.3.7) and returns whom it is about.
-// Over TLS the token endpoint vouches for the signature (step 6) where the keys cannot be had; never for one that is
-// wrong, or none, or by a shared secret.
+// VerifyIDToken checks signature and claims of an answer's id_token (Core section 3.1.3.7) and returns whom it is
+// about. Over TLS the token endpoint vouches for the signature (step 6) where the keys cannot be had; never for one
+// that is wrong, or none, or by a shared secret.
 func (p *Provider) VerifyIDToken(ctx context.Context, t *TokenResponse, want IDTokenCheck) (subject string, err error) {
 	j, err := decodeJWT(t.IDToken)
 	if err != nil {
@@ -123,8 +123,8 @@ func UnverifiedIssuer(token secret.Secret) (string, error) {
 }
 
 // VerifySignature checks that a JWT, of whatever kind, was signed with one of the keys that its issuer publishes. It
-// looks at no claim but iss, and not at the times. invalid is what is wrong with the token, or nil; with an error nothing
-// is known.
+// looks at no claim but iss, and not at the times. invalid is what is wrong with the token, or nil; with an error
+// nothing is known.
 func (p *Provider) VerifySignature(ctx context.Context, token secret.Secret) (invalid, err error) {
 	j, err := decodeJWT(token)
 	if err != nil {

@@ -12,10 +12,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-var errNoObject = errors.New("JSON object expected")
-
-// object is a JSON object of a provider. Its getters keep the first error, as bufio.Scanner does. null is
-// taken for absent throughout. Names are compared exactly, which struct tags of encoding/json would not do.
+// object is a JSON object of a provider. Its getters keep the first error, as bufio.Scanner does. null is taken for
+// absent throughout. Names are compared exactly, which struct tags of encoding/json would not do.
 type object struct {
 	members map[string]json.RawMessage
 	err     error
@@ -24,7 +22,7 @@ type object struct {
 func parseObject(data []byte) (*object, error) {
 	o := new(object)
 	if err := json.Unmarshal(data, &o.members); err != nil || o.members == nil {
-		return nil, errNoObject
+		return nil, errors.New("JSON object expected")
 	}
 	return o, nil
 }
@@ -79,11 +77,6 @@ func (o *object) texts(name string) (list []string) {
 	return list
 }
 
-func (o *object) flag(name string) (b bool) {
-	o.get(name, "a boolean", &b)
-	return b
-}
-
 // url reads a URL that parseURL accepts.
 func (o *object) url(name string) string {
 	text := o.text(name)
@@ -106,8 +99,8 @@ func (o *object) date(name string) time.Time {
 	return time.Unix(int64(max(-year9999, min(seconds, year9999))), 0)
 }
 
-// seconds reads a number, or a string that holds one, as some providers write it. Fractions are cut off, and
-// what is further from 0 than maxSeconds is brought there.
+// seconds reads a number, or a string that holds one, as some providers write it. Fractions are cut off, and what is
+// further from 0 than maxSeconds is brought there.
 func (o *object) seconds(name string) int64 {
 	var text json.Number // takes both
 	o.get(name, "a number", &text)

@@ -12,8 +12,8 @@ import (
 const (
 	// keysLifetime is how long a JWK set is believed without looking again.
 	keysLifetime = time.Hour
-	// missPause is how long after a search for an unknown key there is no other: bad tokens must not make us flood
-	// the provider.
+	// missPause is how long after a search for an unknown key there is no other: bad tokens must not make us flood the
+	// provider.
 	missPause = time.Minute
 	// keysTimeout bounds a fetch, which whoever waits for a token waits for as well.
 	keysTimeout = 4 * time.Second
@@ -40,8 +40,8 @@ type unverifiable struct{ error }
 // Unwrap returns the cause.
 func (u unverifiable) Unwrap() error { return u.error }
 
-// verifySignature verifies with the provider's published keys, and with none that the token brings along
-// (RFC 8725 section 3.10: jku, jwk, x5u and x5c are not looked at).
+// verifySignature verifies with the provider's published keys, and with none that the token brings along (RFC 8725
+// section 3.10: jku, jwk, x5u and x5c are not looked at).
 func (p *Provider) verifySignature(ctx context.Context, j *jwt, alg algorithm) error {
 	if p.JWKSURI == "" {
 		return unverifiable{NoEndpointError("jwks_uri")}
@@ -87,8 +87,8 @@ func (p *Provider) renewKeys(ctx context.Context, old keySet) (keySet, error) {
 	return set, nil
 }
 
-// verify tries the keys that fit. A token that names a key of the set stands or falls by that; any other
-// may be signed with one that we do not know yet.
+// verify tries the keys that fit. A token that names a key of the set stands or falls by that; any other may be signed
+// with one that we do not know yet.
 func (set keySet) verify(j *jwt, alg algorithm) error {
 	id, named := j.header.text("kid"), false
 	for _, k := range set.keys {

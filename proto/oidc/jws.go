@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -26,25 +27,19 @@ type jwt struct {
 	signature      []byte
 }
 
-// decodeJWT takes a token apart. The three parts must be there, in base64url without padding, the first two
-// JSON objects with no member twice; the third may be empty, as that of IAM's refresh tokens is. An
-// opaque token is an error. A token's text is never part of one.
+// decodeJWT takes a token apart. The three parts must be there, in base64url without padding, the first two JSON
+// objects with no member twice; the third may be empty, as that of IAM's refresh tokens is. An opaque token is an
+// error. A token's text is never part of one.
 func decodeJWT(token secret.Secret) (*jwt, error) {
 	parts := bytes.Split(token.Reveal(), []byte("."))
 	if token.Len() > maxBody || len(parts) != 3 {
 		return nil, errors.New("not a JWT: three parts expected")
 	}
-	header, err := decodePart(parts[0])
-	if err != nil {
-		return nil, fmt.Errorf("not a JWT: header: %w", err)
-	}
-	claims, err := decodePart(parts[1])
-	if err != nil {
-		return nil, fmt.Errorf("not a JWT: claims: %w", err)
-	}
-	signature, err := decodeBase64URL(parts[2])
-	if err != nil {
-		return nil, fmt.Errorf("not a JWT: signature: %w", err)
+	header, err1 := decodePart(parts[0])
+	claims, err2 := decodePart(parts[1])
+	signature, err3 := decodeBase64URL(parts[2])
+	if err := cmp.Or(err1, err2, err3); err != nil {
+		return nil, fmt.Errorf("not a JWT: %w", err)
 	}
 	return &jwt{header, claims, token.Reveal()[:len(parts[0])+1+len(parts[1])], signature}, nil
 }
@@ -70,8 +65,8 @@ func decodeBase64URL(part []byte) ([]byte, error) {
 	return data, nil
 }
 
-// checkUnique fails where an object, known to be well-formed, has a member twice: RFC 7519 section 4 and RFC
-// 7515 section 4 allow to reject such, and nobody knows which of the two another program would take.
+// checkUnique fails where an object, known to be well-formed, has a member twice: RFC 7519 section 4 and RFC 7515
+// section 4 allow to reject such, and nobody knows which of the two another program would take.
 func checkUnique(data []byte) error {
 	d, seen := json.NewDecoder(bytes.NewReader(data)), map[json.Token]bool{}
 	d.Token() // the brace
@@ -98,13 +93,13 @@ type algorithm struct {
 	curve elliptic.Curve // RFC 7518 section 3.4: each algorithm has its one curve
 }
 
-// algorithms are all that we accept. RFC 8725 sections 3.1 and 3.2: none of them is "none", and none takes a
-// key that the provider publishes for a shared secret (HS256 and its sisters).
+// algorithms are all that we accept. RFC 8725 sections 3.1 and 3.2: none of them is "none", and none takes a key that
+// the provider publishes for a shared secret (HS256 and its sisters).
 var algorithms = [...]algorithm{
 	{"RS256", crypto.SHA256, nil}, {"RS384", crypto.SHA384, nil}, {"RS512", crypto.SHA512, nil},
 	{"PS256", crypto.SHA256, nil}, {"PS384", crypto.SHA384, nil}, {"PS512", crypto.SHA512, nil},
-	{"ES256", crypto.SHA256, elliptic.P256()}, {"ES384", crypto.SHA384, elliptic.P384()}, {"ES512", crypto.SHA512, elliptic.P521()},
-	{"EdDSA", crypto.SHA512, nil},
+	{"ES256", crypto.SHA256, elliptic.P256()}, {"ES384", crypto.SHA384, elliptic.P384()},
+	{"ES512", crypto.SHA512, elliptic.P521()}, {"EdDSA", crypto.SHA512, nil},
 }
 
 // algorithm reads the header. Algorithms are compared exactly: neither "None" nor "rs256" is one.
@@ -112,7 +107,8 @@ func (j *jwt) algorithm() (algorithm, error) {
 	name := j.header.text("alg")
 	j.header.text("kid") // for its error
 	if j.header.has("crit") {
-		return algorithm{}, errors.New("its header demands an extension (\"crit\") that we do not have") // RFC 7515 section 4.1.11
+		// RFC 7515 section 4.1.11
+		return algorithm{}, errors.New("its header demands an extension (\"crit\") that we do not have")
 	}
 	i := slices.IndexFunc(algorithms[:], func(a algorithm) bool { return a.name == name })
 	if i < 0 {
@@ -158,8 +154,8 @@ type verificationKey struct {
 	key     crypto.PublicKey
 }
 
-// parseKey returns false for a key that is not for us: RFC 7517 section 5 says to pass over keys of
-// unknown types, with missing members, or with values that are out of range.
+// parseKey returns false for a key that is not for us: RFC 7517 section 5 says to pass over keys of unknown types, with
+// missing members, or with values that are out of range.
 func parseKey(raw json.RawMessage) (verificationKey, bool) {
 	o, err := parseObject(raw)
 	if err != nil {
@@ -168,9 +164,22 @@ func parseKey(raw json.RawMessage) (verificationKey, bool) {
 	k := verificationKey{id: o.text("kid"), alg: o.text("alg")}
 	switch o.text("kty") {
 	case "RSA": // RFC 7518 section 6.3
-		k.key = rsaKey(o.binary("n"), o.binary("e"))
+		n, e := new(big.Int).SetBytes(o.binary("n")), new(big.Int).SetBytes(o.binary("e"))
+		// RFC 7518 sections 3.3 and 3.5: 2048 bits at least; and not so many that verifying takes long.
+		if bits := n.BitLen(); bits >= 2048 && bits <= 8192 && e.BitLen() > 1 && e.BitLen() < 32 {
+			k.key = &rsa.PublicKey{N: n, E: int(e.Int64())}
+		}
 	case "EC": // RFC 7518 section 6.2
-		k.key = ecKey(o.text("crv"), o.binary("x"), o.binary("y"))
+		for _, a := range algorithms {
+			if a.curve == nil || a.curve.Params().Name != o.text("crv") {
+				continue
+			}
+			// SEC 1 section 2.3.3: 4, x, y. The parser checks their size, and that the point is on the curve.
+			point := slices.Concat([]byte{4}, o.binary("x"), o.binary("y"))
+			if key, err := ecdsa.ParseUncompressedPublicKey(a.curve, point); err == nil {
+				k.key = key
+			}
+		}
 	case "OKP": // RFC 8037 section 2
 		if x := o.binary("x"); o.text("crv") == "Ed25519" && len(x) == ed25519.PublicKeySize {
 			k.key = ed25519.PublicKey(x)
@@ -188,27 +197,4 @@ func (o *object) binary(name string) []byte {
 		o.fail("%q: %w", name, err)
 	}
 	return data
-}
-
-// rsaKey wants 2048 bits at least (RFC 7518 sections 3.3 and 3.5), and not so many that verifying takes long.
-func rsaKey(n, e []byte) crypto.PublicKey {
-	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
-	if bits := modulus.BitLen(); bits < 2048 || bits > 8192 || exponent.BitLen() > 31 || exponent.BitLen() < 2 {
-		return nil
-	}
-	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}
-}
-
-func ecKey(name string, x, y []byte) crypto.PublicKey {
-	for _, a := range algorithms {
-		if a.curve == nil || a.curve.Params().Name != name {
-			continue
-		}
-		// SEC 1 section 2.3.3: 4, x, y. The parser checks their size, and that the point is on the curve.
-		key, err := ecdsa.ParseUncompressedPublicKey(a.curve, slices.Concat([]byte{4}, x, y))
-		if err == nil {
-			return key
-		}
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"oidc-agent/proto/secret"
 )
@@ -19,8 +20,8 @@ type Provider struct {
 	ClientSecret secret.Secret // empty: the client does not authenticate (RFC 6749 section 2.1, public)
 	// AuthMethod is the token_endpoint_auth_method that registration gave back. Empty: the metadata decide.
 	AuthMethod string
-	// Public clients are shared by many users and only name themselves. Some providers (Google) give them a
-	// secret that is none and want it in the body.
+	// Public clients are shared by many users and only name themselves. Some providers (Google) give them a secret that
+	// is none and want it in the body.
 	Public bool
 	// LegacyAudience sends the audience in one parameter, as it was done before RFC 8707.
 	LegacyAudience bool
@@ -37,8 +38,8 @@ const (
 	authNone    = "none"
 )
 
-// preferred is the best of the methods that are offered, or empty. RFC 6749 section 2.3.1: every server knows Basic, the
-// body is for those that cannot have it.
+// preferred is the best of the methods that are offered, or empty. RFC 6749 section 2.3.1: every server knows Basic,
+// the body is for those that cannot have it.
 func preferred(offered []string) string {
 	for _, method := range []string{secretBasic, secretPost, authNone} {
 		if slices.Contains(offered, method) {
@@ -97,8 +98,8 @@ func (p *Provider) post(ctx context.Context, kind, name, endpoint string, f *for
 	return p.exchange(ctx, q, read)
 }
 
-// basic returns the Authorization header. RFC 6749 section 2.3.1: both parts are form-encoded first, so
-// that a colon, a blank or a percent sign in them arrives as it is.
+// basic returns the Authorization header. RFC 6749 section 2.3.1: both parts are form-encoded first, so that a colon, a
+// blank or a percent sign in them arrives as it is.
 func (p *Provider) basic() string {
 	pair := append(appendEscaped(nil, []byte(p.ClientID)), ':')
 	pair = appendEscaped(pair, p.ClientSecret.Reveal())
@@ -106,4 +107,52 @@ func (p *Provider) basic() string {
 	header := base64.StdEncoding.AppendEncode([]byte("Basic "), pair)
 	defer clear(header)
 	return string(header)
+}
+
+// form is an application/x-www-form-urlencoded body that leaves no copy of its secrets behind, as url.Values would.
+type form struct {
+	body    []byte
+	secrets []secret.Secret
+}
+
+// addBytes appends name=value (RFC 6749 appendix B). An empty value is left out: RFC 6749 sections 3.1 and 3.2 take it
+// for omitted.
+func (f *form) addBytes(name string, value []byte) {
+	if len(value) == 0 {
+		return
+	}
+	f.body = grown(f.body, 2+3*len(name)+3*len(value))
+	if len(f.body) > 0 {
+		f.body = append(f.body, '&')
+	}
+	f.body = append(appendEscaped(f.body, []byte(name)), '=')
+	f.body = appendEscaped(f.body, value)
+}
+
+func (f *form) add(name, value string) { f.addBytes(name, []byte(value)) }
+
+func (f *form) addSecret(name string, value secret.Secret) {
+	f.addBytes(name, value.Reveal())
+	f.secrets = append(f.secrets, value)
+}
+
+// addScope joins the words by single blanks (RFC 6749 section 3.3): some providers refuse any other.
+func (f *form) addScope(scope string) { f.add("scope", strings.Join(strings.Fields(scope), " ")) }
+
+// appendEscaped encodes as HTML forms do: UTF-8, a blank as +, unreserved characters as they are, the rest as %XX (RFC
+// 6749 appendix B).
+func appendEscaped(dst, value []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	dst = grown(dst, 3*len(value))
+	for _, c := range value {
+		switch {
+		case c == ' ':
+			dst = append(dst, '+')
+		case strings.IndexByte(unreserved, c) >= 0:
+			dst = append(dst, c)
+		default:
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return dst
 }

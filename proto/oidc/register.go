@@ -18,14 +18,6 @@ type Registration struct {
 	Scope        string   `json:"scope,omitempty"`
 }
 
-// registration is a request with what follows from the metadata.
-type registration struct {
-	Registration
-	ApplicationType         string   `json:"application_type"`
-	ResponseTypes           []string `json:"response_types"` // its default would be "code"
-	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
-}
-
 // Register makes a client (RFC 7591 section 3) and returns the provider's JSON (section 3.2.1), which may differ from
 // what was asked for: live by this one, and wipe it, for it holds the client's secrets. The grant types are cut down to
 // those that the provider supports. initialAccessToken may be empty; a refusal with status 401 or 403 mostly means that
@@ -35,15 +27,21 @@ func (p *Provider) Register(ctx context.Context, asked Registration, initialAcce
 		return nil, NoEndpointError("registration_endpoint")
 	}
 	asked.GrantTypes = slices.DeleteFunc(slices.Clone(asked.GrantTypes), func(grant string) bool { return !p.supports(grant) })
-	full := registration{
-		Registration:    asked,
-		ApplicationType: "native",   // RFC 8252 section 8.4: http redirects to loopback are for such
-		ResponseTypes:   []string{}, // RFC 7591 section 2.1: they must fit the grant types
-		// The default, Basic (RFC 7591 section 2), is refused by providers that do not have it.
-		TokenEndpointAuthMethod: preferred(p.TokenEndpointAuthMethodsSupported),
-	}
+	responses := []string{} // RFC 7591 section 2.1: they must fit the grant types; the default would be "code"
 	if slices.Contains(asked.GrantTypes, GrantAuthorizationCode) {
-		full.ResponseTypes = []string{"code"}
+		responses = append(responses, "code")
+	}
+	full := struct {
+		Registration
+		ApplicationType         string   `json:"application_type"`
+		ResponseTypes           []string `json:"response_types"`
+		TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
+	}{
+		asked,
+		"native", // RFC 8252 section 8.4: http redirects to loopback are for such
+		responses,
+		// The default, Basic (RFC 7591 section 2), is refused by providers that do not have it.
+		preferred(p.TokenEndpointAuthMethodsSupported),
 	}
 	q := newRequest(http.MethodPost, p.RegistrationEndpoint)
 	q.header.Set("Content-Type", "application/json")
@@ -63,16 +61,16 @@ func (p *Provider) Register(ctx context.Context, asked Registration, initialAcce
 	return client, err
 }
 
-// supports reports whether the provider has a grant. One that announces none has authorization_code and implicit by
-// RFC 8414 section 2, but in the field it is mostly one that did not say. RFC 8628 section 4: the endpoint alone
-// announces the device grant.
+// supports reports whether the provider has a grant. One that announces none has authorization_code and implicit by RFC
+// 8414 section 2, but in the field it is mostly one that did not say. RFC 8628 section 4: the endpoint alone announces
+// the device grant.
 func (md *Metadata) supports(grant string) bool {
 	return len(md.GrantTypesSupported) == 0 || slices.Contains(md.GrantTypesSupported, grant) ||
 		grant == GrantDeviceCode && md.DeviceAuthorizationEndpoint != ""
 }
 
-// DeleteRegistration removes a client at its registration_client_uri (RFC 7592 section 2.3). The token is
-// its registration access token.
+// DeleteRegistration removes a client at its registration_client_uri (RFC 7592 section 2.3). The token is its
+// registration access token.
 func (c *Client) DeleteRegistration(ctx context.Context, uri string, token secret.Secret) error {
 	q := newRequest(http.MethodDelete, uri)
 	q.bearer(token)

@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -42,16 +41,14 @@ func (r *response) take(read reader) error {
 	return nil
 }
 
-// object returns the body where it is the JSON object of a success. An error member counts with any
-// status: device grants are refused with 400, 401, 428 and 200 in the field.
+// object returns the body where it is the JSON object of a success. An error member counts with any status: device
+// grants are refused with 400, 401, 428 and 200 in the field.
 func (r *response) object() (*object, error) {
 	o, err := parseObject(r.body)
 	if err != nil {
 		// RFC 6750 section 3: the error may stand in the header.
-		for _, header := range r.header.Values("WWW-Authenticate") {
-			if code := challengeParameter(header, "error"); code != "" && !r.ok() {
-				return nil, r.refusal(code, challengeParameter(header, "error_description"))
-			}
+		if code := challengeParameter(r.header, "error"); code != "" && !r.ok() {
+			return nil, r.refusal(code, challengeParameter(r.header, "error_description"))
 		}
 		return nil, r.unexpected("JSON expected")
 	}
@@ -83,10 +80,7 @@ func (r *response) refusal(code, description string) *Error {
 // unexpected returns an error that shows the body as well if that is a failure's and made for people.
 func (r *response) unexpected(problem string) *Error {
 	text := "provider answered with HTTP status " + strconv.Itoa(r.status)
-	kind, _, err := mime.ParseMediaType(r.header.Get("Content-Type"))
-	if err != nil {
-		kind = r.header.Get("Content-Type")
-	}
+	kind, _, _ := strings.Cut(r.header.Get("Content-Type"), ";")
 	if kind = cleanText(kind, r.secrets); kind != "" {
 		text += " (" + kind + ")"
 	}
@@ -123,13 +117,11 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return max(0, date.Sub(now))
 }
 
-// challengeParameter reads a parameter of a WWW-Authenticate header, a quoted string or a token (RFC 9110 section
+// challengeParameter reads a parameter of the WWW-Authenticate headers, a quoted string or a token (RFC 9110 section
 // 11.6.1). It is for people: what only looks like one, inside another's text, counts as well.
-func challengeParameter(header, name string) string {
-	_, value, found := strings.Cut(header, " "+name+"=")
-	if !found {
-		_, value, _ = strings.Cut(header, ","+name+"=")
-	}
+func challengeParameter(header http.Header, name string) string {
+	all := strings.ReplaceAll(strings.Join(header.Values("WWW-Authenticate"), ","), ",", ", ")
+	_, value, _ := strings.Cut(all, " "+name+"=")
 	if quoted, err := strconv.QuotedPrefix(value); err == nil {
 		value, _ = strconv.Unquote(quoted)
 		return value

@@ -45,16 +45,16 @@ func (t *TokenResponse) Wipe() {
 // Refresh asks for a new access token (RFC 6749 section 6). An [*Error] whose TokenExpired is true means that the user
 // must log in again.
 //
-// With an error that finds fault with a successful answer the response may still not be nil: it then holds
-// only a new refresh token. Keep that, for the provider has most likely put the old one out of use.
+// With an error that finds fault with a successful answer the response may still not be nil: it then holds only a new
+// refresh token. Keep that, for the provider has most likely put the old one out of use.
 func (p *Provider) Refresh(ctx context.Context, refreshToken secret.Secret, t TokenRequest) (*TokenResponse, error) {
 	f := new(form)
 	f.addSecret("refresh_token", refreshToken)
 	return p.requestToken(ctx, "refresh", GrantRefreshToken, f, t)
 }
 
-// Password logs in by user name and password (RFC 6749 section 4.3). RFC 9700 section 2.4 forbids this
-// grant; it is for providers that have no other, and never chosen unasked.
+// Password logs in by user name and password (RFC 6749 section 4.3). RFC 9700 section 2.4 forbids this grant; it is for
+// providers that have no other, and never chosen unasked.
 func (p *Provider) Password(ctx context.Context, username string, password secret.Secret, t TokenRequest) (*TokenResponse, error) {
 	f := new(form)
 	f.add("username", username)
@@ -62,8 +62,8 @@ func (p *Provider) Password(ctx context.Context, username string, password secre
 	return p.requestToken(ctx, "password", GrantPassword, f, t)
 }
 
-// ExchangeCode redeems an authorization code (RFC 6749 section 4.1.3). redirectURI is the one of the
-// authorization request, to the letter; verifier belongs to its challenge. A scope is not for here.
+// ExchangeCode redeems an authorization code (RFC 6749 section 4.1.3). redirectURI is the one of the authorization
+// request, to the letter; verifier belongs to its challenge. A scope is not for here.
 func (p *Provider) ExchangeCode(
 	ctx context.Context, code secret.Secret, redirectURI string, verifier secret.Secret, t TokenRequest,
 ) (*TokenResponse, error) {
@@ -121,8 +121,8 @@ func (p *Provider) addAudience(audience []string, f *form) {
 	f.add("audience", strings.Join(names, " "))
 }
 
-// isResource tells an absolute URI without fragment (RFC 8707 section 2, RFC 3986 section 4.3). host:8443
-// has the shape of one as well, but is none in anybody's mind.
+// isResource tells an absolute URI without fragment (RFC 8707 section 2, RFC 3986 section 4.3). host:8443 has the shape
+// of one as well, but is none in anybody's mind.
 func isResource(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil || !u.IsAbs() || strings.Contains(s, "#") {

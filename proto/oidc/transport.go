@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// newTransport returns the transport of all requests. nil roots are the system's, loaded at the first
-// handshake. open counts the connections that are still in memory.
+// newTransport returns the transport of all requests. nil roots are the system's, loaded at the first handshake. open
+// counts the connections that are still in memory.
 func newTransport(roots *x509.CertPool, open *atomic.Int64) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, Control: limitSilence}
 	return &http.Transport{
@@ -44,19 +44,16 @@ func newTransport(roots *x509.CertPool, open *atomic.Int64) *http.Transport {
 	}
 }
 
-// silence is how long a connection may leave what we sent unacknowledged. After a suspend, or behind a
-// firewall that forgets, a kept connection is dead without a word; HTTP/2 would go on using it for
-// as long as the kernel repeats itself, which is a quarter of an hour.
-const silence = 10 * time.Second
-
-// limitSilence is a net.Dialer's Control. A kernel that refuses keeps its own limit.
+// limitSilence is a net.Dialer's Control: it bounds how long a connection may leave what we sent unacknowledged. After
+// a suspend, or behind a firewall that forgets, a kept connection is dead without a word; HTTP/2 would go on using it
+// for as long as the kernel repeats itself, which is a quarter of an hour. A kernel that refuses keeps its own limit.
 func limitSilence(_, _ string, conn syscall.RawConn) error {
-	const tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT of Linux: RFC 5482, tcp(7)
+	const tcpUserTimeout, milliseconds = 0x12, 10_000 // TCP_USER_TIMEOUT of Linux: RFC 5482, tcp(7)
 	if runtime.GOOS != "linux" {
 		return nil
 	}
 	return conn.Control(func(fd uintptr) {
-		syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(silence.Milliseconds()))
+		syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, milliseconds)
 	})
 }
 
@@ -67,8 +64,8 @@ const (
 	maxRoots = 16 << 20
 )
 
-// loadRoots reads the certificates of a PEM file, or of all files in a directory. Without a path they are the
-// system's (or what SSL_CERT_FILE and SSL_CERT_DIR name) and those of the grid; nil: the system's alone.
+// loadRoots reads the certificates of a PEM file, or of all files in a directory. Without a path they are the system's
+// (or what SSL_CERT_FILE and SSL_CERT_DIR name) and those of the grid; nil: the system's alone.
 func loadRoots(path string) (*x509.CertPool, error) {
 	files, err := filesAt(cmp.Or(path, os.Getenv("X509_CERT_DIR"), gridRoots))
 	pool, found := x509.NewCertPool(), false
