@@ -44,3 +44,11 @@ func (d *DeviceAuthorization) read(o *object, _ *response) {
 		d.Interval = max(1, o.seconds("interval"))
 	}
 }
+
+// PollDevice asks once whether the user has approved (RFC 8628 section 3.4). As long as that is open the error is an
+// [*Error] with code authorization_pending or slow_down. A scope is not for here.
+func (p *Provider) PollDevice(ctx context.Context, deviceCode secret.Secret, t TokenRequest) (*TokenResponse, error) {
+	f := new(form)
+	f.addSecret("device_code", deviceCode)
+	return p.requestToken(ctx, "device-polling", GrantDeviceCode, f, t)
+}

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,13 +30,10 @@ type Metadata struct {
 	TokenEndpointAuthMethodsSupported []string
 	CodeChallengeMethodsSupported     []string // RFC 7636
 
-	// AuthorizationResponseIssParameterSupported promises iss at the redirect URI (RFC 9207 section 3).
-	AuthorizationResponseIssParameterSupported bool
+	AuthorizationResponseIssParameterSupported bool // iss comes to the redirect URI (RFC 9207 section 3)
 
-	// ConfigurationEndpoint is the URL that the document came from.
-	ConfigurationEndpoint string
-	// Lifetime is how long the document may be believed; 0 where its server does not say.
-	Lifetime time.Duration
+	ConfigurationEndpoint string        // the URL that the document came from
+	Lifetime              time.Duration // how long it may be believed; 0 where its server does not say
 }
 
 // Discover fetches and checks a provider's metadata: from configurationEndpoint, or where that is empty from the
@@ -51,21 +49,16 @@ func (c *Client) Discover(ctx context.Context, issuer, configurationEndpoint str
 		}
 		places = wellKnown(u)
 	}
-	var failed error
+	var first error // the one to report: the places behind it are for few providers
 	for _, place := range places {
 		md, err := c.fetchMetadata(ctx, issuer, place)
-		if err == nil {
-			return md, nil
-		}
 		answer, _ := errors.AsType[*Error](err)
 		if answer == nil || answer.Status != http.StatusNotFound {
-			return nil, err
+			return md, err
 		}
-		if failed == nil { // the first 404 is the one to report: the places behind it are for few providers
-			failed = err
-		}
+		first = cmp.Or(first, err)
 	}
-	return nil, failed
+	return nil, first
 }
 
 // parseIssuer checks an issuer identifier. RFC 8414 section 2, Discovery section 3: no query, no fragment.
@@ -120,13 +113,7 @@ func (c *Client) fetchMetadata(ctx context.Context, issuer, place string) (md *M
 	return nil, fmt.Errorf("discovery at %s: %w", shown(place), err)
 }
 
-const (
-	// minLifetime is for the many servers that forbid caching everywhere without a thought.
-	minLifetime = 5 * time.Minute
-	maxLifetime = 24 * time.Hour
-)
-
-// lifetime reads max-age (RFC 9111 section 5.2.2.1), within bounds.
+// lifetime reads max-age (RFC 9111 section 5.2.2.1), within bounds: many servers forbid caching everywhere, unthinkingly.
 func lifetime(header http.Header) time.Duration {
 	_, value, _ := strings.Cut(strings.ToLower(header.Get("Cache-Control")), "max-age=")
 	value, _, _ = strings.Cut(value, ",")
@@ -134,7 +121,7 @@ func lifetime(header http.Header) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return min(max(time.Duration(seconds)*time.Second, minLifetime), maxLifetime)
+	return min(max(time.Duration(seconds)*time.Second, 5*time.Minute), 24*time.Hour)
 }
 
 // sameIssuer compares exactly (Discovery section 4.3, RFC 8414 section 3.3, Core section 3.1.3.7 step 2), but for one
@@ -167,6 +154,3 @@ func (md *Metadata) read(o *object) {
 	md.CodeChallengeMethodsSupported = o.texts("code_challenge_methods_supported")
 	o.get("authorization_response_iss_parameter_supported", "a boolean", &md.AuthorizationResponseIssParameterSupported)
 }
-
-// isIAM recognises an INDIGO IAM, which knows no resource parameter, by its registration endpoint.
-func (md *Metadata) isIAM() bool { return strings.Contains(md.RegistrationEndpoint, "/iam/api/") }

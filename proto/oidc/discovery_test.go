@@ -54,7 +54,7 @@ func TestDiscoverIAM(t *testing.T) {
 			md.JWKSURI != "https://iam.example/jwk" || md.RevocationEndpoint != "https://iam.example/revoke" ||
 			!slices.Equal(md.ScopesSupported, []string{"openid", "profile", "offline_access", "storage.read:/"}) ||
 			!slices.Equal(md.CodeChallengeMethodsSupported, []string{"plain", "S256"}) ||
-			len(md.GrantTypesSupported) != 3 || !md.AuthorizationResponseIssParameterSupported || !md.isIAM() {
+			len(md.GrantTypesSupported) != 3 || !md.AuthorizationResponseIssParameterSupported {
 			t.Errorf("%+v", md)
 		}
 	}
@@ -165,7 +165,7 @@ func TestDiscoverOnLoopback(t *testing.T) {
 	t.Parallel()
 	body := `{"issuer":"http://127.0.0.1:8080/","token_endpoint":"http://127.0.0.1:8080/token","jwks_uri":"https://keys.example/"}`
 	md, err := answering(t, 200, "application/json", body).Discover(t.Context(), "http://127.0.0.1:8080", "")
-	if err != nil || md.TokenEndpoint != "http://127.0.0.1:8080/token" || md.isIAM() {
+	if err != nil || md.TokenEndpoint != "http://127.0.0.1:8080/token" {
 		t.Errorf("%+v, %v", md, err)
 	}
 }
@@ -227,8 +227,8 @@ func TestMetadataLifetime(t *testing.T) {
 		"no-store":                0,
 		"max-age=7200":            2 * time.Hour,
 		`Private, MAX-AGE="7200"`: 2 * time.Hour,
-		"no-cache, no-store, max-age=0, must-revalidate": minLifetime,
-		"max-age=31536000": maxLifetime,
+		"no-cache, no-store, max-age=0, must-revalidate": 5 * time.Minute,
+		"max-age=31536000": 24 * time.Hour,
 		"max-age=-1":       0,
 		"s-maxage=7200":    0,
 	} {

@@ -31,7 +31,7 @@ func TestErrorTexts(t *testing.T) {
 		{"code alone", `{"error":"invalid_grant"}`, "invalid_grant"},
 		{"code and description", `{"error":"invalid_scope","error_description":"Up-scoping is not allowed."}`, "invalid_scope: Up-scoping is not allowed."},
 		{"description null", `{"error":"invalid_grant","error_description":null}`, "invalid_grant"},
-		{"description no string", `{"error":"invalid_grant","error_description":{"a":[1]}}`, `invalid_grant: {"a":[1]}`},
+		{"description no string", `{"error":"invalid_grant","error_description":{"a":[1]}}`, "invalid_grant"},
 		{"IAM's unknown token", `{"error":"invalid_token","error_description":"Refresh token for value ` + testRefreshToken + ` was not found"}`,
 			"invalid_token: Refresh token for value [...] was not found"},
 		{"part of the token", `{"error":"invalid_token","error_description":"Invalid refresh token: eyJhbGciOiJub25lIn0.eyJqd"}`, "invalid_token: Invalid refresh token: [...]"},

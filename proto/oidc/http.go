@@ -33,22 +33,11 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-const (
-	// defaultTimeout bounds a whole exchange whose context has no deadline.
-	defaultTimeout = 15 * time.Second
-	// maxRedirects is how many redirects a GET follows in a row.
-	maxRedirects = 5
-)
-
 // Options configure a [Client]. The zero value is usable.
 type Options struct {
-	// CAFile names a PEM file, or a directory of PEM files, whose certificates replace the system's roots and the
-	// grid's.
-	CAFile string
-	// UserAgent is sent with each request (RFC 9110 section 10.1.5).
-	UserAgent string
-	// Transport replaces the network; CAFile is not looked at then. For tests.
-	Transport http.RoundTripper
+	CAFile    string            // a PEM file, or a directory of such, in the place of the system's roots and the grid's
+	UserAgent string            // sent with each request (RFC 9110 section 10.1.5)
+	Transport http.RoundTripper // in the place of the network, CAFile is not looked at then; for tests
 }
 
 // Client makes requests to any number of providers and keeps their connections for later requests. It is safe for
@@ -90,7 +79,7 @@ func (c *Client) Open() int64 { return c.open.Load() }
 type request struct {
 	method, url string
 	header      http.Header
-	body        []byte          // do wipes it
+	body        []byte          // exchange wipes it
 	secrets     []secret.Secret // what was sent and must not come back in an error's text
 }
 
@@ -107,35 +96,23 @@ func (q *request) bearer(token secret.Secret) {
 	}
 }
 
-// exchange makes one exchange, and has read take its answer.
+// exchange makes one exchange, reads the answer whole, and has read take it. A redirect that is not followed is an error.
 func (c *Client) exchange(ctx context.Context, q *request, read reader) error {
-	r, err := c.do(ctx, q)
+	defer clear(q.body)
+	u, err := parseURL(q.url)
 	if err != nil {
 		return err
 	}
-	return r.take(read)
-}
-
-// do makes one exchange and reads the answer whole. It fails on a redirect that is not followed; any other status is
-// for the caller to judge.
-func (c *Client) do(ctx context.Context, q *request) (*response, error) {
-	defer clear(q.body)
-	if _, err := parseURL(q.url); err != nil {
-		return nil, err
-	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, defaultTimeout)
+		ctx, cancel = context.WithTimeout(ctx, 15*time.Second)
 		defer cancel()
 	}
 	started := time.Now()
 	var connected atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), q.method, q.url, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header = q.header
+	req := (&http.Request{Method: q.method, URL: u, Host: u.Host, Header: q.header}).WithContext(
+		httptrace.WithClientTrace(ctx, trace))
 	req.Header.Set("User-Agent", c.userAgent) // empty: net/http sends none
 	if q.body != nil {
 		req.ContentLength = int64(len(q.body))
@@ -145,26 +122,29 @@ func (c *Client) do(ctx context.Context, q *request) (*response, error) {
 	}
 	failed := func(err error) error {
 		proxy, _ := c.proxy(req)
-		return connectionError(req.URL.Host, proxy, time.Since(started), !connected.Load(), err)
+		return connectionError(u.Host, proxy, time.Since(started), !connected.Load(), err)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, failed(err)
+		return failed(err)
 	}
 	defer resp.Body.Close()
 	connected.Store(true)
 	r := &response{status: resp.StatusCode, header: resp.Header, secrets: q.secrets}
 	if r.status >= 300 && r.status < 400 {
-		return nil, r.redirectError("which is not followed")
+		return r.redirectError("which is not followed")
 	}
 	if r.body, err = readBody(resp.Body, resp.ContentLength); err == errTooLong {
 		debug.FreeOSMemory() // nobody else needs so much
-		return nil, r.unexpected(err.Error())
+		return r.unexpected(err.Error())
 	} else if err != nil {
-		return nil, failed(err)
+		return failed(err)
 	}
-	return r, nil
+	return r.take(read)
 }
+
+// maxRedirects is how many redirects a GET follows in a row.
+const maxRedirects = 5
 
 // checkRedirect is http.Client's hook: a nil error follows.
 func checkRedirect(next *http.Request, via []*http.Request) error {

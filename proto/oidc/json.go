@@ -80,21 +80,16 @@ func (o *object) texts(name string) (list []string) {
 // url reads a URL that parseURL accepts.
 func (o *object) url(name string) string {
 	text := o.text(name)
-	if text == "" {
-		return ""
-	}
-	if _, err := parseURL(text); err != nil {
+	if _, err := parseURL(text); err != nil && text != "" {
 		o.fail("%q: %w", name, err)
 	}
 	return text
 }
 
-// date reads a NumericDate (RFC 7519 section 2): a number of any form, but no string. Zero: there is none.
+// date reads a NumericDate (RFC 7519 section 2): a number of any form, but no string. An absent one is 1970.
 func (o *object) date(name string) time.Time {
 	var seconds float64
-	if o.get(name, "a number", &seconds); !o.has(name) {
-		return time.Time{}
-	}
+	o.get(name, "a number", &seconds)
 	const year9999 = 253402300799 // what lies beyond would overflow
 	return time.Unix(int64(max(-year9999, min(seconds, year9999))), 0)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"oidc-agent/proto/secret"
 )
 
 const (
@@ -34,17 +36,21 @@ var (
 	errSignature = errors.New("its signature is not valid")
 )
 
-// unverifiable is why nobody can tell whether a signature is right.
+// unverifiable is why nobody can tell whether a signature is right. It hides its cause: that a fetch of keys may succeed
+// later is no reason to present a refresh token again.
 type unverifiable struct{ error }
 
-// Unwrap returns the cause.
-func (u unverifiable) Unwrap() error { return u.error }
-
-// verifySignature verifies with the provider's published keys, and with none that the token brings along (RFC 8725
-// section 3.10: jku, jwk, x5u and x5c are not looked at).
-func (p *Provider) verifySignature(ctx context.Context, j *jwt, alg algorithm) error {
+// verify takes a token apart and looks for its key among those that the provider publishes, and at none that the token
+// brings along (RFC 8725 section 3.10: jku, jwk, x5u and x5c). The error is [unverifiable] where the keys cannot be had.
+func (p *Provider) verify(ctx context.Context, token secret.Secret) (j *jwt, alg algorithm, err error) {
+	if j, err = decodeJWT(token); err != nil {
+		return j, alg, err
+	}
+	if alg, err = j.algorithm(); err != nil {
+		return j, alg, err
+	}
 	if p.JWKSURI == "" {
-		return unverifiable{NoEndpointError("jwks_uri")}
+		return j, alg, unverifiable{NoEndpointError("jwks_uri")}
 	}
 	known, _ := p.keys.Load(p.JWKSURI)
 	set, _ := known.(keySet)
@@ -52,7 +58,7 @@ func (p *Provider) verifySignature(ctx context.Context, j *jwt, alg algorithm) e
 	if now.After(set.expires) {
 		set, failed = p.renewKeys(ctx, set)
 	}
-	err := set.verify(j, alg)
+	err = set.verify(j, alg)
 	if err == errNoKey && failed == nil && now.Sub(set.missed) > missPause {
 		// Core section 10.1.1: the provider may have changed its keys a moment ago.
 		set.missed = now
@@ -60,9 +66,9 @@ func (p *Provider) verifySignature(ctx context.Context, j *jwt, alg algorithm) e
 		err = set.verify(j, alg)
 	}
 	if err == errNoKey && failed != nil {
-		return unverifiable{failed}
+		err = unverifiable{failed}
 	}
-	return err
+	return j, alg, err
 }
 
 // renewKeys fetches a set anew. Where that fails the keys stay as they were.

@@ -71,11 +71,8 @@ func checkUnique(data []byte) error {
 	d, seen := json.NewDecoder(bytes.NewReader(data)), map[json.Token]bool{}
 	d.Token() // the brace
 	for d.More() {
-		name, err := d.Token()
-		if err == nil {
-			err = d.Decode(new(json.RawMessage))
-		}
-		if err != nil {
+		name, _ := d.Token()
+		if err := d.Decode(new(json.RawMessage)); err != nil {
 			return err
 		}
 		if seen[name] {

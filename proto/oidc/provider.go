@@ -18,13 +18,11 @@ type Provider struct {
 	// Register and VerifySignature need nothing of what follows.
 	ClientID     string
 	ClientSecret secret.Secret // empty: the client does not authenticate (RFC 6749 section 2.1, public)
-	// AuthMethod is the token_endpoint_auth_method that registration gave back. Empty: the metadata decide.
-	AuthMethod string
+	AuthMethod   string        // the token_endpoint_auth_method of the registration; empty: the metadata decide
 	// Public clients are shared by many users and only name themselves. Some providers (Google) give them a secret that
 	// is none and want it in the body.
-	Public bool
-	// LegacyAudience sends the audience in one parameter, as it was done before RFC 8707.
-	LegacyAudience bool
+	Public         bool
+	LegacyAudience bool // send the audience in one parameter, as it was done before RFC 8707
 	// Extend adds the extension parameters (RFC 6749 section 8.2) that a site or a user wants in a kind of request:
 	// "refresh", "auth_url", "code-exchange", "device-init", "device-polling", "revocation" or "password", as the C
 	// tools call them. nil: there are none.

@@ -16,6 +16,10 @@ type Registration struct {
 	GrantTypes   []string `json:"grant_types,omitempty"`
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	Scope        string   `json:"scope,omitempty"`
+	// What follows is set by Register.
+	ApplicationType         string   `json:"application_type"`
+	ResponseTypes           []string `json:"response_types"`
+	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
 }
 
 // Register makes a client (RFC 7591 section 3) and returns the provider's JSON (section 3.2.1), which may differ from
@@ -26,33 +30,24 @@ func (p *Provider) Register(ctx context.Context, asked Registration, initialAcce
 	if p.RegistrationEndpoint == "" {
 		return nil, NoEndpointError("registration_endpoint")
 	}
-	asked.GrantTypes = slices.DeleteFunc(slices.Clone(asked.GrantTypes), func(grant string) bool { return !p.supports(grant) })
-	responses := []string{} // RFC 7591 section 2.1: they must fit the grant types; the default would be "code"
+	asked.GrantTypes = slices.DeleteFunc(slices.Clone(asked.GrantTypes), p.lacks)
+	asked.ApplicationType = "native" // RFC 8252 section 8.4: http redirects to loopback are for such
+	asked.ResponseTypes = []string{} // RFC 7591 section 2.1: they must fit the grant types; the default would be "code"
 	if slices.Contains(asked.GrantTypes, GrantAuthorizationCode) {
-		responses = append(responses, "code")
+		asked.ResponseTypes = []string{"code"}
 	}
-	full := struct {
-		Registration
-		ApplicationType         string   `json:"application_type"`
-		ResponseTypes           []string `json:"response_types"`
-		TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
-	}{
-		asked,
-		"native", // RFC 8252 section 8.4: http redirects to loopback are for such
-		responses,
-		// The default, Basic (RFC 7591 section 2), is refused by providers that do not have it.
-		preferred(p.TokenEndpointAuthMethodsSupported),
-	}
+	// The default, Basic (RFC 7591 section 2), is refused by providers that do not have it.
+	asked.TokenEndpointAuthMethod = preferred(p.TokenEndpointAuthMethodsSupported)
 	q := newRequest(http.MethodPost, p.RegistrationEndpoint)
 	q.header.Set("Content-Type", "application/json")
-	q.body, _ = json.Marshal(full) // strings do not fail
+	q.body, _ = json.Marshal(asked) // strings do not fail
 	q.bearer(initialAccessToken)
 	var client []byte
 	// Several providers answer 200 instead of 201 (RFC 7591 section 3.2.1).
 	err := p.exchange(ctx, q, func(o *object, r *response) {
 		o.required("client_id")
-		for _, name := range []string{"client_id", "client_secret", "registration_access_token", "registration_client_uri", "scope"} {
-			o.secret(name).Wipe() // they are strings, or absent
+		for _, name := range []string{"client_id", "client_secret", "registration_access_token", "registration_client_uri"} {
+			o.secret(name).Wipe() // for its type
 		}
 		if o.err == nil {
 			client = bytes.Clone(r.body)
@@ -61,12 +56,12 @@ func (p *Provider) Register(ctx context.Context, asked Registration, initialAcce
 	return client, err
 }
 
-// supports reports whether the provider has a grant. One that announces none has authorization_code and implicit by RFC
-// 8414 section 2, but in the field it is mostly one that did not say. RFC 8628 section 4: the endpoint alone announces
-// the device grant.
-func (md *Metadata) supports(grant string) bool {
-	return len(md.GrantTypesSupported) == 0 || slices.Contains(md.GrantTypesSupported, grant) ||
-		grant == GrantDeviceCode && md.DeviceAuthorizationEndpoint != ""
+// lacks reports whether the provider does not have a grant. One that announces none has authorization_code and implicit
+// by RFC 8414 section 2, but in the field it is mostly one that did not say. RFC 8628 section 4: the endpoint alone
+// announces the device grant.
+func (md *Metadata) lacks(grant string) bool {
+	return len(md.GrantTypesSupported) > 0 && !slices.Contains(md.GrantTypesSupported, grant) &&
+		(grant != GrantDeviceCode || md.DeviceAuthorizationEndpoint == "")
 }
 
 // DeleteRegistration removes a client at its registration_client_uri (RFC 7592 section 2.3). The token is its

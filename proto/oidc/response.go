@@ -24,48 +24,34 @@ func (r *response) ok() bool { return r.status >= 200 && r.status < 300 }
 // reader takes what it needs of an answer; what it finds wrong stands in the object's err.
 type reader func(*object, *response)
 
-// take has read take the JSON object of a success, and wipes it. Without read the body of a success does not matter.
+// take has read take the JSON object of a success, and wipes it. Without read the body of a success does not matter. An
+// error member counts with any status: device grants are refused with 400, 401, 428 and 200 in the field.
 func (r *response) take(read reader) error {
 	defer clear(r.body)
 	if read == nil && r.ok() {
 		return nil
 	}
-	o, err := r.object()
-	if err != nil {
-		return err
-	}
-	defer o.wipe()
-	if read(o, r); o.err != nil {
-		return r.unexpected(o.err.Error())
-	}
-	return nil
-}
-
-// object returns the body where it is the JSON object of a success. An error member counts with any status: device
-// grants are refused with 400, 401, 428 and 200 in the field.
-func (r *response) object() (*object, error) {
 	o, err := parseObject(r.body)
 	if err != nil {
 		// RFC 6750 section 3: the error may stand in the header.
 		if code := challengeParameter(r.header, "error"); code != "" && !r.ok() {
-			return nil, r.refusal(code, challengeParameter(r.header, "error_description"))
+			return r.refusal(code, challengeParameter(r.header, "error_description"))
 		}
-		return nil, r.unexpected("JSON expected")
+		return r.unexpected("JSON expected")
 	}
+	defer o.wipe()
 	switch code := o.text("error"); {
 	case code != "":
-		description := o.raw("error_description")
-		text := string(description)
-		if strings.HasPrefix(text, `"`) {
-			text = o.text("error_description")
-		}
-		return nil, r.refusal(code, text)
-	case o.err != nil:
-		return nil, r.unexpected(o.err.Error())
+		return r.refusal(code, o.text("error_description"))
 	case !r.ok():
-		return nil, r.unexpected("without an error code")
+		o.fail("without an error code")
+	case o.err == nil:
+		read(o, r)
 	}
-	return o, nil
+	if o.err != nil {
+		return r.unexpected(o.err.Error())
+	}
+	return nil
 }
 
 // refusal is an error in OAuth's terms.
@@ -107,14 +93,11 @@ const maxSeconds = 10 * 365 * 24 * 3600
 // retryAfter reads a Retry-After header: seconds, or a date (RFC 9110 section 10.2.3).
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := header.Get("Retry-After")
-	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
-		return time.Duration(max(0, min(n, maxSeconds))) * time.Second
+	seconds, _ := strconv.ParseInt(value, 10, 64) // too large a number becomes the largest
+	if date, err := http.ParseTime(value); err == nil {
+		seconds = int64(date.Sub(now) / time.Second)
 	}
-	date, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return max(0, date.Sub(now))
+	return time.Duration(max(0, min(seconds, maxSeconds))) * time.Second
 }
 
 // challengeParameter reads a parameter of the WWW-Authenticate headers, a quoted string or a token (RFC 9110 section

@@ -55,7 +55,9 @@ func (p *Provider) Refresh(ctx context.Context, refreshToken secret.Secret, t To
 
 // Password logs in by user name and password (RFC 6749 section 4.3). RFC 9700 section 2.4 forbids this grant; it is for
 // providers that have no other, and never chosen unasked.
-func (p *Provider) Password(ctx context.Context, username string, password secret.Secret, t TokenRequest) (*TokenResponse, error) {
+func (p *Provider) Password(
+	ctx context.Context, username string, password secret.Secret, t TokenRequest,
+) (*TokenResponse, error) {
 	f := new(form)
 	f.add("username", username)
 	f.addSecret("password", password)
@@ -72,14 +74,6 @@ func (p *Provider) ExchangeCode(
 	f.add("redirect_uri", redirectURI)
 	f.addSecret("code_verifier", verifier) // RFC 7636 section 4.5
 	return p.requestToken(ctx, "code-exchange", GrantAuthorizationCode, f, t)
-}
-
-// PollDevice asks once whether the user has approved (RFC 8628 section 3.4). As long as that is open the error is an
-// [*Error] with code authorization_pending or slow_down. A scope is not for here.
-func (p *Provider) PollDevice(ctx context.Context, deviceCode secret.Secret, t TokenRequest) (*TokenResponse, error) {
-	f := new(form)
-	f.addSecret("device_code", deviceCode)
-	return p.requestToken(ctx, "device-polling", GrantDeviceCode, f, t)
 }
 
 // Revoke puts a refresh token out of use (RFC 7009 section 2.1). It succeeds as well when the provider does not know
@@ -110,9 +104,10 @@ func (p *Provider) requestToken(ctx context.Context, kind, grant string, f *form
 // rest, which that RFC has no place for.
 func (p *Provider) addAudience(audience []string, f *form) {
 	var names []string
+	// An INDIGO IAM, known by its registration endpoint, has only audience, words separated by blanks.
+	legacy := p.LegacyAudience || strings.Contains(p.RegistrationEndpoint, "/iam/api/")
 	for _, service := range audience {
-		// IAM knows only audience, words separated by blanks.
-		if !p.LegacyAudience && !p.isIAM() && isResource(service) {
+		if !legacy && isResource(service) {
 			f.add("resource", service)
 		} else {
 			names = append(names, service)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -57,17 +58,13 @@ func limitSilence(_, _ string, conn syscall.RawConn) error {
 	})
 }
 
-const (
-	// gridRoots is where grid sites keep their CAs, which no system knows. X509_CERT_DIR names another directory.
-	gridRoots = "/etc/grid-security/certificates"
-	// maxRoots is the largest file of certificates in bytes, some fifty times what a system has.
-	maxRoots = 16 << 20
-)
+// maxRoots is the largest file of certificates in bytes, some fifty times what a system has.
+const maxRoots = 16 << 20
 
 // loadRoots reads the certificates of a PEM file, or of all files in a directory. Without a path they are the system's
 // (or what SSL_CERT_FILE and SSL_CERT_DIR name) and those of the grid; nil: the system's alone.
 func loadRoots(path string) (*x509.CertPool, error) {
-	files, err := filesAt(cmp.Or(path, os.Getenv("X509_CERT_DIR"), gridRoots))
+	files, err := filesAt(cmp.Or(path, os.Getenv("X509_CERT_DIR"), "/etc/grid-security/certificates"))
 	pool, found := x509.NewCertPool(), false
 	switch {
 	case path == "" && (err != nil || len(files) == 0): // not a grid site
@@ -97,11 +94,10 @@ func loadRoots(path string) (*x509.CertPool, error) {
 
 // filesAt lists what is in a directory. What is none stands for itself.
 func filesAt(path string) ([]string, error) {
-	info, err := os.Stat(path)
-	if err != nil || !info.IsDir() {
-		return []string{path}, err
-	}
 	entries, err := os.ReadDir(path)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return []string{path}, nil
+	}
 	files := make([]string, len(entries))
 	for i, entry := range entries {
 		files[i] = filepath.Join(path, entry.Name())
@@ -141,7 +137,10 @@ func environmentProxy(req *http.Request) (*url.URL, error) {
 // checkProxy is a transport's OnProxyConnectResponse: it explains an answer to CONNECT (RFC 9110 section 9.3.6) that
 // makes no tunnel. A gateway's troubles pass, a prohibition does not.
 func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
-	p := problem{lasting: resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests}
+	p := problem{
+		fmt.Sprintf("the proxy could not connect (HTTP status %d)", resp.StatusCode),
+		resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests,
+	}
 	switch resp.StatusCode {
 	case http.StatusOK:
 		return nil
@@ -152,8 +151,6 @@ func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.R
 		}
 	case http.StatusForbidden:
 		p.text = "the proxy does not allow it (HTTP status 403)"
-	default:
-		p.text = fmt.Sprintf("the proxy could not connect (HTTP status %d)", resp.StatusCode)
 	}
 	return p
 }
