@@ -186,7 +186,7 @@ func TestAddChecks(t *testing.T) {
 	c.IssuerURL = "https://other.example/"
 	want(t, ask(w.agent, addRequest(c, "")), "discovery at "+`"`+c.ConfigEndpoint+`": the provider calls itself...`)
 	c.CertPath = "/nosuch"
-	want(t, ask(w.agent, addRequest(c, "")), "CA file: stat /nosuch: no such file or directory")
+	want(t, ask(w.agent, addRequest(c, "")), "CA file: open /nosuch: no such file or directory")
 	want(t, ask(w.agent, addRequest(w.account("badkey"), "").SetObject("file_key", cjson.New().SetText("file", "/x").SetText("key", "x"))),
 		`key of "/x": not the text of a file key`)
 }

@@ -30,11 +30,9 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 	verifier, challenge := oidc.NewPKCE()
 	nonce := randomName(24)
 	state := newState(redirectURI, a.socketPath, l.onlyAT)
-	parameters := a.tokenParameters(config, tokenRequest{})
-	uri, err := oidc.AuthorizationURL(p.metadata, oidc.AuthorizationRequest{
-		ClientID: config.ClientID, RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce,
-		CodeChallenge: challenge, Audience: parameters.Audience, LegacyAudience: parameters.LegacyAudience,
-		Parameters: a.credentials(config).Parameters(oidc.ForAuthorization),
+	uri, err := p.AuthorizationURL(oidc.AuthorizationRequest{
+		RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce, CodeChallenge: challenge,
+		Audience: tokenParameters(config, tokenRequest{}).Audience,
 	})
 	if err != nil {
 		closeAll(listeners)
@@ -95,7 +93,7 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 		return err
 	}
 	defer verifier.Wipe()
-	code, err := oidc.ParseAuthorizationResponse(p.metadata, query, l.id)
+	code, err := p.ParseAuthorizationResponse(query, l.id)
 	if _, refused := errors.AsType[*oidc.Error](err); err != nil && !refused {
 		return err
 	}
@@ -106,8 +104,7 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	}
 	var response *oidc.TokenResponse
 	if err == nil {
-		parameters := a.tokenParameters(config, tokenRequest{})
-		response, err = p.ExchangeCode(ctx, p.metadata, a.credentials(config), code, l.redirectURI, verifier, parameters)
+		response, err = p.ExchangeCode(ctx, code, l.redirectURI, verifier, tokenParameters(config, tokenRequest{}))
 	}
 	var answer *cjson.Object
 	if err == nil {

@@ -57,8 +57,8 @@ func info(err error, name string) string {
 // failure is the answer that tells an error. name is the account, for the hint; it may be empty.
 func failure(err error, name string) *cjson.Object {
 	answer := &ipc.Failure{Text: err.Error()}
-	if missing, ok := errors.AsType[*oidc.NoEndpointError](err); ok {
-		switch missing.Name { // in the C agent's words
+	if missing, ok := errors.AsType[oidc.NoEndpointError](err); ok {
+		switch missing { // in the C agent's words
 		case "registration_endpoint":
 			answer.Text = "Dynamic client registration not supported by this issuer."
 		case "device_authorization_endpoint":

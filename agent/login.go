@@ -129,9 +129,9 @@ func (a *agent) startLogin(ctx context.Context, config *account.Account, names [
 		return nil, err
 	}
 	config.AuthScope = loginScope(config)
-	config.IssuerURL = p.metadata.Issuer
-	config.ConfigEndpoint = p.metadata.ConfigurationEndpoint
-	config.DeviceAuthorizationEndpoint = p.metadata.DeviceAuthorizationEndpoint
+	config.IssuerURL = p.Issuer
+	config.ConfigEndpoint = p.ConfigurationEndpoint
+	config.DeviceAuthorizationEndpoint = p.DeviceAuthorizationEndpoint
 	failures := errNoFlow.Text
 	for _, f := range chosen {
 		answer, err := f.start(a, ctx, p, config, l)
@@ -171,7 +171,7 @@ func (a *agent) resume(ctx context.Context, l *login) (*provider, *account.Accou
 }
 
 func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
-	d, err := p.AuthorizeDevice(ctx, p.metadata, a.credentials(config), config.AuthScope)
+	d, err := p.AuthorizeDevice(ctx, config.AuthScope)
 	if err != nil {
 		return nil, err
 	}
@@ -203,15 +203,19 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, err
 	}
 	defer config.Wipe()
-	response, err := p.PollDevice(ctx, p.metadata, a.credentials(config), code, a.tokenParameters(config, tokenRequest{}))
+	response, err := p.PollDevice(ctx, code, tokenParameters(config, tokenRequest{}))
 	refused, answered := errors.AsType[*oidc.Error](err)
+	_, passes := oidc.Temporary(err)
 	switch {
 	case err == nil:
 		a.logins.Delete(l.id)
 		return a.finishLogin(ctx, p, config, l, response)
 	case answered && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
-	case answered && !refused.Temporary():
+	case passes: // RFC 8628 section 3.5: after a timeout less often
+		a.log.warning("account %q: whether the user has approved is asked again later: %v", config.Name, err)
+		return nil, errors.New(oidc.CodeSlowDown)
+	case answered && refused.Code != "":
 		a.logins.Delete(l.id)
 	}
 	return nil, err
@@ -224,7 +228,7 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 	if given.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
-	response, err := p.Refresh(ctx, p.metadata, a.credentials(config), given, a.tokenParameters(config, tokenRequest{}))
+	response, err := p.Refresh(ctx, given, tokenParameters(config, tokenRequest{}))
 	if response == nil {
 		return nil, err
 	}
@@ -245,8 +249,8 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 }
 
 func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
-	parameters := a.tokenParameters(config, tokenRequest{scope: config.AuthScope})
-	response, err := p.Password(ctx, p.metadata, a.credentials(config), config.Username, config.Password, parameters)
+	parameters := tokenParameters(config, tokenRequest{scope: config.AuthScope})
+	response, err := p.Password(ctx, config.Username, config.Password, parameters)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +260,7 @@ func (a *agent) loginByPassword(ctx context.Context, p *provider, config *accoun
 // finishLogin loads the account that a flow has completed and answers with it, so that oidc-gen can save it;
 // or with the access token alone, where nothing more was asked for.
 func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Account, l *login, response *oidc.TokenResponse) (*cjson.Object, error) {
-	subject, err := p.verifyIDToken(ctx, response, oidc.IDTokenCheck{ClientID: config.ClientID, Nonce: l.nonce})
+	subject, err := p.verifyIDToken(ctx, response, oidc.IDTokenCheck{Nonce: l.nonce})
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,9 @@ func TestDeviceFlowEnds(t *testing.T) {
 	want(t, ask(w.agent, poll(started)), "slow_down")
 	// What is of the moment does not end the flow.
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Status: 503, Body: `{"error":"temporarily_unavailable"}`})
-	want(t, ask(w.agent, poll(started)), "temporarily_unavailable")
+	want(t, ask(w.agent, poll(started)), "slow_down")
+	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Cut: true, Body: `{"error":`})
+	want(t, ask(w.agent, poll(started)), "slow_down")
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Status: 200, Body: `<html>`})
 	want(t, ask(w.agent, poll(started)), "provider answered with HTTP status 200...")
 	want(t, ask(w.agent, poll(started)), "slow_down")

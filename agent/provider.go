@@ -86,13 +86,12 @@ func (a *agent) client(certPath string) (*oidc.Client, error) {
 
 // provider is a place to send requests about one account.
 type provider struct {
-	*oidc.Client
-	metadata *oidc.Metadata
-	asked    moment // before any request was sent: what it answers has begun to live at this time at the earliest
+	oidc.Provider
+	asked moment // before any request was sent: what it answers has begun to live at this time at the earliest
 }
 
-// provider finds the client and the metadata of an account's issuer. A device endpoint that the user set by
-// hand beats discovery.
+// provider finds the client and the metadata of an account's issuer, and how the account's client authenticates there.
+// A device endpoint that the user set by hand beats discovery.
 func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*provider, error) {
 	certPath := cmp.Or(c.CertPath, a.settings.certPath)
 	client, err := a.client(certPath)
@@ -108,7 +107,17 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 	if c.DeviceAuthorizationEndpointByUser && c.DeviceAuthorizationEndpoint != "" {
 		md.DeviceAuthorizationEndpoint = c.DeviceAuthorizationEndpoint
 	}
-	return &provider{client, &md, a.moment()}, nil
+	return &provider{asked: a.moment(), Provider: oidc.Provider{
+		Client: client, Metadata: &md, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Public: c.UsesPubClient,
+		// What the registration gave (RFC 7591 section 2); oidc-gen keeps it with the account.
+		AuthMethod:     c.Extra().Text("token_endpoint_auth_method"),
+		LegacyAudience: a.issuerSettings(md.Issuer).LegacyAudMode,
+		Extend: func(kind string, add func(name, value string)) {
+			for _, p := range a.parameters.For(c, kind) {
+				add(p.Name, p.Value)
+			}
+		},
+	}}, nil
 }
 
 // metadata returns what is known of an issuer, or asks.
@@ -148,23 +157,6 @@ func (p *providers) closeIdle() (open int64) {
 		open += c.Open()
 	}
 	return open
-}
-
-// credentials are how an account's client authenticates, and the extra parameters that the user or his site
-// wants in its requests.
-func (a *agent) credentials(c *account.Account) oidc.ClientCredentials {
-	return oidc.ClientCredentials{
-		ID: c.ClientID, Secret: c.ClientSecret, Public: c.UsesPubClient,
-		// What the registration gave (RFC 7591 section 2); oidc-gen keeps it with the account.
-		AuthMethod: c.Extra().Text("token_endpoint_auth_method"),
-		Parameters: func(kind string) []oidc.Parameter {
-			var all []oidc.Parameter
-			for _, p := range a.parameters.For(c, kind) {
-				all = append(all, oidc.Parameter{Name: p.Name, Value: p.Value})
-			}
-			return all
-		},
-	}
 }
 
 // issuerSettings are what issuer.config says about an account's issuer.

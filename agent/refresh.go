@@ -226,12 +226,12 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, locked b
 	if err != nil {
 		return t, used, err
 	}
-	response, err := p.Refresh(ctx, p.metadata, a.credentials(config), config.RefreshToken, a.tokenParameters(config, r))
+	response, err := p.Refresh(ctx, config.RefreshToken, tokenParameters(config, r))
 	if response != nil { // even an answer that is no good may hold the only refresh token that is
 		a.rotate(ctx, l, used, response.RefreshToken, locked)
 	}
 	if err == nil {
-		err = p.verifyRefreshed(ctx, l, config, response)
+		err = p.verifyRefreshed(ctx, l, response)
 	}
 	if err != nil {
 		return t, used, err
@@ -241,10 +241,6 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, locked b
 
 // tokenParameters are the scope and the audience of a refresh. Without a scope the provider gives all that
 // was granted (RFC 6749 section 6), never more; without an audience the account's own applies.
-func (a *agent) tokenParameters(config *account.Account, r tokenRequest) oidc.TokenRequest {
-	return oidc.TokenRequest{
-		Scope:          r.scope,
-		Audience:       strings.Fields(cmp.Or(r.audience, config.Audience)),
-		LegacyAudience: a.issuerSettings(config.IssuerURL).LegacyAudMode,
-	}
+func tokenParameters(config *account.Account, r tokenRequest) oidc.TokenRequest {
+	return oidc.TokenRequest{Scope: r.scope, Audience: strings.Fields(cmp.Or(r.audience, config.Audience))}
 }

@@ -39,26 +39,24 @@ func (a *agent) register(ctx context.Context, r request) (*cjson.Object, error) 
 	if err != nil {
 		return nil, err
 	}
-	maxScopes := strings.Join(p.metadata.ScopesSupported, " ")
+	maxScopes := strings.Join(p.ScopesSupported, " ")
 	if config.AuthScope == "max" {
 		config.AuthScope = maxScopes
 	}
 	authorization := r.Secret(ipc.KeyAuthorization)
 	defer authorization.Wipe()
-	made, err := p.Register(ctx, p.metadata, registration(config, names), authorization)
+	made, err := p.Register(ctx, registration(config, names), authorization)
 	if err != nil {
 		return nil, err
 	}
-	defer made.ClientSecret.Wipe()
-	defer made.RegistrationAccessToken.Wipe()
-	defer clear(made.Raw)
-	client, err := cjson.Parse(made.Raw)
+	defer clear(made)
+	client, err := cjson.Parse(made)
 	if err != nil {
-		return nil, fmt.Errorf("registration at %s: %w", p.metadata.Issuer, err)
+		return nil, fmt.Errorf("registration at %s: %w", p.Issuer, err)
 	}
-	answer, have := ipc.Success(""), strings.Fields(made.Scope)
+	answer, have := ipc.Success(""), strings.Fields(client.Text("scope"))
 	// An account needs both. A provider that says nothing of scopes has not refused any.
-	if made.HasScope && !config.OAuth2 && !(slices.Contains(have, "openid") && slices.Contains(have, "offline_access")) {
+	if len(have) > 0 && !config.OAuth2 && !(slices.Contains(have, "openid") && slices.Contains(have, "offline_access")) {
 		answer = errRegisteredScopes.Encode()
 	}
 	return answer.SetObject(ipc.KeyClient, client).SetText(ipc.KeyMaxScopes, maxScopes), nil
@@ -108,7 +106,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 	defer config.Wipe()
 	p, err := a.provider(ctx, config, false)
 	if err == nil {
-		err = p.Revoke(ctx, p.metadata, a.credentials(config), config.RefreshToken, "refresh_token")
+		err = p.Revoke(ctx, config.RefreshToken)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotRevoked, err)
@@ -147,5 +145,5 @@ func (a *agent) scopes(ctx context.Context, r request) (*cjson.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ipc.Success(strings.Join(p.metadata.ScopesSupported, " ")), nil
+	return ipc.Success(strings.Join(p.ScopesSupported, " ")), nil
 }

@@ -61,7 +61,7 @@ func (t token) serves(now moment, r tokenRequest) bool {
 // tokenFrom makes a token of a provider's answer. The provider's expires_in is counted from before it was asked, so a
 // slow answer does not lengthen it.
 func tokenFrom(p *provider, r *oidc.TokenResponse) token {
-	t := token{issuer: p.metadata.Issuer, id: r.IDToken}
+	t := token{issuer: p.Issuer, id: r.IDToken}
 	if r.ExpiresIn > 0 {
 		t.lifespan = lasting(p.asked, r.ExpiresIn)
 	}

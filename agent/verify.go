@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,22 +19,21 @@ func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, wan
 	if r.IDToken.IsEmpty() {
 		return want.Subject, nil
 	}
-	want.AccessToken, want.Date, want.Direct = r.AccessToken, r.Date, true
-	id, err := p.VerifyIDToken(ctx, p.metadata, r.IDToken, want)
+	subject, err = p.VerifyIDToken(ctx, r, want)
 	if err != nil {
 		r.Wipe()
-		return "", fmt.Errorf("the answer of %s is refused: %w", p.metadata.Issuer, err)
+		return "", fmt.Errorf("the answer of %s is refused: %w", p.Issuer, err)
 	}
-	return id.Subject, nil
+	return subject, nil
 }
 
 // verifyRefreshed checks the id_token of a refresh (Core section 12.2). It must be about the same user as those
 // that this agent has seen before.
-func (p *provider) verifyRefreshed(ctx context.Context, l *loaded, c *account.Account, r *oidc.TokenResponse) error {
+func (p *provider) verifyRefreshed(ctx context.Context, l *loaded, r *oidc.TokenResponse) error {
 	l.mu.Lock()
 	known := l.subject
 	l.mu.Unlock()
-	found, err := p.verifyIDToken(ctx, r, oidc.IDTokenCheck{ClientID: c.ClientID, Subject: known, AnyTime: true})
+	found, err := p.verifyIDToken(ctx, r, oidc.IDTokenCheck{Subject: known, Refreshed: true})
 	if err != nil {
 		return err
 	}
@@ -65,12 +63,15 @@ func (a *agent) verifyToken(ctx context.Context, r request) (*cjson.Object, erro
 	if err != nil {
 		return nil, err
 	}
-	err = p.VerifySignature(ctx, p.metadata, token)
-	answer := ipc.Success("").SetText(ipc.KeyIssuer, p.metadata.Issuer).SetInt(ipc.KeyValid, ipc.Flag(err == nil))
-	if _, invalid := errors.AsType[*oidc.InvalidSignatureError](err); invalid {
-		return answer.SetText(ipc.KeyInfo, err.Error()), nil
+	invalid, err := p.VerifySignature(ctx, token)
+	if err != nil {
+		return nil, err
 	}
-	return answer, err
+	answer := ipc.Success("").SetText(ipc.KeyIssuer, p.Issuer).SetInt(ipc.KeyValid, ipc.Flag(invalid == nil))
+	if invalid != nil {
+		answer.SetText(ipc.KeyInfo, invalid.Error())
+	}
+	return answer, nil
 }
 
 // accountAt is a loaded account of an issuer, else what issuer.config says where it lists accounts of the user; nil

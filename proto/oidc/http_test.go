@@ -62,21 +62,21 @@ func TestNoRedirectOfPosts(t *testing.T) {
 	token := secret.FromString("refresh-token-value")
 	calls := map[string]func(c *Client) error{
 		"refresh": func(c *Client) error {
-			_, err := c.Refresh(t.Context(), md, testClient, token, TokenRequest{})
+			_, err := at(c, md).Refresh(t.Context(), token, TokenRequest{})
 			return err
 		},
 		"device": func(c *Client) error {
-			_, err := c.AuthorizeDevice(t.Context(), md, testClient, "openid")
+			_, err := at(c, md).AuthorizeDevice(t.Context(), "openid")
 			return err
 		},
 		"register": func(c *Client) error {
-			_, err := c.Register(t.Context(), md, Registration{}, token)
+			_, err := at(c, md).Register(t.Context(), Registration{}, token)
 			return err
 		},
 		"delete": func(c *Client) error {
 			return c.DeleteRegistration(t.Context(), "https://op.example/register/1", token)
 		},
-		"revoke": func(c *Client) error { return c.Revoke(t.Context(), md, testClient, token, "") },
+		"revoke": func(c *Client) error { return at(c, md).Revoke(t.Context(), token) },
 	}
 	for name, call := range calls {
 		for _, status := range []int{301, 302, 303, 307, 308} {
@@ -211,8 +211,7 @@ func TestDeadlines(t *testing.T) {
 				t.Errorf("ended after %s, want %s", took, c.want)
 			}
 			wantText(t, err, fmt.Sprintf("op.example did not answer within %s", c.want))
-			var e *ConnectionError
-			if !errors.As(err, &e) || !e.Timeout || !e.Temporary() || !errors.Is(err, context.DeadlineExceeded) {
+			if _, ok := Temporary(err); !ok || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%#v is no temporary timeout", err)
 			}
 		})
@@ -263,7 +262,7 @@ func TestRequestBodyIsWiped(t *testing.T) {
 	})})
 	f := &form{}
 	f.addSecret("password", secret.FromString("hunter2"))
-	_, err := client.post(t.Context(), testMetadata(), "token_endpoint", "https://op.example/token", testClient, f)
+	err := at(client, testMetadata()).post(t.Context(), "refresh", "token_endpoint", "https://op.example/token", f, nil)
 	wantText(t, err, "op.example closed the connection before its answer was complete")
 	for name, b := range map[string][]byte{"form": f.body, "copy": inner} {
 		if len(b) == 0 || bytes.ContainsFunc(b, func(r rune) bool { return r != 0 }) {
@@ -292,7 +291,7 @@ func TestConnectionIsKept(t *testing.T) {
 	client := mustClient(t, Options{CAFile: caFile(t, srv)})
 	md := &Metadata{TokenEndpoint: srv.URL}
 	for range 5 {
-		if _, err := client.Refresh(t.Context(), md, testClient, secret.FromString("r"), TokenRequest{}); err != nil {
+		if _, err := at(client, md).Refresh(t.Context(), secret.FromString("r"), TokenRequest{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -305,7 +304,7 @@ func TestConnectionIsKept(t *testing.T) {
 func TestUserAgentAndAccept(t *testing.T) {
 	t.Parallel()
 	client, rec := recording(t, 200, `{"access_token":"a","token_type":"Bearer"}`)
-	if _, err := client.Refresh(t.Context(), testMetadata(), testClient, secret.FromString("r"), TokenRequest{}); err != nil {
+	if _, err := at(client, testMetadata()).Refresh(t.Context(), secret.FromString("r"), TokenRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{

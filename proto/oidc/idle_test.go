@@ -17,9 +17,7 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.do(t.Context(), &request{method: http.MethodGet, url: server.URL}); err != nil {
-		t.Fatal(err)
-	}
+	wantText(t, c.exchange(t.Context(), newRequest(http.MethodGet, server.URL), nil), "HTTP status 404")
 	runtime.GC()
 	if got := c.Open(); got != 1 {
 		t.Errorf("%d connections are open, want 1", got)

@@ -1,20 +1,19 @@
 package oidc
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
-	"strings"
+	"time"
 
 	"oidc-agent/proto/secret"
 )
 
-var errNoObject = errors.New("JSON object expected")
-
-// object is a JSON object of a provider. Its getters keep the first error, as bufio.Scanner does. null is
-// taken for absent throughout. Names are compared exactly, which struct tags of encoding/json would not do.
+// object is a JSON object of a provider. Its getters keep the first error, as bufio.Scanner does. null is taken for
+// absent throughout. Names are compared exactly, which struct tags of encoding/json would not do.
 type object struct {
 	members map[string]json.RawMessage
 	err     error
@@ -23,7 +22,7 @@ type object struct {
 func parseObject(data []byte) (*object, error) {
 	o := new(object)
 	if err := json.Unmarshal(data, &o.members); err != nil || o.members == nil {
-		return nil, errNoObject
+		return nil, errors.New("JSON object expected")
 	}
 	return o, nil
 }
@@ -35,92 +34,21 @@ func (o *object) wipe() {
 	}
 }
 
-func (o *object) raw(name string) json.RawMessage {
-	raw := o.members[name]
-	if string(raw) == "null" {
-		return nil
-	}
-	return raw
-}
-
-// has reports whether there is such a member and it is not null.
-func (o *object) has(name string) bool { return o.raw(name) != nil }
-
-// get decodes a member into v; an absent one leaves v as it is.
-func (o *object) get(name, expected string, v any) {
-	raw := o.raw(name)
-	if raw == nil {
-		return
-	}
-	if err := json.Unmarshal(raw, v); err != nil && o.err == nil {
-		o.err = fmt.Errorf("%q is %s, %s expected", name, kindOf(raw), expected)
-	}
-}
-
-func (o *object) text(name string) (s string) {
-	o.get(name, "a string", &s)
-	return s
-}
-
-func (o *object) texts(name string) []string {
-	var list []*string // pointers, for null would pass as ""
-	o.get(name, "an array of strings", &list)
-	var s []string
-	for _, p := range list {
-		if p == nil {
-			o.fail("%q holds null, strings expected", name)
-			return nil
-		}
-		s = append(s, *p)
-	}
-	return s
-}
-
-func (o *object) flag(name string) (b bool) {
-	o.get(name, "a boolean", &b)
-	return b
-}
-
-// secret reads a string without making a Go string of it. The member can be read only once.
-func (o *object) secret(name string) secret.Secret {
-	var s unquoted
-	o.get(name, "a string", &s)
-	return secret.New(s)
-}
-
-// maxSeconds is the longest time that is believed: ten years. Longer ones would overflow a time.Duration.
-const maxSeconds = 10 * 365 * 24 * 3600
-
-func (o *object) seconds(name string) int64 { return o.number(name, maxSeconds) }
-
-// number reads a number, or a string that holds one, as some providers write it. Fractions are cut off, and
-// what is further from 0 than limit is brought there.
-func (o *object) number(name string, limit float64) int64 {
-	raw := o.raw(name)
-	text := string(raw)
-	if raw != nil && raw[0] == '"' {
-		text = strings.TrimSpace(o.text(name))
-	}
-	if text == "" || o.err != nil {
-		return 0
-	}
-	// ParseFloat takes more than JSON's numbers (RFC 8259 section 6): inf, nan, 0x10.
-	n, err := strconv.ParseFloat(text, 64)
-	if !json.Valid([]byte(text)) || err != nil && !errors.Is(err, strconv.ErrRange) {
-		o.fail("%q is %s, a number expected", name, kindOf(raw))
-		return 0
-	}
-	return int64(math.Max(-limit, math.Min(n, limit)))
-}
-
-// timestamp reads a Unix time in seconds, as [object.seconds] does. 0 is none.
-func (o *object) timestamp(name string) int64 { return max(0, o.number(name, math.MaxInt32*1024)) }
-
 func (o *object) fail(format string, args ...any) {
 	if o.err == nil {
 		o.err = fmt.Errorf(format, args...)
 	}
 }
+
+func (o *object) raw(name string) json.RawMessage {
+	if raw := o.members[name]; string(raw) != "null" {
+		return raw
+	}
+	return nil
+}
+
+// has reports whether there is such a member and it is not null.
+func (o *object) has(name string) bool { return o.raw(name) != nil }
 
 // required fails where one of the members is absent, null or an empty string.
 func (o *object) required(names ...string) {
@@ -131,18 +59,55 @@ func (o *object) required(names ...string) {
 	}
 }
 
-func kindOf(raw json.RawMessage) string {
-	switch raw[0] {
-	case '"':
-		return "a string"
-	case '{':
-		return "an object"
-	case '[':
-		return "an array"
-	case 't', 'f':
-		return "a boolean"
+// get decodes a member into v; an absent one leaves v as it is.
+func (o *object) get(name, expected string, v any) {
+	if raw := o.raw(name); raw != nil && json.Unmarshal(raw, v) != nil {
+		kinds := map[byte]string{'"': "a string", '{': "an object", '[': "an array", 't': "a boolean", 'f': "a boolean"}
+		o.fail("%q is %s, %s expected", name, cmp.Or(kinds[raw[0]], "a number"), expected)
 	}
-	return "a number"
+}
+
+func (o *object) text(name string) (s string) {
+	o.get(name, "a string", &s)
+	return s
+}
+
+func (o *object) texts(name string) (list []string) {
+	o.get(name, "an array of strings", &list)
+	return list
+}
+
+// url reads a URL that parseURL accepts.
+func (o *object) url(name string) string {
+	text := o.text(name)
+	if _, err := parseURL(text); err != nil && text != "" {
+		o.fail("%q: %w", name, err)
+	}
+	return text
+}
+
+// date reads a NumericDate (RFC 7519 section 2): a number of any form, but no string. An absent one is 1970.
+func (o *object) date(name string) time.Time {
+	var seconds float64
+	o.get(name, "a number", &seconds)
+	const year9999 = 253402300799 // what lies beyond would overflow
+	return time.Unix(int64(max(-year9999, min(seconds, year9999))), 0)
+}
+
+// seconds reads a number, or a string that holds one, as some providers write it. Fractions are cut off, and what is
+// further from 0 than maxSeconds is brought there.
+func (o *object) seconds(name string) int64 {
+	var text json.Number // takes both
+	o.get(name, "a number", &text)
+	n, _ := strconv.ParseFloat(string(text), 64) // one out of its range is infinite
+	return int64(max(-maxSeconds, min(n, maxSeconds)))
+}
+
+// secret reads a string without making a Go string of it. The member can be read only once.
+func (o *object) secret(name string) secret.Secret {
+	var s unquoted
+	o.get(name, "a string", &s)
+	return secret.New(s)
 }
 
 // unquoted is a JSON string as bytes of its own.
@@ -150,7 +115,7 @@ type unquoted []byte
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (u *unquoted) UnmarshalText(text []byte) error {
-	*u = append([]byte(nil), text...)
+	*u = bytes.Clone(text)
 	clear(text) // encoding/json's copy, or ours of the member
 	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"oidc-agent/proto/secret"
 )
 
 // Sets of keys as providers have them, for an RS256 token of the key "rsa".
@@ -36,13 +34,13 @@ func TestKeySets(t *testing.T) {
 		{"only for encryption", withKid, []map[string]any{k["rsa"].with(map[string]any{"use": "enc"})}, "publishes no key"},
 		{"others only", without, []map[string]any{k["rsa2"].jwk, k["rsa3"].jwk}, "publishes no key"},
 		{"none", withKid, []map[string]any{}, "publishes no key"},
-		{"too many", without, append(slices.Repeat([]map[string]any{k["rsa2"].with(nameless)}, maxTries), k["rsa"].jwk), "publishes no key"},
+		{"too many", without, append(slices.Repeat([]map[string]any{k["rsa2"].with(nameless)}, maxKeys), k["rsa"].jwk), "publishes no key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			requests := 0
 			client := serving(t, &requests, c.keys...)
 			token := sign(t, k["rsa"], c.header, goodClaims())
-			_, err := client.VerifyIDToken(t.Context(), testMetadata(), secret.FromString(token), goodCheck)
+			_, err := verified(t, client, token, goodCheck)
 			wantText(t, err, c.want)
 		})
 	}
@@ -50,18 +48,16 @@ func TestKeySets(t *testing.T) {
 
 func TestKeySetAnswers(t *testing.T) {
 	t.Parallel()
-	token := secret.FromString(sign(t, testSigners()["p256"], map[string]any{"alg": "ES256"}, goodClaims()))
+	token := sign(t, testSigners()["p256"], map[string]any{"alg": "ES256"}, goodClaims())
 	for body, want := range map[string]string{
 		`<html>`:         `keys at "https://op.example/jwk": provider answered with HTTP status 200 (application/json), JSON expected`,
 		`{}`:             `"keys" is missing`,
 		`{"keys":{}}`:    `"keys" is an object, an array expected`,
 		`{"keys":[1,0]}`: "publishes no key",
 	} {
-		_, err := answering(t, 200, "application/json", body).VerifyIDToken(t.Context(), testMetadata(), token, goodCheck)
+		_, err := verified(t, answering(t, 200, "application/json", body), token, goodCheck)
 		wantText(t, err, want)
 	}
-	_, err := answering(t, 200, "", "").VerifyIDToken(t.Context(), &Metadata{}, token, goodCheck)
-	wantText(t, err, "metadata has no jwks_uri")
 }
 
 // New keys are fetched when a token needs them; bad tokens make no storm.
@@ -80,7 +76,7 @@ func TestKeyRotation(t *testing.T) {
 			t.Helper()
 			before := requests
 			token := sign(t, signers[name], map[string]any{"alg": alg, "kid": name}, goodClaims())
-			_, err := client.VerifyIDToken(t.Context(), testMetadata(), secret.FromString(token), goodCheck)
+			_, err := verified(t, client, token, goodCheck)
 			wantText(t, err, want)
 			if requests-before != wantRequests {
 				t.Errorf("%s: %d requests, want %d", name, requests-before, wantRequests)
@@ -98,13 +94,10 @@ func TestKeyRotation(t *testing.T) {
 		time.Sleep(missPause + time.Second)
 		down = true
 		verify("p256", "ES256", "HTTP status 503", 1)
-		verify("p256", "ES256", "HTTP status 503", 0)
 		verify("rsa2", "RS256", "", 0) // what was good stays good
 		time.Sleep(keysLifetime)
 		verify("rsa2", "RS256", "", 1) // also when it ought to be looked at again
-		verify("rsa2", "RS256", "", 0)
 		down = false
-		time.Sleep(keysLifetime)
 		verify("rsa2", "RS256", "", 1)
 		verify("rsa", "RS256", "publishes no key", 1) // a key that was taken out of use
 	})

@@ -1,6 +1,8 @@
 package oidc
 
 import (
+	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -8,94 +10,139 @@ import (
 	"crypto/rsa"
 	_ "crypto/sha256" // of the algorithms ending in 256
 	_ "crypto/sha512" // of the others
+	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math/big"
 	"slices"
+
+	"oidc-agent/proto/secret"
 )
+
+// jwt is a JSON Web Token (RFC 7519) in JWS compact serialization (RFC 7515 section 7.1). Nothing in it is verified.
+type jwt struct {
+	header, claims *object
+	signed         []byte // what the signature is for
+	signature      []byte
+}
+
+// decodeJWT takes a token apart. The three parts must be there, in base64url without padding, the first two JSON
+// objects with no member twice; the third may be empty, as that of IAM's refresh tokens is. An opaque token is an
+// error. A token's text is never part of one.
+func decodeJWT(token secret.Secret) (*jwt, error) {
+	parts := bytes.Split(token.Reveal(), []byte("."))
+	if token.Len() > maxBody || len(parts) != 3 {
+		return nil, errors.New("not a JWT: three parts expected")
+	}
+	header, err1 := decodePart(parts[0])
+	claims, err2 := decodePart(parts[1])
+	signature, err3 := decodeBase64URL(parts[2])
+	if err := cmp.Or(err1, err2, err3); err != nil {
+		return nil, fmt.Errorf("not a JWT: %w", err)
+	}
+	return &jwt{header, claims, token.Reveal()[:len(parts[0])+1+len(parts[1])], signature}, nil
+}
+
+func decodePart(part []byte) (*object, error) {
+	data, err := decodeBase64URL(part)
+	if err != nil {
+		return nil, err
+	}
+	o, err := parseObject(data)
+	if err != nil {
+		return nil, err
+	}
+	return o, checkUnique(data)
+}
+
+// decodeBase64URL is RFC 7515 section 2. The decoder of the standard library passes over line breaks.
+func decodeBase64URL(part []byte) ([]byte, error) {
+	data, err := base64.RawURLEncoding.Strict().AppendDecode(nil, part)
+	if err != nil || bytes.ContainsAny(part, "\r\n") {
+		return nil, errors.New("base64url without padding expected")
+	}
+	return data, nil
+}
+
+// checkUnique fails where an object, known to be well-formed, has a member twice: RFC 7519 section 4 and RFC 7515
+// section 4 allow to reject such, and nobody knows which of the two another program would take.
+func checkUnique(data []byte) error {
+	d, seen := json.NewDecoder(bytes.NewReader(data)), map[json.Token]bool{}
+	d.Token() // the brace
+	for d.More() {
+		name, _ := d.Token()
+		if err := d.Decode(new(json.RawMessage)); err != nil {
+			return err
+		}
+		if seen[name] {
+			return fmt.Errorf("%s stands there twice", shown(fmt.Sprint(name)))
+		}
+		seen[name] = true
+	}
+	return nil
+}
 
 // algorithm is a signature algorithm for JWS (RFC 7518 section 3.1, RFC 8037 section 3.1).
 type algorithm struct {
-	name string
-	hash crypto.Hash // of the signature and of at_hash
-	fits func(key crypto.PublicKey) bool
-	good func(key crypto.PublicKey, hash crypto.Hash, signed, signature []byte) bool
+	name  string
+	hash  crypto.Hash    // of the signature and of at_hash
+	curve elliptic.Curve // RFC 7518 section 3.4: each algorithm has its one curve
 }
 
-// algorithms are all that we accept. RFC 8725 sections 3.1 and 3.2: none of them is "none", and none takes a
-// key that the provider publishes for a shared secret (HS256 and its sisters).
-func algorithms() []algorithm {
-	p256, p384, p521 := isEC(elliptic.P256()), isEC(elliptic.P384()), isEC(elliptic.P521())
-	return []algorithm{
-		{"RS256", crypto.SHA256, isRSA, verifyPKCS1},
-		{"RS384", crypto.SHA384, isRSA, verifyPKCS1},
-		{"RS512", crypto.SHA512, isRSA, verifyPKCS1},
-		{"PS256", crypto.SHA256, isRSA, verifyPSS},
-		{"PS384", crypto.SHA384, isRSA, verifyPSS},
-		{"PS512", crypto.SHA512, isRSA, verifyPSS},
-		{"ES256", crypto.SHA256, p256, verifyECDSA},
-		{"ES384", crypto.SHA384, p384, verifyECDSA},
-		{"ES512", crypto.SHA512, p521, verifyECDSA},
-		{"EdDSA", crypto.SHA512, isEd25519, verifyEd25519},
+// algorithms are all that we accept. RFC 8725 sections 3.1 and 3.2: none of them is "none", and none takes a key that
+// the provider publishes for a shared secret (HS256 and its sisters).
+var algorithms = [...]algorithm{
+	{"RS256", crypto.SHA256, nil}, {"RS384", crypto.SHA384, nil}, {"RS512", crypto.SHA512, nil},
+	{"PS256", crypto.SHA256, nil}, {"PS384", crypto.SHA384, nil}, {"PS512", crypto.SHA512, nil},
+	{"ES256", crypto.SHA256, elliptic.P256()}, {"ES384", crypto.SHA384, elliptic.P384()},
+	{"ES512", crypto.SHA512, elliptic.P521()}, {"EdDSA", crypto.SHA512, nil},
+}
+
+// algorithm reads the header. Algorithms are compared exactly: neither "None" nor "rs256" is one.
+func (j *jwt) algorithm() (algorithm, error) {
+	name := j.header.text("alg")
+	j.header.text("kid") // for its error
+	if j.header.has("crit") {
+		// RFC 7515 section 4.1.11
+		return algorithm{}, errors.New("its header demands an extension (\"crit\") that we do not have")
 	}
-}
-
-// Algorithms lists the signature algorithms that are accepted (names of RFC 7518 section 3.1 and RFC 8037).
-func Algorithms() (names []string) {
-	for _, alg := range algorithms() {
-		names = append(names, alg.name)
+	i := slices.IndexFunc(algorithms[:], func(a algorithm) bool { return a.name == name })
+	if i < 0 {
+		return algorithm{}, fmt.Errorf("it is signed by %s, which is not accepted", shown(name))
 	}
-	return names
+	return algorithms[i], j.header.err
 }
 
-func isRSA(key crypto.PublicKey) bool {
-	_, ok := key.(*rsa.PublicKey)
-	return ok
-}
-
-func isEd25519(key crypto.PublicKey) bool {
-	_, ok := key.(ed25519.PublicKey)
-	return ok
-}
-
-// isEC: RFC 7518 section 3.4 gives each algorithm its one curve.
-func isEC(curve elliptic.Curve) func(crypto.PublicKey) bool {
-	return func(key crypto.PublicKey) bool {
-		k, ok := key.(*ecdsa.PublicKey)
-		return ok && k.Curve == curve
+// verifies reports whether the token was signed with this algorithm and this key.
+func (a algorithm) verifies(j *jwt, key crypto.PublicKey) bool {
+	digest := a.digest(j.signed)
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		switch a.name[:2] {
+		case "RS": // RFC 7518 section 3.3
+			return rsa.VerifyPKCS1v15(k, a.hash, digest, j.signature) == nil
+		case "PS": // RFC 7518 section 3.5: the salt is as long as the hash
+			o := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+			return rsa.VerifyPSS(k, a.hash, digest, j.signature, o) == nil
+		}
+	case *ecdsa.PublicKey: // RFC 7518 section 3.4: two numbers of the curve's size, one behind the other, no DER
+		size := (k.Params().BitSize + 7) / 8
+		if k.Curve != a.curve || len(j.signature) != 2*size {
+			return false
+		}
+		r, s := new(big.Int).SetBytes(j.signature[:size]), new(big.Int).SetBytes(j.signature[size:])
+		return ecdsa.Verify(k, digest, r, s)
+	case ed25519.PublicKey: // RFC 8037 section 3.1
+		return a.name == "EdDSA" && ed25519.Verify(k, j.signed, j.signature)
 	}
+	return false
 }
 
-func digest(hash crypto.Hash, signed []byte) []byte {
-	h := hash.New()
-	h.Write(signed)
+func (a algorithm) digest(data []byte) []byte {
+	h := a.hash.New()
+	h.Write(data)
 	return h.Sum(nil)
-}
-
-// verifyPKCS1 is RFC 7518 section 3.3.
-func verifyPKCS1(key crypto.PublicKey, hash crypto.Hash, signed, signature []byte) bool {
-	return rsa.VerifyPKCS1v15(key.(*rsa.PublicKey), hash, digest(hash, signed), signature) == nil
-}
-
-// verifyPSS is RFC 7518 section 3.5: the salt is as long as the hash.
-func verifyPSS(key crypto.PublicKey, hash crypto.Hash, signed, signature []byte) bool {
-	o := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
-	return rsa.VerifyPSS(key.(*rsa.PublicKey), hash, digest(hash, signed), signature, o) == nil
-}
-
-// verifyECDSA is RFC 7518 section 3.4: two numbers of the curve's size, one behind the other, no DER.
-func verifyECDSA(key crypto.PublicKey, hash crypto.Hash, signed, signature []byte) bool {
-	k := key.(*ecdsa.PublicKey)
-	size := (k.Params().BitSize + 7) / 8
-	if len(signature) != 2*size {
-		return false
-	}
-	r, s := new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:])
-	return ecdsa.Verify(k, digest(hash, signed), r, s)
-}
-
-// verifyEd25519 is RFC 8037 section 3.1.
-func verifyEd25519(key crypto.PublicKey, _ crypto.Hash, signed, signature []byte) bool {
-	return ed25519.Verify(key.(ed25519.PublicKey), signed, signature)
 }
 
 // verificationKey is a key of a JWK set (RFC 7517 section 4).
@@ -104,8 +151,8 @@ type verificationKey struct {
 	key     crypto.PublicKey
 }
 
-// parseKey returns false for a key that is not for us: RFC 7517 section 5 says to pass over keys of
-// unknown types, with missing members, or with values that are out of range.
+// parseKey returns false for a key that is not for us: RFC 7517 section 5 says to pass over keys of unknown types, with
+// missing members, or with values that are out of range.
 func parseKey(raw json.RawMessage) (verificationKey, bool) {
 	o, err := parseObject(raw)
 	if err != nil {
@@ -114,9 +161,22 @@ func parseKey(raw json.RawMessage) (verificationKey, bool) {
 	k := verificationKey{id: o.text("kid"), alg: o.text("alg")}
 	switch o.text("kty") {
 	case "RSA": // RFC 7518 section 6.3
-		k.key = rsaKey(o.binary("n"), o.binary("e"))
+		n, e := new(big.Int).SetBytes(o.binary("n")), new(big.Int).SetBytes(o.binary("e"))
+		// RFC 7518 sections 3.3 and 3.5: 2048 bits at least; and not so many that verifying takes long.
+		if bits := n.BitLen(); bits >= 2048 && bits <= 8192 && e.BitLen() > 1 && e.BitLen() < 32 {
+			k.key = &rsa.PublicKey{N: n, E: int(e.Int64())}
+		}
 	case "EC": // RFC 7518 section 6.2
-		k.key = ecKey(o.text("crv"), o.binary("x"), o.binary("y"))
+		for _, a := range algorithms {
+			if a.curve == nil || a.curve.Params().Name != o.text("crv") {
+				continue
+			}
+			// SEC 1 section 2.3.3: 4, x, y. The parser checks their size, and that the point is on the curve.
+			point := slices.Concat([]byte{4}, o.binary("x"), o.binary("y"))
+			if key, err := ecdsa.ParseUncompressedPublicKey(a.curve, point); err == nil {
+				k.key = key
+			}
+		}
 	case "OKP": // RFC 8037 section 2
 		if x := o.binary("x"); o.text("crv") == "Ed25519" && len(x) == ed25519.PublicKeySize {
 			k.key = ed25519.PublicKey(x)
@@ -134,28 +194,4 @@ func (o *object) binary(name string) []byte {
 		o.fail("%q: %w", name, err)
 	}
 	return data
-}
-
-// rsaKey wants 2048 bits at least (RFC 7518 sections 3.3 and 3.5), and not so many that verifying takes long.
-func rsaKey(n, e []byte) crypto.PublicKey {
-	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
-	if bits := modulus.BitLen(); bits < 2048 || bits > 8192 || exponent.BitLen() > 31 || exponent.BitLen() < 2 {
-		return nil
-	}
-	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}
-}
-
-func ecKey(name string, x, y []byte) crypto.PublicKey {
-	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
-		size := (curve.Params().BitSize + 7) / 8
-		if curve.Params().Name != name || len(x) != size || len(y) != size {
-			continue
-		}
-		// SEC 1 section 2.3.3: 4, x, y. The parser checks that the point is on the curve.
-		key, err := ecdsa.ParseUncompressedPublicKey(curve, append(append([]byte{4}, x...), y...))
-		if err == nil {
-			return key
-		}
-	}
-	return nil
 }

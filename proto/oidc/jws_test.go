@@ -1,12 +1,13 @@
 package oidc
 
 import (
-	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
 	"strings"
 	"testing"
+
+	"oidc-agent/proto/secret"
 )
 
 // RFC 7515 appendix A.3: an ES256 token with its key.
@@ -27,17 +28,17 @@ func mustKey(t testing.TB, jwk string) verificationKey {
 
 func TestES256Vector(t *testing.T) {
 	t.Parallel()
-	j, err := DecodeJWT([]byte(rfc7515Token))
+	j, err := decodeJWT(secret.FromString(rfc7515Token))
 	if err != nil {
 		t.Fatal(err)
 	}
 	key := mustKey(t, rfc7515Key).key
-	if !verifyECDSA(key, crypto.SHA256, j.signed, j.signature) {
+	if !algorithms[6].verifies(j, key) {
 		t.Error("the signature of RFC 7515 appendix A.3 is refused")
 	}
 	for i := range j.signature {
 		j.signature[i] ^= 1
-		if verifyECDSA(key, crypto.SHA256, j.signed, j.signature) {
+		if algorithms[6].verifies(j, key) {
 			t.Errorf("byte %d does not matter", i)
 		}
 		j.signature[i] ^= 1
@@ -54,7 +55,8 @@ func TestEd25519Vector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !verifyEd25519(key, 0, []byte(signed), raw) || verifyEd25519(key, 0, []byte(signed+"x"), raw) {
+	good, bad := &jwt{signed: []byte(signed), signature: raw}, &jwt{signed: []byte(signed + "x"), signature: raw}
+	if a := algorithms[9]; !a.verifies(good, key) || a.verifies(bad, key) {
 		t.Error("the signature of RFC 8037 appendix A.4 is refused, or any is taken")
 	}
 }

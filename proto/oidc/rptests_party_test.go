@@ -1,6 +1,8 @@
 package oidc_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -101,8 +103,8 @@ func (w *wire) Write(b []byte) (int, error) {
 }
 
 func (p *party) discover() (err error) {
-	if p.md == nil {
-		p.md, err = p.client.Discover(p.Context(), p.issuer, "")
+	if p.at.Metadata == nil {
+		p.at.Metadata, err = p.at.Discover(p.Context(), p.issuer, "")
 	}
 	return err
 }
@@ -111,7 +113,7 @@ func (p *party) discover() (err error) {
 func (p *party) browse(scope, challenge, state, nonce string) (string, error) {
 	var err error
 	p.lastNonce = nonce
-	p.lastURL, err = oidc.AuthorizationURL(p.md, oidc.AuthorizationRequest{ClientID: p.cred.ID, RedirectURI: redirectURI,
+	p.lastURL, err = p.at.AuthorizationURL(oidc.AuthorizationRequest{RedirectURI: redirectURI,
 		Scope: scope, State: state, Nonce: nonce, CodeChallenge: challenge})
 	if err != nil {
 		return "", err
@@ -145,16 +147,16 @@ func (p *party) loginFor(scope string) error {
 	if err != nil {
 		return err
 	}
-	code, err := oidc.ParseAuthorizationResponse(p.md, query, "state")
+	code, err := p.at.ParseAuthorizationResponse(query, "state")
 	if err != nil {
 		p.asked("POST token", 0)
 		return err
 	}
-	t, err := p.client.ExchangeCode(p.Context(), p.md, p.cred, code, redirectURI, verifier, oidc.TokenRequest{})
+	t, err := p.at.ExchangeCode(p.Context(), code, redirectURI, verifier, oidc.TokenRequest{})
 	if err != nil {
 		return err
 	}
-	return p.accept(t, oidc.IDTokenCheck{Nonce: p.lastNonce, MaxAge: 10 * time.Minute})
+	return p.accept(t, oidc.IDTokenCheck{Nonce: p.lastNonce})
 }
 
 // accept takes the tokens of a login whose ID token is good.
@@ -170,11 +172,8 @@ func (p *party) verify(t *oidc.TokenResponse, check oidc.IDTokenCheck) (err erro
 	if t.IDToken.IsEmpty() {
 		return nil
 	}
-	check.ClientID, check.AccessToken, check.Algorithms = p.cred.ID, t.AccessToken, p.algorithms
-	id, err := p.client.VerifyIDToken(p.Context(), p.md, t.IDToken, check)
-	if p.id == nil {
-		p.id = id
-	}
+	subject, err := p.at.VerifyIDToken(p.Context(), t, check)
+	p.subject = cmp.Or(p.subject, subject)
 	return err
 }
 
@@ -183,14 +182,14 @@ func (p *party) refresh() error { return p.refreshFor(oidc.TokenRequest{}) }
 
 func (p *party) refreshFor(request oidc.TokenRequest) error {
 	p.accepted = nil
-	t, err := p.client.Refresh(p.Context(), p.md, p.cred, p.kept, request)
+	t, err := p.at.Refresh(p.Context(), p.kept, request)
 	if t != nil && !t.RefreshToken.IsEmpty() {
 		p.kept = t.RefreshToken
 	}
 	if err != nil {
 		return err
 	}
-	err = p.verify(t, oidc.IDTokenCheck{Nonce: p.lastNonce, NonceOptional: true, Subject: p.id.Subject, AuthTime: p.id.AuthTime})
+	err = p.verify(t, oidc.IDTokenCheck{Subject: p.subject, Refreshed: true})
 	if err == nil {
 		p.accepted = t
 	}
@@ -218,12 +217,13 @@ func refreshing(by ...string) func(*party) error {
 
 func (p *party) rotating() { p.idp.Change(func(s *iam.Settings) { s.Rotate = true }) }
 
-// device is the whole device flow, polling as the user's side does.
+// device is the whole device flow, polling as oidc-gen does, whom the agent tells to slow down after a failure that passes
+// as well (RFC 8628 section 3.5).
 func (p *party) device() error {
 	if err := p.discover(); err != nil {
 		return err
 	}
-	d, err := p.client.AuthorizeDevice(p.Context(), p.md, p.cred, fullScope)
+	d, err := p.at.AuthorizeDevice(p.Context(), fullScope)
 	if err != nil {
 		return err
 	}
@@ -233,12 +233,17 @@ func (p *party) device() error {
 		if !time.Now().Before(expires) {
 			return errors.New("nobody has approved in time")
 		}
-		t, err := p.client.PollDevice(p.Context(), p.md, p.cred, d.DeviceCode, oidc.TokenRequest{})
+		t, err := p.at.PollDevice(p.Context(), d.DeviceCode, oidc.TokenRequest{})
 		if err == nil {
-			return p.accept(t, oidc.IDTokenCheck{MaxAge: 10 * time.Minute})
+			return p.accept(t, oidc.IDTokenCheck{})
 		}
-		again := false
-		if wait, again = oidc.NextPoll(wait, err); !again {
+		refused, _ := errors.AsType[*oidc.Error](err)
+		_, passes := oidc.Temporary(err)
+		switch {
+		case refused != nil && refused.Code == oidc.CodeAuthorizationPending:
+		case passes || refused != nil && refused.Code == oidc.CodeSlowDown:
+			wait += 5 * time.Second
+		default:
 			return err
 		}
 	}
@@ -268,17 +273,30 @@ func polling(at ...int) func(*party) error {
 }
 
 // register makes the client that the party goes on with.
-func (p *party) register() (*oidc.RegistrationResponse, error) {
+func (p *party) register() (r registered, err error) {
 	if err := p.discover(); err != nil {
-		return nil, err
+		return r, err
 	}
-	r, err := p.client.Register(p.Context(), p.md, oidc.Registration{ClientName: "relying party", Scope: fullScope,
+	raw, err := p.at.Register(p.Context(), oidc.Registration{ClientName: "relying party", Scope: fullScope,
 		GrantTypes: []string{"authorization_code", "refresh_token"}, RedirectURIs: []string{redirectURI}}, secret.Secret{})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = json.Unmarshal(raw, &r)
 	}
-	p.cred = oidc.ClientCredentials{ID: r.ClientID, Secret: r.ClientSecret, AuthMethod: r.TokenEndpointAuthMethod}
+	if err != nil {
+		return r, err
+	}
+	p.at.ClientID, p.at.ClientSecret, p.at.AuthMethod = r.ID, secret.FromString(r.Secret), r.AuthMethod
 	return r, nil
+}
+
+// registered is what oidc-gen takes of a client.
+type registered struct {
+	ID           string   `json:"client_id"`
+	Secret       string   `json:"client_secret"`
+	AuthMethod   string   `json:"token_endpoint_auth_method"`
+	URI          string   `json:"registration_client_uri"`
+	Token        string   `json:"registration_access_token"`
+	RedirectURIs []string `json:"redirect_uris"`
 }
 
 func (p *party) registerAndLogin() error {

@@ -162,16 +162,13 @@ type party struct {
 	*testing.T
 	idp    *iam.Server
 	net    network
-	client *oidc.Client
 	issuer string // as the user typed it
+	at     oidc.Provider
 
-	md         *oidc.Metadata
-	cred       oidc.ClientCredentials
-	algorithms []string // registered for the ID token
-	lastURL    string   // where the browser was sent
-	lastNonce  string
+	lastURL   string // where the browser was sent
+	lastNonce string
 
-	id       *oidc.IDToken       // of the login
+	subject  string              // of the login
 	accepted *oidc.TokenResponse // what the client would hand out
 	kept     secret.Secret       // the refresh token that it would save
 }
@@ -188,11 +185,11 @@ func newParty(t *testing.T, with func(*iam.Config)) *party {
 	}
 	p := &party{T: t, net: network{t, map[string]*iam.Server{}}, issuer: cfg.Issuer}
 	p.idp = p.add(cfg)
-	var err error
-	if p.client, err = oidc.NewClient(oidc.Options{Transport: p.net}); err != nil {
+	client, err := oidc.NewClient(oidc.Options{Transport: p.net})
+	if err != nil {
 		t.Fatal(err)
 	}
-	p.cred = oidc.ClientCredentials{ID: clientID, Secret: secret.FromString(clientSecret)}
+	p.at = oidc.Provider{Client: client, ClientID: clientID, ClientSecret: secret.FromString(clientSecret)}
 	return p
 }
 

@@ -81,12 +81,12 @@ var tokenRules = []rptest{
 				p.Error("a password was sent unasked")
 			}
 		}
-		t, err := p.client.Password(p.Context(), p.md, p.cred, "alice", secret.FromString("alice"), oidc.TokenRequest{Scope: fullScope})
+		t, err := p.at.Password(p.Context(), "alice", secret.FromString("alice"), oidc.TokenRequest{Scope: fullScope})
 		if err != nil {
 			return err
 		}
-		_, err = p.client.Password(p.Context(), p.md, p.cred, "alice", secret.FromString("wrong"), oidc.TokenRequest{})
-		if refused := new(oidc.Error); !errors.As(err, &refused) || refused.Code != oidc.CodeInvalidGrant {
+		_, err = p.at.Password(p.Context(), "alice", secret.FromString("wrong"), oidc.TokenRequest{})
+		if refused := new(oidc.Error); !errors.As(err, &refused) || refused.Code != "invalid_grant" {
 			p.Errorf("a wrong password: %v", err)
 		}
 		return p.accept(t, oidc.IDTokenCheck{})
@@ -131,7 +131,7 @@ var tokenRules = []rptest{
 		for _, scope := range []string{"openid", "admin", fullScope} {
 			err := p.refreshFor(oidc.TokenRequest{Scope: scope})
 			refused := new(oidc.Error)
-			if scope == "admin" && (!errors.As(err, &refused) || refused.Code != oidc.CodeInvalidScope || refused.TokenExpired()) {
+			if scope == "admin" && (!errors.As(err, &refused) || refused.Code != "invalid_scope" || refused.TokenExpired()) {
 				p.Errorf("more than was granted: %v", err)
 			}
 			if scope != "admin" && (err != nil || p.accepted.Scope != scope) {
@@ -140,13 +140,14 @@ var tokenRules = []rptest{
 		}
 		return p.refresh()
 	}),
+	// Nonce and auth_time of the login are nowhere kept: an agent that was started since knows them not. What binds the
+	// answer to it is the refresh token that was sent.
 	{name: "ref-idtoken", cases: []rpcase{
-		{do: refreshing()}, // the first nonce, a new iat, the old auth_time
+		{do: refreshing()}, // a new iat
 		{do: refreshing("ref-idtoken-absent")},
 		{do: refreshing("missing-nonce")},
-		{do: refreshing("nonce-invalid"), want: `"nonce"`},
+		{do: refreshing("expired-exp")}, // that of the login once more
 		{do: refreshing("invalid-aud"), want: `"aud"`},
-		{do: refreshing("auth_time"), want: `"auth_time"`},
 	}},
 	{name: "revoke", cases: []rpcase{
 		{do: revoked},
@@ -170,15 +171,15 @@ func waitsAsTold(p *party) error {
 	if err := p.discover(); err != nil {
 		return err
 	}
-	d, err := p.client.AuthorizeDevice(p.Context(), p.md, p.cred, fullScope)
+	d, err := p.at.AuthorizeDevice(p.Context(), fullScope)
 	if err != nil {
 		return err
 	}
-	_, err = p.client.PollDevice(p.Context(), p.md, p.cred, d.DeviceCode, oidc.TokenRequest{})
+	_, err = p.at.PollDevice(p.Context(), d.DeviceCode, oidc.TokenRequest{})
 	if after, again := oidc.Temporary(err); after != 7*time.Second || !again {
 		p.Errorf("%v: again %v, after %v", err, again, after)
 	}
-	t, err := p.client.PollDevice(p.Context(), p.md, p.cred, d.DeviceCode, oidc.TokenRequest{})
+	t, err := p.at.PollDevice(p.Context(), d.DeviceCode, oidc.TokenRequest{})
 	if err != nil {
 		return err
 	}
@@ -216,13 +217,13 @@ func noSuchHost(p *party) error {
 	if err := p.login(); err != nil {
 		return err
 	}
-	md := *p.md
-	p.md.TokenEndpoint = "https://gone.invalid/token"
+	md := *p.at.Metadata
+	p.at.TokenEndpoint = "https://gone.invalid/token"
 	p.net.hosts["gone.invalid"] = nil
 	if err := p.refresh(); err == nil || loginAgain(err) == nil {
 		p.Errorf("error %v", err)
 	}
-	p.md = &md
+	p.at.Metadata = &md
 	return p.refresh()
 }
 
@@ -233,7 +234,7 @@ func revoked(p *party) error {
 	token := p.kept.Clone()
 	p.accepted = nil
 	for range 2 { // the second time it is unknown
-		if err := p.client.Revoke(p.Context(), p.md, p.cred, token, "refresh_token"); err != nil {
+		if err := p.at.Revoke(p.Context(), token); err != nil {
 			return err
 		}
 	}
@@ -276,7 +277,7 @@ var jwtRules = []rptest{
 		{by: []string{"claim-twice"}, want: `"sub" stands there twice`},
 		{by: []string{"jwt-unsigned"}, want: "is not accepted"},
 		{want: "three parts", do: func(*party) error {
-			_, err := oidc.DecodeJWT([]byte("e30.e30." + strings.Repeat("A", 10<<20)))
+			_, err := oidc.UnverifiedIssuer(secret.FromString("e30.e30." + strings.Repeat("A", 10<<20)))
 			return err
 		}},
 	}},

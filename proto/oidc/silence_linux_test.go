@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"net"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +15,7 @@ func TestSilenceIsLimited(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	conn, err := newTransport(nil).DialContext(t.Context(), "tcp", listener.Addr().String())
+	conn, err := newTransport(nil, new(atomic.Int64)).DialContext(t.Context(), "tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

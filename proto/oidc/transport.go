@@ -2,26 +2,38 @@ package oidc
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
-// newTransport returns the transport of all requests. nil roots are the system's, loaded at the first
-// handshake.
-func newTransport(roots *x509.CertPool) *http.Transport {
+// newTransport returns the transport of all requests. nil roots are the system's, loaded at the first handshake. open
+// counts the connections that are still in memory.
+func newTransport(roots *x509.CertPool, open *atomic.Int64) *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, Control: limitSilence}
 	return &http.Transport{
 		Proxy:                  environmentProxy,
 		OnProxyConnectResponse: checkProxy,
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, Control: limitSilence}).DialContext,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if tcp, ok := conn.(*net.TCPConn); ok {
+				open.Add(1)
+				runtime.AddCleanup(tcp, func(open *atomic.Int64) { open.Add(-1) }, open)
+			}
+			return conn, err
+		},
 		// RFC 9325 section 3.1.1: nothing below TLS 1.2.
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout: 10 * time.Second,
@@ -33,50 +45,45 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 	}
 }
 
-// gridRoots is where grid sites keep their CAs, which no system knows. X509_CERT_DIR names another directory.
-const gridRoots = "/etc/grid-security/certificates"
-
-// siteRoots are the system's roots (or what SSL_CERT_FILE and SSL_CERT_DIR name) and those of the grid. Where there
-// are none of the grid's: no pool.
-func siteRoots() *x509.CertPool {
-	files, _ := filesIn(cmp.Or(os.Getenv("X509_CERT_DIR"), gridRoots)) // none: not a grid site
-	if len(files) == 0 {
+// limitSilence is a net.Dialer's Control: it bounds how long a connection may leave what we sent unacknowledged. After
+// a suspend, or behind a firewall that forgets, a kept connection is dead without a word; HTTP/2 would go on using it
+// for as long as the kernel repeats itself, which is a quarter of an hour. A kernel that refuses keeps its own limit.
+func limitSilence(_, _ string, conn syscall.RawConn) error {
+	const tcpUserTimeout, milliseconds = 0x12, 10_000 // TCP_USER_TIMEOUT of Linux: RFC 5482, tcp(7)
+	if runtime.GOOS != "linux" {
 		return nil
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	for _, file := range files {
-		data, _ := readFile(file, maxRoots) // what cannot be read is missed at the first handshake that needs it
-		pool.AppendCertsFromPEM(data)
-	}
-	return pool
+	return conn.Control(func(fd uintptr) {
+		syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, milliseconds)
+	})
 }
 
-// loadRoots reads the certificates of a PEM file, or of all files in a directory. Without a path they are those of
-// the site.
+// maxRoots is the largest file of certificates in bytes, some fifty times what a system has.
+const maxRoots = 16 << 20
+
+// loadRoots reads the certificates of a PEM file, or of all files in a directory. Without a path they are the system's
+// (or what SSL_CERT_FILE and SSL_CERT_DIR name) and those of the grid; nil: the system's alone.
 func loadRoots(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return siteRoots(), nil
-	}
-	info, err := os.Stat(path)
-	if err != nil {
+	files, err := filesAt(cmp.Or(path, os.Getenv("X509_CERT_DIR"), "/etc/grid-security/certificates"))
+	pool, found := x509.NewCertPool(), false
+	switch {
+	case path == "" && (err != nil || len(files) == 0): // not a grid site
+		return nil, nil
+	case path == "":
+		found = true
+		if system, err := x509.SystemCertPool(); err == nil {
+			pool = system
+		}
+	case err != nil:
 		return nil, fmt.Errorf("CA file: %w", err)
 	}
-	files := []string{path}
-	if info.IsDir() {
-		if files, err = filesIn(path); err != nil {
-			return nil, fmt.Errorf("CA directory: %w", err)
-		}
-	}
-	pool, found := x509.NewCertPool(), false
 	for _, file := range files {
 		data, err := readFile(file, maxRoots)
-		if err != nil && !info.IsDir() {
+		if err != nil && file == path {
 			return nil, fmt.Errorf("CA file: %w", err)
 		}
-		// /etc/grid-security/certificates holds policies and revocation lists as well: those are passed over.
+		// A directory holds policies and revocation lists as well: those are passed over, and what cannot be read is
+		// missed at the first handshake that needs it.
 		found = pool.AppendCertsFromPEM(data) || found
 	}
 	if !found {
@@ -85,92 +92,65 @@ func loadRoots(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// filesIn lists the regular files of a directory, and links to such.
-func filesIn(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	var files []string
-	for _, entry := range entries {
-		file := filepath.Join(dir, entry.Name())
-		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
-			files = append(files, file)
-		}
+// filesAt lists what is in a directory. What is none stands for itself.
+func filesAt(path string) ([]string, error) {
+	entries, err := os.ReadDir(path)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return []string{path}, nil
+	}
+	files := make([]string, len(entries))
+	for i, entry := range entries {
+		files[i] = filepath.Join(path, entry.Name())
 	}
 	return files, err
 }
 
-var errTooLong = errors.New("longer than 1 MiB")
+// readFile reads a file that an account names. What is no file is refused: nobody may ever write into a pipe, and a
+// device may have no end.
+func readFile(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return nil, fmt.Errorf("%q is not a regular file of at most %d bytes", path, limit)
+	}
+	return os.ReadFile(path)
+}
 
-// readBody reads to the end, or to the limit. A buffer that became too small is wiped.
-func readBody(body io.Reader, length int64) ([]byte, error) {
-	if length > maxBody {
-		return nil, errTooLong
+var errProxyURL = problem{
+	"HTTPS_PROXY is not a URL (in a user name or password write %25 for %, %23 for #, %2F for /, %3F for ?)", true,
+}
+
+// environmentProxy is http.ProxyFromEnvironment, which makes a direct connection where the variable is no URL.
+func environmentProxy(req *http.Request) (*url.URL, error) {
+	value := cmp.Or(os.Getenv("HTTPS_PROXY"), os.Getenv("https_proxy")) // http goes to loopback only, without a proxy
+	if !strings.Contains(value, "://") {
+		value = "http://" + value
 	}
-	if length < 0 {
-		length = 4 << 10
+	if _, err := url.Parse(value); err != nil && !isLoopback(req.URL.Hostname()) {
+		return nil, errProxyURL
 	}
-	buf := make([]byte, 0, length+1) // one more: the end is seen without growing
-	for {
-		n, err := body.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case len(buf) > maxBody:
-			clear(buf)
-			return nil, errTooLong
-		case err == io.EOF:
-			return buf, nil
-		case err != nil:
-			clear(buf)
-			return nil, err
-		case len(buf) == cap(buf):
-			buf = moved(buf, min(4*cap(buf), maxBody+1))
+	return http.ProxyFromEnvironment(req)
+}
+
+// checkProxy is a transport's OnProxyConnectResponse: it explains an answer to CONNECT (RFC 9110 section 9.3.6) that
+// makes no tunnel. A gateway's troubles pass, a prohibition does not.
+func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	p := problem{
+		fmt.Sprintf("the proxy could not connect (HTTP status %d)", resp.StatusCode),
+		resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests,
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusProxyAuthRequired, http.StatusUnauthorized: // tinyproxy says the latter to a wrong password
+		p.text = "the proxy asks for a user name and password: start the agent with HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+		if proxy.User != nil {
+			p.text = "the proxy does not accept the user name and password in HTTPS_PROXY, as they were when the agent started"
 		}
+	case http.StatusForbidden:
+		p.text = "the proxy does not allow it (HTTP status 403)"
 	}
-}
-
-// grown returns buf with room for n more bytes; where it had to move, the old place is wiped.
-func grown(buf []byte, n int) []byte {
-	if cap(buf)-len(buf) >= n {
-		return buf
-	}
-	return moved(buf, 2*cap(buf)+n)
-}
-
-// moved returns a copy of buf with a capacity of size; the old place is wiped.
-func moved(buf []byte, size int) []byte {
-	copied := append(make([]byte, 0, size), buf...)
-	clear(buf)
-	return copied
-}
-
-// wipedBody is a request's body that is wiped once the transport is done with it, which may be after Do has
-// returned (see http.RoundTripper). It has a copy of its own, for GetBody may be called later.
-type wipedBody struct {
-	mu    sync.Mutex // Close may come while another goroutine reads
-	bytes []byte
-	read  int
-}
-
-func newWipedBody(body []byte) *wipedBody {
-	return &wipedBody{bytes: append([]byte(nil), body...)}
-}
-
-// Read implements io.Reader.
-func (b *wipedBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n := copy(p, b.bytes[b.read:])
-	b.read += n
-	if b.read == len(b.bytes) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-// Close implements io.Closer.
-func (b *wipedBody) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	clear(b.bytes)
-	b.bytes, b.read = nil, 0
-	return nil
+	return p
 }

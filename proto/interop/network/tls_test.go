@@ -29,7 +29,7 @@ func TestAuthorities(t *testing.T) {
 	}
 	_, variables := m.agent()
 	wantText(t, m.fail(generate(variables)...), `its certificate comes from an unknown authority: "CN=fakeidp test CA"`, "oidc-gen --cp", "SSL_CERT_FILE")
-	wantText(t, m.fail(generate(variables, "--cp="+ca, "--issuer=https://other.example/")...), "its certificate is for localhost, idp.example, ", "not for other.example")
+	wantText(t, m.fail(generate(variables, "--cp="+ca, "--issuer=https://other.example/")...), "its certificate is for another host: certificate is valid for localhost, idp.example, ", "not other.example")
 
 	m.write("etc/grid-security/certificates/0a1b2c3d.0", string(text))
 	_, variables = m.agent()
