@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"fmt"
 	"sync"
 	"time"
 
@@ -31,10 +30,6 @@ type agent struct {
 }
 
 func newAgent(s settings, socketPath string, log *logger) (*agent, error) {
-	sealer, err := crypt.NewSealer()
-	if err != nil {
-		return nil, fmt.Errorf("seal secrets in memory: %w", err)
-	}
 	dir, err := account.FindDir()
 	if err != nil {
 		dir = account.Dir{} // /etc counts all the same
@@ -45,7 +40,7 @@ func newAgent(s settings, socketPath string, log *logger) (*agent, error) {
 	}
 	a := &agent{
 		settings: s, socketPath: socketPath, parameters: parameters,
-		log: log, sealer: sealer, clock: systemClock(), lock: newLock(),
+		log: log, sealer: crypt.NewSealer(), clock: systemClock(), lock: newLock(),
 	}
 	a.idle = time.AfterFunc(idleTimeout, a.scrub)
 	return a, nil

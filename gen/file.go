@@ -23,7 +23,7 @@ type file struct {
 	data     []byte        // as it was read
 	text     secret.Secret // decrypted
 	password secret.Secret // the one that fitted; empty for a gpg file
-	key      crypt.FileKey // nil where there is no file yet, and for plain JSON
+	key      *crypt.Key    // nil where there is no file yet, and for plain JSON
 	config   *account.Account
 }
 
@@ -84,7 +84,7 @@ func readClient(ctx context.Context, r *request) (*account.Account, error) {
 
 // save encrypts the finished account into its file, under the key or under one that the user chooses, and tells the
 // agent that. The agent holds the account already; until it has the key it keeps a new refresh token in memory.
-func (f *file) save(ctx context.Context, r *request, finished *account.Account, key crypt.FileKey) error {
+func (f *file) save(ctx context.Context, r *request, finished *account.Account, key *crypt.Key) error {
 	if r.verbose {
 		fmt.Printf("%s\n", finished.Object().Layout())
 	}
@@ -97,7 +97,7 @@ func (f *file) save(ctx context.Context, r *request, finished *account.Account, 
 	return err
 }
 
-func (f *file) write(ctx context.Context, r *request, finished *account.Account, key crypt.FileKey) (err error) {
+func (f *file) write(ctx context.Context, r *request, finished *account.Account, key *crypt.Key) (err error) {
 	if key == nil {
 		if key, err = f.newKey(ctx, r); err != nil {
 			return err
@@ -111,15 +111,15 @@ func (f *file) write(ctx context.Context, r *request, finished *account.Account,
 
 // newKey is what the file is to be encrypted with: as it was before, where there was a file whose password the user
 // keeps and no other format is wanted, else under a new password or for the gpg key of the options.
-func (f *file) newKey(ctx context.Context, r *request) (crypt.FileKey, error) {
+func (f *file) newKey(ctx context.Context, r *request) (*crypt.Key, error) {
 	if r.gpgKey != "" {
 		return crypt.GPGKey(r.gpgKey), nil
 	}
-	old, hasPassword := f.key.(*crypt.Key)
+	hasPassword := f.key != nil && f.key.Format() != crypt.FormatGPG
 	format := crypt.FormatScrypt
 	switch {
 	case r.format == "scrypt":
-	case r.format == "c", hasPassword && old.Format() == crypt.FormatC, r.writesC, r.cAgent: // a C agent must be able to rewrite it
+	case r.format == "c", hasPassword && f.key.Format() == crypt.FormatC, r.writesC, r.cAgent: // a C agent must be able to rewrite it
 		format = crypt.FormatC
 	}
 	switch {
@@ -170,8 +170,8 @@ func (f *file) newest() (secret.Secret, error) {
 
 // writeAccount encrypts an account into its file. Where C can read it the scopes stand under both names, so that
 // 4.x finds them as well as 5.x.
-func writeAccount(path string, config *account.Account, key crypt.FileKey) error {
-	if own, ok := key.(*crypt.Key); !ok || own.Format() == crypt.FormatC {
+func writeAccount(path string, config *account.Account, key *crypt.Key) error {
+	if key.Format() != crypt.FormatScrypt {
 		config.Extra().SetText("scope", config.AuthScope)
 	}
 	text := secret.New(config.Object().Compact())
@@ -179,7 +179,7 @@ func writeAccount(path string, config *account.Account, key crypt.FileKey) error
 	return writeText(path, text, key)
 }
 
-func writeText(path string, text secret.Secret, key crypt.FileKey) error {
+func writeText(path string, text secret.Secret, key *crypt.Key) error {
 	data, err := key.Encrypt(text.Reveal())
 	if err != nil {
 		return err
@@ -189,7 +189,7 @@ func writeText(path string, text secret.Secret, key crypt.FileKey) error {
 
 // tellSaved tells the agent that the account is in its file, and gives it the file's key. A C agent does not
 // want to know.
-func (r *request) tellSaved(ctx context.Context, name, path string, key crypt.FileKey) error {
+func (r *request) tellSaved(ctx context.Context, name, path string, key *crypt.Key) error {
 	if r.cAgent {
 		return nil
 	}

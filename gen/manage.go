@@ -89,7 +89,7 @@ func update(ctx context.Context, r *request) error {
 			return err
 		}
 		// The text stays to the letter, but for an account that goes into C's format.
-		if own, ok := key.(*crypt.Key); ok && own.Format() == crypt.FormatC {
+		if key.Format() == crypt.FormatC {
 			if config, err := account.Parse(text.Reveal()); err == nil && config.IssuerURL != "" {
 				return writeAccount(f.path, config, key)
 			}
