@@ -30,11 +30,7 @@ type agent struct {
 }
 
 func newAgent(s settings, socketPath string, log *logger) (*agent, error) {
-	dir, err := account.FindDir()
-	if err != nil {
-		dir = account.Dir{} // /etc counts all the same
-	}
-	parameters, err := account.LoadParameters(dir)
+	parameters, err := account.LoadParameters()
 	if err != nil {
 		log.warning("custom_parameters.config: %v", err)
 	}

@@ -140,10 +140,10 @@ func (a *agent) lockFile(ctx context.Context, l *loaded) (unlock func(), err err
 	if path == "" {
 		return nil, nil
 	}
-	lock, err := account.Lock(ctx, path)
+	unlock, err = account.Lock(ctx, path)
 	switch {
 	case err == nil:
-		return lock.Unlock, nil
+		return unlock, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}

@@ -300,7 +300,7 @@ func (a *agent) finishLogin(ctx context.Context, t attempt, response *oidc.Token
 	a.inherit(l, a.accounts.find(l.name()))
 	a.accounts.put(l)
 	if t.options.fromC {
-		a.noteIssuer(l.config, account.AddAccount)
+		a.noteIssuer(l.config, true)
 	}
 	return answer, nil
 }

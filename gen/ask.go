@@ -56,7 +56,7 @@ func askIssuer(ctx context.Context, r *request, config *account.Account) error {
 	if r.silent() {
 		return missing("issuer url", "--issuer")
 	}
-	issuers, err := knownIssuers()
+	issuers, err := account.LoadIssuers()
 	if err != nil {
 		return err
 	}

@@ -147,8 +147,8 @@ const lockTimeout = 5 * time.Second
 func (f *file) locked(write func() error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
-	if held, err := account.Lock(ctx, f.path); err == nil {
-		defer held.Unlock()
+	if unlock, err := account.Lock(ctx, f.path); err == nil {
+		defer unlock()
 	}
 	return write()
 }

@@ -45,7 +45,7 @@ func register(ctx context.Context, r *request, config *account.Account) error {
 func noClient(r *request, config *account.Account) error {
 	hint := "Register a client at the provider's web page and type  oidc-gen --manual " + r.name +
 		"  or, if the provider wants a token for the registration, add  --at=ACCESS_TOKEN"
-	issuers, _ := knownIssuers()
+	issuers, _ := account.LoadIssuers()
 	known := issuers.Find(config.IssuerURL)
 	if known != nil && known.Register != "" {
 		hint += "\nThe page is " + known.Register
@@ -58,20 +58,14 @@ func noClient(r *request, config *account.Account) error {
 	return cli.WithHint(errors.New("Dynamic client registration not successful for this issuer and could not find a public client for this issuer."), hint)
 }
 
-// knownIssuers are those of the user's directory, where there is one, and of the site.
-func knownIssuers() (account.Issuers, error) {
-	dir, _ := account.FindDir()
-	return account.LoadIssuers(dir)
-}
-
 // usePublicClient takes the client that issuer.config knows for everybody's use.
 func usePublicClient(config *account.Account) error {
-	issuers, err := knownIssuers()
+	issuers, err := account.LoadIssuers()
 	if err != nil {
 		return err
 	}
 	known := issuers.Find(config.IssuerURL)
-	if known == nil || known.PubClient == nil {
+	if known == nil || known.PubClient.ClientID == "" {
 		return fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
 	}
 	client := known.PubClient
