@@ -81,7 +81,7 @@ type file struct {
 	name, path string
 	data       []byte
 	config     *account.Account
-	key        crypt.FileKey
+	key        *crypt.Key
 }
 
 // read finds and reads the account's file.
@@ -116,7 +116,7 @@ func (f *file) open(ctx context.Context, source prompt.Source) error {
 	return f.take(text, key)
 }
 
-func (f *file) take(text secret.Secret, key crypt.FileKey) (err error) {
+func (f *file) take(text secret.Secret, key *crypt.Key) (err error) {
 	f.key = key
 	if f.config, err = account.Parse(text.Reveal()); err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)

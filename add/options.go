@@ -94,7 +94,7 @@ func (r *request) setBearerFile(value string) (err error) {
 // parse reads the command line. Loading, the action without an option, needs an account, as -r and -p do.
 func parse(args []string) (*request, error) {
 	r := &request{action: len(actions) - 1, lifetime: -1}
-	config, err := account.FindConfig()
+	config, err := account.LoadConfig()
 	if err != nil {
 		return nil, err
 	}

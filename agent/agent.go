@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"fmt"
 	"sync"
 	"time"
 
@@ -31,21 +30,13 @@ type agent struct {
 }
 
 func newAgent(s settings, socketPath string, log *logger) (*agent, error) {
-	sealer, err := crypt.NewSealer()
-	if err != nil {
-		return nil, fmt.Errorf("seal secrets in memory: %w", err)
-	}
-	dir, err := account.FindDir()
-	if err != nil {
-		dir = account.Dir{} // /etc counts all the same
-	}
-	parameters, err := account.LoadParameters(dir)
+	parameters, err := account.LoadParameters()
 	if err != nil {
 		log.warning("custom_parameters.config: %v", err)
 	}
 	a := &agent{
 		settings: s, socketPath: socketPath, parameters: parameters,
-		log: log, sealer: sealer, clock: systemClock(), lock: newLock(),
+		log: log, sealer: crypt.NewSealer(), clock: systemClock(), lock: newLock(),
 	}
 	a.idle = time.AfterFunc(idleTimeout, a.scrub)
 	return a, nil

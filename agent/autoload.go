@@ -122,7 +122,7 @@ func (a *agent) load(name, path string) (*loaded, error) {
 
 // openFile asks for the password of an account's file until it is right. The gpg program's own agent asks for a
 // passphrase where there is one.
-func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Secret, key crypt.FileKey, err error) {
+func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Secret, key *crypt.Key, err error) {
 	data, err := account.ReadFile(path)
 	if err != nil {
 		return text, nil, err
@@ -131,11 +131,7 @@ func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Se
 	case err != nil:
 		return text, nil, fmt.Errorf("%s: %w", path, err)
 	case format == crypt.FormatGPG:
-		id, err := crypt.GPGKeyID(data)
-		if err == nil {
-			text, err = crypt.DecryptGPG(ctx, data)
-		}
-		return text, crypt.GPGKey(id), err
+		return crypt.OpenGPG(ctx, data)
 	}
 	for range 3 {
 		password, err := prompt.Window(ctx, "oidc-agent: load account",

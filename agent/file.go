@@ -20,7 +20,7 @@ import (
 // newer than the one in the file is written at once.
 func (a *agent) setFile(ctx context.Context, l *loaded, path string, key secret.Secret) error {
 	defer key.Wipe()
-	parsed, err := crypt.ParseFileKey(key.Reveal())
+	parsed, err := crypt.ParseKey(key.Reveal())
 	if err != nil {
 		return fmt.Errorf("key of %q: %w", path, err)
 	}
@@ -95,7 +95,8 @@ func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
 	if password.IsEmpty() {
 		return errNoKey // its type tells of none
 	}
-	key, err := crypt.DeriveKey(data, password)
+	content, key, err := crypt.Open(data, password)
+	content.Wipe()
 	debug.FreeOSMemory() // what the derivation has used
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -139,10 +140,10 @@ func (a *agent) lockFile(ctx context.Context, l *loaded) (unlock func(), err err
 	if path == "" {
 		return nil, nil
 	}
-	lock, err := account.Lock(ctx, path)
+	unlock, err = account.Lock(ctx, path)
 	switch {
 	case err == nil:
-		return lock.Unlock, nil
+		return unlock, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
@@ -186,7 +187,7 @@ func (a *agent) save(l *loaded) error {
 	return nil
 }
 
-func (a *agent) writeToken(path string, key crypt.FileKey, content *cjson.Object, sealed crypt.Sealed) error {
+func (a *agent) writeToken(path string, key *crypt.Key, content *cjson.Object, sealed crypt.Sealed) error {
 	refreshToken, err := a.sealer.Open(sealed)
 	if err != nil {
 		return err
@@ -203,7 +204,7 @@ func (a *agent) writeToken(path string, key crypt.FileKey, content *cjson.Object
 }
 
 // readFile opens an account's file with the key that the agent keeps. The caller wipes content and key.
-func (a *agent) readFile(file fileState) (content *cjson.Object, key crypt.FileKey, err error) {
+func (a *agent) readFile(file fileState) (content *cjson.Object, key *crypt.Key, err error) {
 	data, err := account.ReadFile(file.path)
 	if err != nil {
 		return nil, nil, err
@@ -213,7 +214,7 @@ func (a *agent) readFile(file fileState) (content *cjson.Object, key crypt.FileK
 		return nil, nil, err
 	}
 	defer keyText.Wipe()
-	key, err = crypt.ParseFileKey(keyText.Reveal())
+	key, err = crypt.ParseKey(keyText.Reveal())
 	if err != nil {
 		return nil, nil, err
 	}

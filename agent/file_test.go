@@ -237,7 +237,7 @@ func TestLockedFile(t *testing.T) {
 	path := filepath.Join(w.dir, "lockedfile")
 	w.write(path, c)
 	w.must(w.agent, addRequest(c, "")) // has a new token, and no key
-	held, err := account.Lock(t.Context(), path)
+	unlock, err := account.Lock(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestLockedFile(t *testing.T) {
 	if w.tokenInFile(path) != string(c.RefreshToken.Reveal()) {
 		t.Error("the file was written")
 	}
-	held.Unlock()
+	unlock()
 	w.must(w.agent, forced("lockedfile")) // the account's turn was given back
 	if w.tokenInFile(path) != w.tokenInMemory(w.agent, "lockedfile") {
 		t.Error("the file is not up to date")

@@ -114,7 +114,7 @@ func setClient(a *agent, certPath string, client *oidc.Client) {
 	if a.providers.clients == nil {
 		a.providers.clients = make(map[string]*knownClient)
 	}
-	a.providers.clients[certPath] = &knownClient{client, account.Stamp(certPath), a.moment()}
+	a.providers.clients[certPath] = &knownClient{client, stampOf(certPath), a.moment()}
 }
 
 func theClient() iam.Client {

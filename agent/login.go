@@ -291,7 +291,7 @@ func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Ac
 	a.inherit(made, a.accounts.find(made.name()))
 	a.accounts.put(made)
 	if l.fromC {
-		a.noteIssuer(made.config, account.AddAccount)
+		a.noteIssuer(made.config, true)
 	}
 	return answer, nil
 }

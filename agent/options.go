@@ -124,7 +124,7 @@ func shown(list *[]string, o cli.Option) func(string) error {
 
 // configured are the settings of the `config` files, on which the options are laid.
 func configured() (settings, error) {
-	config, err := account.FindConfig()
+	config, err := account.LoadConfig()
 	if err != nil {
 		return settings{}, err
 	}

@@ -3,9 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/oidc"
@@ -20,13 +22,12 @@ const (
 )
 
 // providers keeps one HTTP client for each CA file, so that connections to a provider are used again, the metadata
-// of each provider, and what issuer.config says.
+// of each provider.
 type providers struct {
 	mu       sync.Mutex
 	clients  map[string]*knownClient // by CA file
 	metadata sync.Map                // knownMetadata by providerKey
 	busy     sync.Map                // busyError by issuer
-	issuers  atomic.Pointer[knownIssuers]
 }
 
 type providerKey struct{ issuer, endpoint, certPath string }
@@ -34,11 +35,6 @@ type providerKey struct{ issuer, endpoint, certPath string }
 type knownMetadata struct {
 	*oidc.Metadata
 	renew time.Duration // since boot: from here on new ones are fetched
-}
-
-type knownIssuers struct {
-	account.Issuers
-	stamp string // of the files that they came from
 }
 
 type knownClient struct {
@@ -50,7 +46,7 @@ type knownClient struct {
 // client returns the HTTP client for a CA file, which is read again when it has changed. What cannot be read then
 // leaves the client as it is: a file that is being replaced must not stop everything.
 func (a *agent) client(certPath string) (*oidc.Client, error) {
-	stamp, p := account.Stamp(certPath), &a.providers
+	stamp, p := stampOf(certPath), &a.providers
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known := p.clients[certPath]
@@ -82,6 +78,14 @@ func (a *agent) client(certPath string) (*oidc.Client, error) {
 	}
 	p.clients[certPath] = known
 	return known.Client, nil
+}
+
+// stampOf is a text that changes when the file does, or, of a directory, when entries come and go.
+func stampOf(path string) string {
+	var s unix.Stat_t
+	err := unix.Stat(path, &s)
+	// A file that was replaced has another inode; one that was written in place another time of change.
+	return fmt.Sprintln(err, s.Dev, s.Ino, s.Size, s.Mtim, s.Ctim)
 }
 
 // provider is a place to send requests about one account.
@@ -167,18 +171,11 @@ func (a *agent) issuerSettings(issuer string) account.Issuer {
 	return account.Issuer{Issuer: issuer}
 }
 
-// issuers are those of issuer.config, which is read again when it has changed. What cannot be read there is logged:
-// the rest counts all the same.
+// issuers are those of issuer.config. What cannot be read there is logged: the rest counts all the same.
 func (a *agent) issuers() account.Issuers {
-	dir, _ := account.FindDir() // no directory, no user's file: /etc and the defaults count
-	stamp := account.IssuersStamp(dir)
-	if known := a.providers.issuers.Load(); known != nil && known.stamp == stamp {
-		return known.Issuers
-	}
-	issuers, err := account.LoadIssuers(dir)
+	issuers, err := account.LoadIssuers()
 	if err != nil {
 		a.log.warning("issuer.config: %v", err)
 	}
-	a.providers.issuers.Store(&knownIssuers{issuers, stamp})
 	return issuers
 }

@@ -215,7 +215,7 @@ func countStates(opened *atomic.Int32, closed chan struct{}) func(net.Conn, http
 	}
 }
 
-// issuer.config is read when it has changed, and not for each request.
+// What changes in issuer.config counts at once.
 func TestIssuersReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})

@@ -115,7 +115,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 		a.accounts.take(func(other *loaded) bool { return other == l })
 		a.dropBearers(l.name())
 	}
-	a.noteIssuer(config, account.RemoveAccount)
+	a.noteIssuer(config, false)
 	return ipc.Success(""), nil
 }
 

@@ -235,7 +235,7 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 		return a.addAgain(ctx, there, r)
 	}
 	a.setLifetime(l, lifetime)
-	a.noteIssuer(l.config, account.AddAccount)
+	a.noteIssuer(l.config, true)
 	if err != nil {
 		return nil, err
 	}
@@ -248,10 +248,10 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 
 // noteIssuer keeps the list of an issuer's accounts in issuer.config. It is a convenience: what fails is only
 // logged.
-func (a *agent) noteIssuer(config *account.Account, change func(account.Dir, string, string) error) {
+func (a *agent) noteIssuer(config *account.Account, belongs bool) {
 	dir, err := account.FindDir()
 	if err == nil {
-		err = change(dir, config.IssuerURL, config.Name)
+		err = account.NoteAccount(dir, config.IssuerURL, config.Name, belongs)
 	}
 	if err != nil && !errors.Is(err, account.ErrNoDir) {
 		a.log.warning("issuer.config: %v", err)
@@ -303,7 +303,7 @@ func (a *agent) saved(ctx context.Context, r request) (*cjson.Object, error) {
 	if l == nil {
 		return nil, ipc.ErrNotLoaded
 	}
-	a.noteIssuer(l.config, account.AddAccount)
+	a.noteIssuer(l.config, true)
 	if key := r.Secret(ipc.KeyKey); !key.IsEmpty() {
 		if err := a.setFile(ctx, l, r.Text(ipc.KeyFile), key); err != nil {
 			return nil, err

@@ -211,13 +211,13 @@ func TestWaitingForLock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
 	path := w.load("atlock")
-	lock, err := account.Lock(t.Context(), path)
+	unlock, err := account.Lock(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	reply, _ := w.within(1, forced("atlock"))
 	want(t, reply, "waiting for the lock of "+path+", which somebody else holds: no answer within 1 s, which is how long the client waits")
-	lock.Unlock()
+	unlock()
 	w.must(w.agent, forced("atlock"))
 }
 

@@ -87,14 +87,14 @@ func (a *agent) accountInfo(context.Context, request) (*cjson.Object, error) {
 	}
 	info := cjson.New()
 	for _, known := range a.issuers() {
-		if len(known.Accounts) == 0 && known.PubClient == nil {
+		if len(known.Accounts) == 0 && known.PubClient.ClientID == "" {
 			continue
 		}
 		accounts := cjson.New()
 		for _, name := range known.Accounts {
 			accounts.SetBool(name, a.accounts.find(name) != nil)
 		}
-		info.SetObject(known.Issuer, cjson.New().SetBool("pubclient", known.PubClient != nil).SetObject("accounts", accounts))
+		info.SetObject(known.Issuer, cjson.New().SetBool("pubclient", known.PubClient.ClientID != "").SetObject("accounts", accounts))
 	}
 	return ipc.Success("").SetObject(ipc.KeyInfo, info), nil
 }

@@ -35,7 +35,7 @@ func TestVerifyToken(t *testing.T) {
 	stranger := other.must(other.agent, tokenFor("verify-other")).Text("access_token")
 	other.idp.ForgetRequests()
 	other.must(other.agent, cjson.New().SetText("request", "remove").SetText("account", "verify-other"))
-	if err := account.RemoveAccount(dirOf(t), other.idp.Issuer(), "verify-other"); err != nil {
+	if err := account.NoteAccount(dirOf(t), other.idp.Issuer(), "verify-other", false); err != nil {
 		t.Fatal(err)
 	}
 	want(t, ask(w.agent, verifyRequest(stranger)), "you have no account with the token's issuer \""+other.idp.Issuer()+"\"")
@@ -43,7 +43,7 @@ func TestVerifyToken(t *testing.T) {
 		t.Errorf("a stranger was asked: %v", asked)
 	}
 	// An account that is not loaded will do.
-	if err := account.AddAccount(dirOf(t), other.idp.Issuer(), "verify-other"); err != nil {
+	if err := account.NoteAccount(dirOf(t), other.idp.Issuer(), "verify-other", true); err != nil {
 		t.Fatal(err)
 	}
 	if reply := w.must(w.agent, verifyRequest(stranger)); !reply.Bool("valid") {
@@ -67,7 +67,7 @@ func TestNoAutoload(t *testing.T) {
 	c := w.account("stay")
 	w.write(filepath.Join(configDir(), "stay"), c)
 	answer(t, "stay", filePassword)
-	if err := account.AddAccount(dirOf(t), c.IssuerURL, "stay"); err != nil {
+	if err := account.NoteAccount(dirOf(t), c.IssuerURL, "stay", true); err != nil {
 		t.Fatal(err)
 	}
 	byIssuer := cjson.New().SetText("request", "access_token").SetText("issuer", c.IssuerURL)

@@ -10,16 +10,14 @@ import (
 // An account's size, and a token's.
 var benchText = strings.Repeat("x", 1000)
 
-func BenchmarkDeriveScrypt(b *testing.B) { benchmarkDerive(b, scryptKDF) }
+func BenchmarkDeriveScrypt(b *testing.B) { benchmarkDerive(b, FormatScrypt) }
 
-func BenchmarkDeriveArgon2id(b *testing.B) { benchmarkDerive(b, cKDF) }
+func BenchmarkDeriveArgon2id(b *testing.B) { benchmarkDerive(b, FormatC) }
 
-func benchmarkDerive(b *testing.B, f kdf) {
+func benchmarkDerive(b *testing.B, f Format) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.derive([]byte("password"), make([]byte, saltLength), 64); err != nil {
-			b.Fatal(err)
-		}
+		mustDerive(b, recipe{f, codecs[f].costs, "0123456789abcdef"}, "password")
 	}
 }
 
@@ -43,7 +41,7 @@ func BenchmarkDecrypt(b *testing.B) {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	s := mustSealer(b)
+	s := NewSealer()
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Seal(secret.FromString(benchText))
@@ -51,7 +49,7 @@ func BenchmarkSeal(b *testing.B) {
 }
 
 func BenchmarkUnseal(b *testing.B) {
-	s := mustSealer(b)
+	s := NewSealer()
 	sealed := s.Seal(secret.FromString(benchText))
 	b.ReportAllocs()
 	for b.Loop() {

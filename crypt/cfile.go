@@ -2,7 +2,7 @@ package crypt
 
 import (
 	"bytes"
-	"crypto/subtle"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 
@@ -25,72 +25,59 @@ import (
 const (
 	cVersionLabel = "Generated using version:"
 	cVersionLine  = cVersionLabel + " 5.3.3" // the C tools compare it with 2.1.0
-	cParameters   = "24:16:16:32:1:2:67108864:2"
+	cLengths      = "24:16:16:32:"
 	cSaltLength   = 16
-
-	// minCheck is how many characters of line 6 must fit to count as a sign of the right password: 24 bits.
-	minCheck = 4
 )
 
-// parseC takes a file of the C tools apart.
+func cText(e *envelope) []byte {
+	return fmt.Appendf(nil, "%d\n%s\n%s\n%s1:2:67108864:2\n%s\n%s\n%s", len(e.box), encode64(e.nonce[:]),
+		encode64([]byte(e.salt)), cLengths, encode64(e.box), e.check, cVersionLine)
+}
+
 func parseC(file []byte) (*envelope, error) {
 	lines := bytes.Split(bytes.TrimRight(file, "\n"), []byte("\n"))
 	if len(lines) != 6 && len(lines) != 7 {
-		return nil, &DamagedError{fmt.Sprintf("it has %d lines, not 7", len(lines))}
+		return nil, damaged(fmt.Sprintf("it has %d lines, not 7", len(lines)))
 	}
-	e := &envelope{format: FormatC, kdfs: []kdf{cKDF}, check: lines[5]}
-	nonce, okNonce := labelled(lines[1], "", nonceLength)
-	salt, okSalt := labelled(lines[2], "", cSaltLength)
-	box, okBox := decode64(lines[4])
-	damaged := ""
-	switch {
-	case !okNonce:
-		damaged = "line 2 is no nonce"
-	case !okSalt:
-		damaged = "line 3 is no salt"
-	case !sameLengths(lines[3]):
-		damaged = "line 4 has other lengths than the C tools write"
-	case !okBox:
-		damaged = "line 5 is not base64"
-	case len(box) < secretbox.Overhead || string(lines[0]) != strconv.Itoa(len(box)):
-		damaged = "line 5 is not as long as line 1 says"
+	if !bytes.HasPrefix(append(bytes.Clone(lines[3]), ':'), []byte(cLengths)) {
+		return nil, damaged("line 4 has other lengths than the C tools write")
 	}
-	if damaged != "" {
-		return nil, &DamagedError{damaged}
+	return cEnvelope(FormatC, decode64, lines[0], lines[1], lines[2], lines[4], lines[5])
+}
+
+// The C tools' format before 2.1.0 is one line of hex, LENGTH:SALT:NONCE:BOX with LENGTH the bytes of the box. It
+// says nothing about the KDF, which changed once, so both are tried. No key is made for it (NewKey), but the
+// key of such a file writes it again: a rotated refresh token must not be lost on an old file.
+func hexText(e *envelope) []byte {
+	return fmt.Appendf(nil, "%d:%x:%x:%x", len(e.box), e.salt, e.nonce, e.box)
+}
+
+func parseHex(file []byte) (*envelope, error) {
+	fields := bytes.Split(bytes.TrimRight(file, "\n"), []byte(":"))
+	if len(fields) != 4 {
+		return nil, damaged(fmt.Sprintf("it has %d fields, not 4", len(fields)))
 	}
-	copy(e.nonce[:], nonce)
-	e.salt, e.box = salt, box
+	return cEnvelope(FormatHex, decodeHex, fields[0], fields[2], fields[1], fields[3], nil)
+}
+
+// cEnvelope decodes what both formats of the C tools consist of.
+func cEnvelope(format Format, decode func(text []byte, n int) []byte, length, nonce, salt, box, check []byte) (*envelope, error) {
+	n, err := strconv.Atoi(string(length))
+	e := &envelope{recipe: recipe{format: format, salt: string(decode(salt, cSaltLength))}, box: decode(box, n), check: check}
+	if copy(e.nonce[:], decode(nonce, nonceLength)) == 0 || e.salt == "" {
+		return nil, damaged("its nonce or its salt is not as it was written")
+	}
+	if err != nil || len(e.box) < secretbox.Overhead {
+		return nil, damaged("its content is not as long as it says")
+	}
 	return e, nil
 }
 
-// sameLengths reports whether line 4 begins with the four lengths that we write.
-func sameLengths(line []byte) bool {
-	got, want := bytes.Split(line, []byte(":")), bytes.Split([]byte(cParameters), []byte(":"))
-	return len(got) >= 4 && bytes.Equal(bytes.Join(got[:4], nil), bytes.Join(want[:4], nil))
-}
-
-func cText(e *envelope) []byte {
-	return fmt.Appendf(nil, "%d\n%s\n%s\n%s\n%s\n%s\n%s", len(e.box), encode64(e.nonce[:]), encode64(e.salt),
-		cParameters, encode64(e.box), e.check, cVersionLine)
-}
-
-func sealC(e *envelope, derived, plaintext []byte) {
-	e.check = encode64(derived[32:])
-	e.box = sealBox(plaintext, &e.nonce, derived[:32])
-}
-
-// openC lets Poly1305 decide. The check line, which nothing authenticates, only tells why a box did not open. Like
-// the C tools we compare it as far as the file has it; cut to nothing it says nothing, and most people who cannot
-// open a file have mistyped its password.
-func openC(e *envelope, derived []byte) ([]byte, error) {
-	if plaintext, ok := secretbox.Open(nil, e.box, &e.nonce, (*[32]byte)(derived[:32])); ok {
-		return plaintext, nil
+// decodeHex reads n bytes in hex, and returns nil where text is something else.
+func decodeHex(text []byte, n int) []byte {
+	b, err := hex.AppendDecode(nil, text)
+	if err != nil || len(b) != n {
+		return nil
 	}
-	want := encode64(derived[32:])
-	defer clear(want)
-	n := len(e.check)
-	if n < minCheck || n > len(want) || subtle.ConstantTimeCompare(want[:n], e.check) == 0 {
-		return nil, ErrWrongPassword
-	}
-	return nil, &DamagedError{"its nonce or content was changed"}
+	return b
 }

@@ -17,7 +17,7 @@ import (
 
 const (
 	armorBegin = "-----BEGIN PGP MESSAGE-----"
-	armorEnd   = "-----END PGP MESSAGE-----"
+	armorEnd   = "\n-----END PGP MESSAGE-----"
 
 	// maxGPGOutput bounds what gpg may write: a small message can be compressed from a huge one.
 	maxGPGOutput = 1 << 20
@@ -25,56 +25,37 @@ const (
 	gpgGrace = time.Second
 )
 
-var errGPGOutput = fmt.Errorf("more than %d bytes of output", maxGPGOutput)
+// OpenGPG decrypts an armoured message through the gpg program, whose agent may ask for a passphrase until ctx
+// ends, and returns the key of such files. The error holds what gpg wrote on stderr.
+func OpenGPG(ctx context.Context, file []byte) (secret.Secret, *Key, error) {
+	id, err := GPGKeyID(file)
+	if err != nil {
+		return secret.Secret{}, nil, err
+	}
+	text, err := decryptGPG(ctx, file)
+	return text, GPGKey(id), err
+}
 
-// DecryptGPG decrypts an armoured message through the gpg program, whose agent may ask for a passphrase until ctx
-// ends. What follows the message (the C tools' version line) is left out, and so is one LF at the plaintext's end,
-// which the C tools add when they encrypt. The error holds what gpg wrote on stderr.
-func DecryptGPG(ctx context.Context, file []byte) (secret.Secret, error) {
+// decryptGPG leaves out what follows the message (the C tools' version line), and one LF at the plaintext's end,
+// which the C tools add when they encrypt.
+func decryptGPG(ctx context.Context, file []byte) (secret.Secret, error) {
 	message, err := armored(file)
 	if err != nil {
 		return secret.Secret{}, err
 	}
 	plaintext, err := runGPG(ctx, message, "--decrypt")
-	if err != nil {
-		return secret.Secret{}, err
-	}
-	return secret.New(bytes.TrimSuffix(plaintext, []byte("\n"))), nil
+	return secret.New(bytes.TrimSuffix(plaintext, []byte("\n"))), err
 }
 
-// OpenAny decrypts a file of any format and returns what opens it again: through gpg, as [DecryptGPG] does, or as
-// [Open] does with each password with which ask calls try, until that returns no error.
-func OpenAny(ctx context.Context, file []byte, ask func(try func(password secret.Secret) error) error) (text secret.Secret, key FileKey, err error) {
-	format, err := Detect(file)
-	if err != nil {
-		return text, nil, err
-	}
-	if format != FormatGPG {
-		err = ask(func(password secret.Secret) (err error) {
-			text, key, err = Open(file, password)
-			return err
-		})
-		return text, key, err
-	}
-	id, err := GPGKeyID(file)
-	if err != nil {
-		return text, nil, err
-	}
-	text, err = DecryptGPG(ctx, file)
-	return text, GPGKey(id), err
-}
-
-// EncryptGPG encrypts plaintext to a key through the gpg program and returns the whole file, version line included.
-// keyID is a key id or a fingerprint in hex, as GPGKeyID returns it; other names of a key work where gpg trusts that
-// key, while hex says exactly which key is meant.
-func EncryptGPG(ctx context.Context, plaintext []byte, keyID string) ([]byte, error) {
+// encryptGPG encrypts plaintext to a key and returns the whole file, version line included.
+func encryptGPG(ctx context.Context, plaintext []byte, keyID string) ([]byte, error) {
 	if keyID == "" {
 		return nil, errors.New("no gpg key to encrypt to")
 	}
 	// By default gpg may ask the network for the key that a mail address has.
-	args := []string{"--armor", "--no-auto-key-locate", "--recipient", keyID}
+	args := []string{"--armor", "--no-auto-key-locate", "--recipient=" + keyID}
 	if isKeyID(keyID) {
-		args = append(args, "--trust-model", "always")
+		args = append(args, "--trust-model=always")
 	}
 	input := append(append(make([]byte, 0, len(plaintext)+1), plaintext...), '\n')
 	defer clear(input)
@@ -82,7 +63,7 @@ func EncryptGPG(ctx context.Context, plaintext []byte, keyID string) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(message, "%s", cVersionLine), nil
+	return append(message, cVersionLine...), nil
 }
 
 // isKeyID reports whether name is a short or long key id or a fingerprint of 20 or 32 bytes, 0x before it or not.
@@ -104,11 +85,11 @@ func GPGKeyID(file []byte) (string, error) {
 	body, _, _ = bytes.Cut(body, []byte("\n-"))
 	packets, err := base64.StdEncoding.AppendDecode(nil, body) // passes over line ends
 	if err != nil {
-		return "", &DamagedError{"its armour is not base64"}
+		return "", damaged("its armour is not base64")
 	}
-	content, ok := sessionKeyPacket(packets)
-	if !ok || len(content) < 9 || content[0] != 3 {
-		return "", &DamagedError{"it does not begin with a session key encrypted to a public key, version 3"}
+	content := sessionKeyPacket(packets)
+	if len(content) < 9 || content[0] != 3 {
+		return "", damaged("it does not begin with a session key encrypted to a public key, version 3")
 	}
 	if id := content[1:9]; !bytes.Equal(id, make([]byte, 8)) {
 		return fmt.Sprintf("%X", id), nil
@@ -116,27 +97,26 @@ func GPGKeyID(file []byte) (string, error) {
 	return "", errors.New("the message hides which key it is encrypted to")
 }
 
-// sessionKeyPacket returns what follows the header of the first packet, whose type must be 1. The header is that of
-// RFC 9580 section 4.2: two forms, each with lengths of several sizes.
-func sessionKeyPacket(b []byte) ([]byte, bool) {
-	if len(b) < 2 {
-		return nil, false
-	}
+// sessionKeyPacket returns what follows the header of the first packet, nil where its type is not 1. RFC 9580 section
+// 4.2 has two forms of headers, each with lengths of several sizes.
+func sessionKeyPacket(b []byte) []byte {
 	header := 0
-	switch first, length := b[0], b[1]; {
-	case first>>2 == 0b100001 && first&3 < 3: // legacy form, type 1, a length of 1, 2 or 4 bytes
-		header = 1 + 1<<(first&3)
-	case first == 0b11000001 && length < 192:
+	switch {
+	case len(b) < 2:
+	case b[0] >= 0x84 && b[0] <= 0x86: // legacy form, a length of 1, 2 or 4 bytes
+		header = 1 + 1<<(b[0]&3)
+	case b[0] != 0xc1:
+	case b[1] < 192:
 		header = 2
-	case first == 0b11000001 && length < 224:
+	case b[1] < 224:
 		header = 3
-	case first == 0b11000001 && length == 255:
+	case b[1] == 255:
 		header = 6
 	}
 	if header == 0 || len(b) < header {
-		return nil, false
+		return nil
 	}
-	return b[header:], true
+	return b[header:]
 }
 
 // armored cuts the message out of file, with its first and last line.
@@ -144,70 +124,55 @@ func armored(file []byte) ([]byte, error) {
 	if !bytes.HasPrefix(file, []byte(armorBegin)) {
 		return nil, fmt.Errorf("no gpg message: %w", ErrFormat)
 	}
-	end := bytes.Index(file, []byte("\n"+armorEnd))
+	end := bytes.Index(file, []byte(armorEnd))
 	if end < 0 {
-		return nil, &DamagedError{"its end is missing"}
+		return nil, damaged("its end is missing")
 	}
-	return append(file[:end:end], "\n"+armorEnd+"\n"...), nil
+	return append(file[:end:end], armorEnd+"\n"...), nil
 }
 
 // runGPG runs gpg with input on its stdin and returns its stdout. --batch keeps it from asking on the terminal; its
 // agent's pinentry still can.
 func runGPG(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "gpg", append([]string{"--batch", "--quiet"}, args...)...)
-	var stdout secretBuffer
+	var stdout output
 	var stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = bytes.NewReader(input), &stdout, &stderr, gpgGrace
 	err := cmd.Run()
+	defer clear(stdout.b)
 	switch {
 	case err == nil:
-		return stdout.b, nil
+		return bytes.Clone(stdout.b), nil
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case len(stdout.b) > maxGPGOutput: // err says only that gpg lost its pipe
-		err = errGPGOutput
+		err = fmt.Errorf("more than %d bytes of output", maxGPGOutput)
 	case stderr.Len() > 0:
 		lines := strings.ReplaceAll(strings.TrimSpace(stderr.String()), "gpg: ", "")
 		err = fmt.Errorf("%w: %s", err, strings.ReplaceAll(lines, "\n", "; "))
 	}
-	clear(stdout.b)
 	return nil, fmt.Errorf("gpg: %w", err)
 }
 
-// A secretBuffer collects what may be a secret and leaves no copy behind when it grows. os/exec fills it through
-// ReadFrom, without a buffer of its own between.
-type secretBuffer struct{ b []byte }
+// An output collects what may be a secret, in memory that never moves and so leaves no copy behind. os/exec fills it
+// through ReadFrom, without a buffer of its own between.
+type output struct{ b []byte }
 
-var _ io.ReaderFrom = (*secretBuffer)(nil)
+func (o *output) ReadFrom(r io.Reader) (int64, error) {
+	o.b = make([]byte, maxGPGOutput+1)
+	n, err := io.ReadFull(r, o.b)
+	o.b = o.b[:n]
+	switch err {
+	case nil:
+		return int64(n), io.ErrShortWrite
+	case io.EOF, io.ErrUnexpectedEOF:
+		return int64(n), nil
+	}
+	return int64(n), err
+}
 
-func (s *secretBuffer) Write(p []byte) (int, error) {
-	n, err := s.ReadFrom(bytes.NewReader(p))
+// Write makes an output an io.Writer; os/exec does not call it.
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.ReadFrom(bytes.NewReader(p))
 	return int(n), err
-}
-
-func (s *secretBuffer) ReadFrom(r io.Reader) (total int64, err error) {
-	for {
-		s.grow(512)
-		n, err := r.Read(s.b[len(s.b):cap(s.b)])
-		s.b = s.b[:len(s.b)+n]
-		total += int64(n)
-		switch {
-		case len(s.b) > maxGPGOutput:
-			return total, errGPGOutput
-		case err == io.EOF:
-			return total, nil
-		case err != nil:
-			return total, err
-		}
-	}
-}
-
-// grow makes room for n more bytes.
-func (s *secretBuffer) grow(n int) {
-	if cap(s.b)-len(s.b) >= n {
-		return
-	}
-	larger := append(make([]byte, 0, 2*cap(s.b)+n), s.b...)
-	clear(s.b)
-	s.b = larger
 }

@@ -36,19 +36,30 @@ var exampleKey = sync.OnceValues(func() (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newKey(FormatC, cKDF, salt, secret.FromString(examplePassword))
+	return recipe{FormatC, codecs[FormatC].costs, string(salt)}.derive(secret.FromString(examplePassword))
 })
 
-// cheapKDF has the smallest costs that scrypt allows, so that tables of files need no patience.
-var cheapKDF = kdf{"scrypt", [3]int{2, 1, 1}}
+// cheap has the smallest costs that scrypt allows, so that tables of files need no patience.
+var cheap = recipe{FormatScrypt, costs{2, 1, 1}, "0123456789abcdef"}
 
 func cheapKey(t testing.TB, password string) *Key {
 	t.Helper()
-	k, err := newKey(FormatScrypt, cheapKDF, []byte("0123456789abcdef"), secret.FromString(password))
+	return mustDerive(t, cheap, password)
+}
+
+func mustDerive(t testing.TB, r recipe, password string) *Key {
+	t.Helper()
+	k, err := r.derive(secret.FromString(password))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// tryOpen returns the class of the error with which a file opens.
+func tryOpen(file, password string) string {
+	_, _, err := Open([]byte(file), secret.FromString(password))
+	return class(err)
 }
 
 func mustExampleKey(t testing.TB) *Key {
@@ -89,11 +100,10 @@ func unhex(t testing.TB, s string) []byte {
 
 // class names an error's kind, for tables.
 func class(err error) string {
-	var damaged *DamagedError
 	switch {
 	case err == nil:
 		return "opens"
-	case errors.As(err, &damaged):
+	case errors.Is(err, ErrDamaged):
 		return "damaged"
 	case errors.Is(err, ErrWrongPassword):
 		return "wrong password"

@@ -2,117 +2,147 @@ package crypt
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/nacl/secretbox"
 
 	"oidc-agent/proto/secret"
 )
 
-// A Key is what a KDF run gives for one file: the derived bytes, and the salt and parameters that they belong to. It
-// reads and writes the file again and again without the password and without another run; the salt stays, each
-// write has a fresh nonce. It does not print, and is safe for concurrent use until it is wiped.
+// A Key opens a file again and again, and writes it so that the same password, or the same gpg key, goes on opening
+// it: no password and no other run of the KDF are needed, the salt stays, each write has a fresh nonce. It does not
+// print, and is safe for concurrent use until it is wiped.
 type Key struct {
-	format  Format
-	kdf     kdf
-	salt    []byte
-	derived secret.Secret
+	recipe
+	derived secret.Secret // what the KDF gave
+	gpgID   string        // of FormatGPG, where there is no more: the key itself is the gpg program's
 }
 
-var (
-	errKeyGone = errors.New("the key has been wiped")
-	errKeyText = errors.New("not the text of a file key")
-)
+// gpgTimeout bounds a run of gpg for a Key: its agent may ask for a passphrase.
+const gpgTimeout = time.Minute
+
+var errKeyText = errors.New("not the text of a file key")
 
 // NewKey derives a key under a fresh salt for a new file, FormatScrypt or FormatC. It takes 64 MiB of memory and
 // some 0.2 s.
 func NewKey(password secret.Secret, f Format) (*Key, error) {
-	salt := make([]byte, saltLength)
+	salt := make([]byte, 16)
 	rand.Read(salt)
-	switch f {
-	case FormatScrypt:
-		return newKey(f, scryptKDF, salt, password)
-	case FormatC:
-		return newKey(f, cKDF, salt, password)
+	return recipe{f, codecs[f].costs, string(salt)}.derive(password)
+}
+
+// GPGKey is the key of files for a key of the gpg program. Its id is a key id or a fingerprint in hex, as in the files;
+// other names of a key work where gpg trusts that key, while hex says exactly which key is meant.
+func GPGKey(id string) *Key { return &Key{recipe: recipe{format: FormatGPG}, gpgID: id} }
+
+func (r recipe) derive(password secret.Secret) (*Key, error) {
+	c := codecs[r.format]
+	derived, err := c.derive(password.Reveal(), []byte(r.salt), r.costs, c.keyLength)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the file's key: %w", err)
 	}
-	return nil, fmt.Errorf("no new file is written in format %v", f)
+	return &Key{recipe: r, derived: secret.New(derived)}, nil
 }
 
-// DeriveKey derives the key that opens file. Before any work it looks at the SHA-256 (*DamagedError) and at the
-// parameters (ErrTooCostly), then it authenticates the header (ErrWrongPassword) and the content (*DamagedError).
-// The older C formats have no SHA-256 and no authenticated header, so there some damage looks like a wrong password.
-func DeriveKey(file []byte, password secret.Secret) (*Key, error) {
-	plaintext, k, err := Open(file, password)
-	plaintext.Wipe()
-	return k, err
-}
-
-// Open decrypts file and returns its key as well, with the errors of DeriveKey; ErrFormat for anything that no
-// password opens.
+// Open decrypts file and returns its key as well. Before any work it looks at the SHA-256 (ErrDamaged) and at the
+// parameters (ErrTooCostly), then it authenticates the header (ErrWrongPassword) and the content (ErrDamaged).
+// The C tools' formats have no SHA-256 and no authenticated header, so there some damage looks like a wrong password.
+// The error is ErrFormat for anything that no password opens.
 func Open(file []byte, password secret.Secret) (secret.Secret, *Key, error) {
 	e, err := parse(file)
 	if err != nil {
 		return secret.Secret{}, nil, err
 	}
-	for _, f := range e.kdfs {
-		k, errDerive := newKey(e.format, f, e.salt, password)
-		if errDerive != nil {
-			return secret.Secret{}, nil, errDerive
-		}
-		var plaintext []byte
-		if plaintext, err = k.codec().open(e, k.derived.Reveal()); err == nil {
-			return secret.New(plaintext), k, nil
-		}
-		k.Wipe()
+	text, k, err := e.openWith(password)
+	if errors.Is(err, ErrWrongPassword) && e.format == FormatHex {
+		e.format, e.costs = formatOlderHex, codecs[formatOlderHex].costs
+		text, k, err = e.openWith(password)
 	}
-	return secret.Secret{}, nil, err
+	return text, k, err
 }
 
-func newKey(format Format, f kdf, salt []byte, password secret.Secret) (*Key, error) {
-	derived, err := f.derive(password.Reveal(), salt, codecs[format].keyLength)
+func (e *envelope) openWith(password secret.Secret) (secret.Secret, *Key, error) {
+	k, err := e.derive(password)
 	if err != nil {
-		return nil, fmt.Errorf("deriving the file's key: %w", err)
+		return secret.Secret{}, nil, err
 	}
-	return &Key{format, f, salt, secret.New(derived)}, nil
+	text, err := e.open(k.derived.Reveal())
+	if err != nil {
+		k.Wipe()
+		return secret.Secret{}, nil, err
+	}
+	return secret.New(text), k, nil
+}
+
+// OpenAny decrypts a file of any format and returns its key as well: through gpg, as [OpenGPG] does, or as
+// [Open] does with each password with which ask calls try, until that returns no error.
+func OpenAny(ctx context.Context, file []byte, ask func(try func(password secret.Secret) error) error) (text secret.Secret, key *Key, err error) {
+	switch format, err := Detect(file); {
+	case err != nil:
+		return text, nil, err
+	case format == FormatGPG:
+		return OpenGPG(ctx, file)
+	}
+	err = ask(func(password secret.Secret) (err error) {
+		text, key, err = Open(file, password)
+		return err
+	})
+	return text, key, err
 }
 
 // Encrypt returns the text of a whole file.
 func (k *Key) Encrypt(plaintext []byte) ([]byte, error) {
-	if !k.usable() {
-		return nil, errKeyGone
+	if k.format == FormatGPG {
+		ctx, cancel := context.WithTimeout(context.Background(), gpgTimeout)
+		defer cancel()
+		return encryptGPG(ctx, plaintext, k.gpgID)
 	}
-	e := &envelope{format: k.format, kdfs: []kdf{k.kdf}, salt: k.salt}
-	rand.Read(e.nonce[:])
-	k.codec().seal(e, k.derived.Reveal(), plaintext)
-	return k.codec().text(e), nil
+	// XSalsa20's nonce of 24 bytes is chosen at random for every message: under one key, two nonces meet with a
+	// probability of 2^-97 after 2^48 writes.
+	var nonce [nonceLength]byte
+	rand.Read(nonce[:])
+	return k.encrypt(plaintext, nonce), nil
 }
 
-// Decrypt opens a file that was written with this key. ErrOtherKey: it has another format, salt or parameters;
-// otherwise the errors are those of DeriveKey.
-func (k *Key) Decrypt(file []byte) (secret.Secret, error) {
-	if !k.usable() {
-		return secret.Secret{}, errKeyGone
+func (k *Key) encrypt(plaintext []byte, nonce [nonceLength]byte) []byte {
+	e := &envelope{recipe: k.recipe, nonce: nonce}
+	box, check := e.keys(k.derived.Reveal())
+	e.box, e.check = secretbox.Seal(nil, plaintext, &nonce, box), check
+	return codecs[k.format].text(e)
+}
+
+// Decrypt opens a file that was written with this key. ErrOtherKey: it has another format, salt or parameters, or is
+// no message of gpg; otherwise the errors are those of Open or OpenGPG.
+func (k *Key) Decrypt(file []byte) (text secret.Secret, err error) {
+	format, err := Detect(file)
+	switch {
+	case err != nil:
+		return text, err
+	case (format == FormatGPG) != (k.format == FormatGPG):
+		return text, ErrOtherKey
+	case format == FormatGPG:
+		ctx, cancel := context.WithTimeout(context.Background(), gpgTimeout)
+		defer cancel()
+		return decryptGPG(ctx, file)
 	}
 	e, err := parse(file)
 	if err != nil {
-		return secret.Secret{}, err
+		return text, err
 	}
-	if e.format != k.format || !k.fits(e) {
-		return secret.Secret{}, ErrOtherKey
+	if e.format == FormatHex && k.format == formatOlderHex {
+		e.format, e.costs = k.format, k.costs // the file does not tell
 	}
-	plaintext, err := k.codec().open(e, k.derived.Reveal())
+	if e.recipe != k.recipe {
+		return text, ErrOtherKey
+	}
+	plaintext, err := e.open(k.derived.Reveal())
 	return secret.New(plaintext), err
-}
-
-// fits reports whether the key may open e, going by what stands outside the encryption.
-func (k *Key) fits(e *envelope) bool {
-	for _, f := range e.kdfs {
-		if f == k.kdf {
-			return bytes.Equal(e.salt, k.salt)
-		}
-	}
-	return false
 }
 
 // Format returns the format of the files that the key writes.
@@ -121,68 +151,43 @@ func (k *Key) Format() Format { return k.format }
 // Wipe overwrites the derived bytes; the key is of no use afterwards.
 func (k *Key) Wipe() { k.derived.Wipe() }
 
-// String says which format the key is for, and nothing of the key.
-func (k *Key) String() string { return "key of a file in format " + k.format.String() }
-
-func (k *Key) codec() *codec { return &codecs[k.format] }
-
-func (k *Key) usable() bool {
-	return k.format >= FormatScrypt && k.format <= FormatHex && k.derived.Len() == k.codec().keyLength
-}
-
-// Marshal returns the key as one line of text, FORMAT:KDF:COST:COST:COST:SALT:KEY with salt and key in base64, which
-// travels on the agent's socket. A wiped key gives the empty secret.
+// Marshal returns the key as one line of text, FORMAT COST COST COST SALT:KEY with salt and key in base64, or gpg:ID. It
+// travels on the agent's socket.
 func (k *Key) Marshal() secret.Secret {
-	if !k.usable() {
-		return secret.Secret{}
+	if k.format == FormatGPG {
+		return secret.FromString("gpg:" + k.gpgID)
 	}
-	text := make([]byte, 0, 256) // longer than any key: it must not move and leave a copy
-	text = fmt.Appendf(text, "%v:%s:", k.format, k.kdf.name)
-	for _, c := range k.kdf.costs {
-		text = append(strconv.AppendInt(text, int64(c), 10), ':')
-	}
-	text = append(append(text, encode64(k.salt)...), ':')
-	derived := encode64(k.derived.Reveal())
-	defer clear(derived)
-	return secret.New(append(text, derived...))
+	text := fmt.Appendf(nil, "%v %d %d %d %s:", k.format, k.costs[0], k.costs[1], k.costs[2], encode64([]byte(k.salt)))
+	text = slices.Grow(text, 256) // longer than any key: it must not move and leave a copy
+	return secret.New(base64.StdEncoding.AppendEncode(text, k.derived.Reveal()))
 }
 
-// ParseKey reads what Marshal wrote, and nothing else. The text stays with the caller, who wipes it; an error does
-// not show it.
+// ParseKey reads what Marshal wrote. The text stays with the caller, who wipes it; an error does not show it.
 func ParseKey(text []byte) (*Key, error) {
-	fields := bytes.Split(text, []byte(":"))
-	if len(fields) != 7 {
+	head, tail, _ := bytes.Cut(text, []byte(":"))
+	if string(head) == "gpg" {
+		return GPGKey(string(tail)), nil
+	}
+	var name string
+	var salt []byte
+	k := new(Key)
+	if _, err := fmt.Sscanf(string(head), "%s %d %d %d %s", &name, &k.costs[0], &k.costs[1], &k.costs[2], &salt); err != nil {
 		return nil, errKeyText
 	}
-	k := &Key{kdf: kdf{name: string(fields[1])}}
-	for f := FormatScrypt; f <= FormatHex; f++ {
-		if f.String() == string(fields[0]) {
-			k.format = f
-		}
+	salt, err := base64.StdEncoding.AppendDecode(nil, salt)
+	k.salt = string(salt)
+	f := slices.IndexFunc(codecs[:], func(c codec) bool { return c.name == name })
+	if f < 0 || err != nil {
+		return nil, errKeyText
 	}
-	for i := range k.kdf.costs {
-		var err error
-		if k.kdf.costs[i], err = parseCost(fields[2+i]); err != nil {
-			return nil, errKeyText
-		}
+	k.format, k.derived = Format(f), secret.New(decode64(tail, codecs[f].keyLength))
+	if k.derived.IsEmpty() {
+		return nil, errKeyText
 	}
-	salt, okSalt := decode64(fields[5])
-	derived, okDerived := decode64(fields[6])
-	k.salt, k.derived = salt, secret.New(derived)
-	if !okSalt || !okDerived || !k.usable() || !k.hasParameters() {
+	// The costs and the salt are right if the key opens what it writes.
+	if _, err := k.Decrypt(k.encrypt(nil, [nonceLength]byte{})); err != nil {
 		k.Wipe()
 		return nil, errKeyText
 	}
 	return k, nil
-}
-
-// hasParameters reports whether the salt and the KDF are such as the key's format has.
-func (k *Key) hasParameters() bool {
-	switch k.format {
-	case FormatScrypt:
-		return k.kdf.name == "scrypt" && k.kdf.checkScrypt() == nil && len(k.salt) >= saltLength && len(k.salt) <= maxSalt
-	case FormatC:
-		return k.kdf == cKDF && len(k.salt) == cSaltLength
-	}
-	return (k.kdf == cKDF || k.kdf == olderCKDF) && len(k.salt) == cSaltLength
 }

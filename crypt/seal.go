@@ -15,13 +15,15 @@ import (
 // memory finds the key as well. It is safe for concurrent use.
 type Sealer struct {
 	mu       sync.Mutex
-	key      secret.Secret // empty while locked
+	key      secret.Secret // 32 bytes, empty while locked
 	locked   []byte        // the key under a password, nil while there is none
 	unlocked sync.Cond
 }
 
 // ErrLocked is the error of a Sealer whose key is locked away.
 var ErrLocked = errors.New("locked")
+
+var errSealed = errors.New("the sealed secret is from another process or was changed")
 
 // Sealed is a secret that only the Sealer which made it can open. The zero value is the sealed empty secret; of
 // others it tells the length.
@@ -30,17 +32,13 @@ type Sealed struct{ box []byte } // nonce, then secretbox
 // IsEmpty reports whether the secret inside is empty.
 func (s Sealed) IsEmpty() bool { return len(s.box) == 0 }
 
-const sealerKeyLength = 32
-
-var errSealed = errors.New("the sealed secret is from another process or was changed")
-
-// NewSealer makes a Sealer with a fresh key. The error is for key stores that can fail; memory cannot.
-func NewSealer() (*Sealer, error) {
-	key := make([]byte, sealerKeyLength)
+// NewSealer makes a Sealer with a fresh key.
+func NewSealer() *Sealer {
+	key := make([]byte, 32)
 	rand.Read(key)
 	s := &Sealer{key: secret.New(key)}
 	s.unlocked.L = &s.mu
-	return s, nil
+	return s
 }
 
 // Seal encrypts plaintext and wipes it. While the Sealer is locked there is no key, and Seal waits: a secret is
@@ -50,15 +48,14 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	if plaintext.IsEmpty() {
 		return Sealed{}
 	}
-	// A random 24-byte nonce for each box: under one key they do not meet (see sealBox in file.go).
-	var nonce [nonceLength]byte
+	var nonce [nonceLength]byte // at random, as in Key.Encrypt
 	rand.Read(nonce[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.locked != nil {
 		s.unlocked.Wait()
 	}
-	return Sealed{secretbox.Seal(nonce[:], plaintext.Reveal(), &nonce, (*[sealerKeyLength]byte)(s.key.Reveal()))}
+	return Sealed{secretbox.Seal(nonce[:], plaintext.Reveal(), &nonce, (*[32]byte)(s.key.Reveal()))}
 }
 
 // Open decrypts into fresh memory, which the caller wipes after use.
@@ -72,7 +69,7 @@ func (s *Sealer) Open(sealed Sealed) (secret.Secret, error) {
 		return secret.Secret{}, ErrLocked
 	}
 	nonce, box := (*[nonceLength]byte)(sealed.box), sealed.box[nonceLength:]
-	plaintext, ok := secretbox.Open(nil, box, nonce, (*[sealerKeyLength]byte)(s.key.Reveal()))
+	plaintext, ok := secretbox.Open(nil, box, nonce, (*[32]byte)(s.key.Reveal()))
 	if !ok {
 		return secret.Secret{}, errSealed
 	}

@@ -9,18 +9,9 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-func mustSealer(t testing.TB) *Sealer {
-	t.Helper()
-	s, err := NewSealer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 func TestSealer(t *testing.T) {
 	t.Parallel()
-	s := mustSealer(t)
+	s := NewSealer()
 	plaintext := []byte("hunter2")
 	sealed := s.Seal(secret.New(plaintext))
 	if !bytes.Equal(plaintext, make([]byte, 7)) {
@@ -44,9 +35,9 @@ func TestSealer(t *testing.T) {
 
 func TestSealerRefuses(t *testing.T) {
 	t.Parallel()
-	s := mustSealer(t)
+	s := NewSealer()
 	sealed := s.Seal(secret.FromString("hunter2"))
-	if _, err := mustSealer(t).Open(sealed); err == nil {
+	if _, err := NewSealer().Open(sealed); err == nil {
 		t.Error("another Sealer opens it")
 	}
 	for i := range sealed.box {
@@ -60,7 +51,7 @@ func TestSealerRefuses(t *testing.T) {
 
 func TestSealEmpty(t *testing.T) {
 	t.Parallel()
-	s := mustSealer(t)
+	s := NewSealer()
 	for _, sealed := range []Sealed{{}, s.Seal(secret.Secret{}), s.Seal(secret.FromString(""))} {
 		if got, err := s.Open(sealed); err != nil || !got.IsEmpty() {
 			t.Errorf("%d bytes, %v", got.Len(), err)
@@ -70,7 +61,7 @@ func TestSealEmpty(t *testing.T) {
 
 func TestSealerConcurrently(t *testing.T) {
 	t.Parallel()
-	s := mustSealer(t)
+	s := NewSealer()
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -86,13 +77,13 @@ func TestSealerConcurrently(t *testing.T) {
 
 func TestSealerLock(t *testing.T) {
 	t.Parallel()
-	s, err := NewSealer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealed := s.Seal(secret.FromString("token"))
+	s := NewSealer()
+	sealed, key := s.Seal(secret.FromString("token")), s.key.Reveal()
 	if err := s.Lock(secret.FromString("lock")); err != nil {
 		t.Fatal(err)
+	}
+	if !bytes.Equal(key, make([]byte, 32)) {
+		t.Error("the key of a locked sealer is still in memory")
 	}
 	if _, err := s.Open(sealed); !errors.Is(err, ErrLocked) {
 		t.Errorf("Open of a locked sealer: %v, want ErrLocked", err)

@@ -11,53 +11,43 @@ import (
 func TestKDFVectors(t *testing.T) {
 	t.Parallel()
 	salt := string(unhex(t, exampleSalt))
+	c, older := codecs[FormatC].costs, codecs[formatOlderHex].costs
 	for _, v := range []struct {
-		kdf                  kdf
+		format               Format
+		costs                costs
 		password, salt, want string
 	}{
-		{kdf{"scrypt", [3]int{16, 1, 1}}, "", "", `77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442
+		{FormatScrypt, costs{16, 1, 1}, "", "", `77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442
 			fcd0069ded0948f8326a753a0fc81f17e8d3e0fb2e0d3628cf35e20c38d18906`},
-		{kdf{"scrypt", [3]int{1024, 8, 16}}, "password", "NaCl", `fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162
+		{FormatScrypt, costs{1024, 8, 16}, "password", "NaCl", `fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162
 			2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640`},
-		{kdf{"scrypt", [3]int{16384, 8, 1}}, "pleaseletmein", "SodiumChloride", `7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2
+		{FormatScrypt, costs{16384, 8, 1}, "pleaseletmein", "SodiumChloride", `7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2
 			d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887`},
-		{kdf{"argon2id", [3]int{2, 1 << 16, 1}}, "password", "somesalt", "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"},
-		{kdf{"argon2i", [3]int{2, 1 << 16, 1}}, "password", "somesalt", "c1628832147d9720c5bd1cfd61367078729f6dfb6f8fea9ff98158e0d7816ed0"},
-		{cKDF, examplePassword, salt, `7ff328420410ba3bf1ad3cebce5597ff8563f10437594a054273dc25c1b1f1a7
+		{FormatC, costs{2, 1 << 16, 1}, "password", "somesalt", "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"},
+		{formatOlderHex, costs{2, 1 << 16, 1}, "password", "somesalt", "c1628832147d9720c5bd1cfd61367078729f6dfb6f8fea9ff98158e0d7816ed0"},
+		{FormatC, c, examplePassword, salt, `7ff328420410ba3bf1ad3cebce5597ff8563f10437594a054273dc25c1b1f1a7
 			19447b709d99168aa7187f70a46ef965a576a61879e5af11552ee94e475314a6`},
-		{cKDF, examplePassword, salt, "9aab5a81db651bf866ff7b6169794d2ad9bb00f3d95177925a5fca692a34dbd1"},
-		{olderCKDF, examplePassword, salt, "d12724df31c6e5e2389fe81ef349d778a63add5a6e859b63acc597822fe92a2d"},
+		{FormatHex, c, examplePassword, salt, "9aab5a81db651bf866ff7b6169794d2ad9bb00f3d95177925a5fca692a34dbd1"},
+		{formatOlderHex, older, examplePassword, salt, "d12724df31c6e5e2389fe81ef349d778a63add5a6e859b63acc597822fe92a2d"},
 	} {
 		want := unhex(t, v.want)
-		got, err := v.kdf.derive([]byte(v.password), []byte(v.salt), len(want))
+		got, err := codecs[v.format].derive([]byte(v.password), []byte(v.salt), v.costs, len(want))
 		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%v of %q: %x, %v, want %x", v.kdf, v.password, got, err, want)
+			t.Errorf("%v, %v of %q: %x, %v, want %x", v.format, v.costs, v.password, got, err, want)
 		}
-	}
-	if _, err := (kdf{name: "md5"}).derive(nil, nil, 32); class(err) != "unknown" {
-		t.Errorf("an unknown KDF gives %v", err)
 	}
 }
 
 // A C file is written byte for byte as libsodium has it.
 func TestWriteExampleFiles(t *testing.T) {
 	t.Parallel()
-	older, err := olderCKDF.derive([]byte(examplePassword), unhex(t, exampleSalt), 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range []struct {
-		format  Format
-		derived []byte
-		want    string
-	}{
-		{FormatC, mustExampleKey(t).derived.Reveal(), exampleC},
-		{FormatHex, older, exampleHexArgon2i},
+	salt, nonce := string(unhex(t, exampleSalt)), [nonceLength]byte(unhex(t, exampleNonce))
+	for f, want := range map[Format]string{
+		FormatC: exampleC, FormatHex: exampleHexArgon2id, formatOlderHex: exampleHexArgon2i,
 	} {
-		e := &envelope{format: v.format, salt: unhex(t, exampleSalt), nonce: [nonceLength]byte(unhex(t, exampleNonce))}
-		codecs[v.format].seal(e, v.derived, []byte(examplePlaintext))
-		if got := codecs[v.format].text(e); string(got) != v.want {
-			t.Errorf("format %v: wrote\n%s\nwant\n%s", v.format, got, v.want)
+		k := mustDerive(t, recipe{f, codecs[f].costs, salt}, examplePassword)
+		if got := k.encrypt([]byte(examplePlaintext), nonce); string(got) != want {
+			t.Errorf("format %v: wrote\n%s\nwant\n%s", f, got, want)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (r *request) askIssuer(ctx context.Context, config *account.Account) error 
 	if ask, err := r.open(given, false, "issuer url", "--issuer"); !ask {
 		return err
 	}
-	issuers, err := knownIssuers()
+	issuers, err := account.LoadIssuers()
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ type file struct {
 	data     []byte        // as it was read
 	text     secret.Secret // decrypted
 	password secret.Secret // the one that fitted; empty for a gpg file
-	key      crypt.FileKey // nil where there is no file yet, and for plain JSON
+	key      *crypt.Key    // nil where there is no file yet, and for plain JSON
 	config   *account.Account
 }
 
@@ -112,7 +112,7 @@ func readClient(ctx context.Context, r *request) (*account.Account, error) {
 // save encrypts the finished account into its file, under the key or under one that the user chooses, and tells the
 // agent that. The agent holds the account already; until it has the key it keeps a new refresh token in memory. After
 // --only-at there is no account.
-func (f *file) save(ctx context.Context, r *request, finished *account.Account, key crypt.FileKey) (err error) {
+func (f *file) save(ctx context.Context, r *request, finished *account.Account, key *crypt.Key) (err error) {
 	if finished == nil {
 		return nil
 	}
@@ -139,10 +139,10 @@ func (f *file) save(ctx context.Context, r *request, finished *account.Account, 
 
 // newKey is what the file is to be encrypted with: as it was before, where there was a file whose password the user
 // keeps and no other format is wanted, else under a new password or for the gpg key of the options.
-func (f *file) newKey(ctx context.Context, r *request) (crypt.FileKey, error) {
-	old, hasPassword := f.key.(*crypt.Key)
+func (f *file) newKey(ctx context.Context, r *request) (*crypt.Key, error) {
+	hasPassword := f.key != nil && f.key.Format() != crypt.FormatGPG
 	format := crypt.FormatScrypt
-	if r.format == "c" || r.format == "" && (hasPassword && old.Format() == crypt.FormatC || r.writesC || r.cAgent) {
+	if r.format == "c" || r.format == "" && (hasPassword && f.key.Format() == crypt.FormatC || r.writesC || r.cAgent) {
 		format = crypt.FormatC // that a C agent can rewrite
 	}
 	switch {
@@ -172,8 +172,8 @@ const lockTimeout = 5 * time.Second
 func (f *file) locked(write func() error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
-	if held, err := account.Lock(ctx, f.path); err == nil {
-		defer held.Unlock()
+	if unlock, err := account.Lock(ctx, f.path); err == nil {
+		defer unlock()
 	}
 	return write()
 }
@@ -181,7 +181,7 @@ func (f *file) locked(write func() error) error {
 // rewrite encrypts what the file holds now under another key, and as the file of another account where a new name is
 // given: an agent may have written a new refresh token while the user was typing the password. The text stays to the
 // letter, but for an account that is renamed or that C can read.
-func (f *file) rewrite(path, newName string, key crypt.FileKey) error {
+func (f *file) rewrite(path, newName string, key *crypt.Key) error {
 	return f.locked(func() error {
 		data, err := account.ReadFile(f.path)
 		text := f.text
@@ -197,7 +197,7 @@ func (f *file) rewrite(path, newName string, key crypt.FileKey) error {
 			return err
 		}
 		config, err := account.Parse(text.Reveal())
-		if err == nil && (newName != "" || config.IssuerURL != "" && cReads(key)) {
+		if err == nil && (newName != "" || config.IssuerURL != "" && key.Format() != crypt.FormatScrypt) {
 			config.Name = cmp.Or(newName, config.Name)
 			err = writeAccount(path, config, key)
 		} else {
@@ -210,16 +210,10 @@ func (f *file) rewrite(path, newName string, key crypt.FileKey) error {
 	})
 }
 
-// cReads tells whether the C tools can read what a key encrypts.
-func cReads(key crypt.FileKey) bool {
-	own, ok := key.(*crypt.Key)
-	return !ok || own.Format() == crypt.FormatC
-}
-
 // writeAccount encrypts an account into its file. Where C can read it the scopes stand under both names, so that
 // 4.x finds them as well as 5.x.
-func writeAccount(path string, config *account.Account, key crypt.FileKey) error {
-	if cReads(key) {
+func writeAccount(path string, config *account.Account, key *crypt.Key) error {
+	if key.Format() != crypt.FormatScrypt {
 		config.Extra().SetText("scope", config.AuthScope)
 	}
 	text := secret.New(config.Object().Compact())
@@ -227,7 +221,7 @@ func writeAccount(path string, config *account.Account, key crypt.FileKey) error
 	return writeText(path, text, key)
 }
 
-func writeText(path string, text secret.Secret, key crypt.FileKey) error {
+func writeText(path string, text secret.Secret, key *crypt.Key) error {
 	data, err := key.Encrypt(text.Reveal())
 	if err != nil {
 		return err
@@ -237,7 +231,7 @@ func writeText(path string, text secret.Secret, key crypt.FileKey) error {
 
 // tellSaved tells the agent that the account is in its file, and gives it the file's key. A C agent does not
 // want to know.
-func (r *request) tellSaved(ctx context.Context, name, path string, key crypt.FileKey) error {
+func (r *request) tellSaved(ctx context.Context, name, path string, key *crypt.Key) error {
 	if r.cAgent {
 		return nil
 	}

@@ -165,7 +165,7 @@ func parse(args []string) (*request, error) {
 	r := &request{do: newAccount}
 	program := options(r)
 	args = program.Conceal(args)
-	config, err := account.FindConfig()
+	config, err := account.LoadConfig()
 	if err != nil {
 		return nil, err
 	}

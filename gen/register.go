@@ -51,15 +51,9 @@ func (r *request) register(ctx context.Context, config *account.Account) error {
 	return cli.WithHint(errors.New("Dynamic client registration not successful for this issuer and could not find a public client for this issuer."), hint)
 }
 
-// knownIssuers are those of the user's directory, where there is one, and of the site.
-func knownIssuers() (account.Issuers, error) {
-	dir, _ := account.FindDir()
-	return account.LoadIssuers(dir)
-}
-
 // knownIssuer is what issuer.config says of the account's issuer, which may be nothing.
 func knownIssuer(config *account.Account) (account.Issuer, error) {
-	issuers, err := knownIssuers()
+	issuers, err := account.LoadIssuers()
 	return *cmp.Or(issuers.Find(config.IssuerURL), new(account.Issuer)), err
 }
 
@@ -70,7 +64,7 @@ func usePublicClient(config *account.Account) error {
 		return err
 	}
 	client := known.PubClient
-	if client == nil {
+	if client.ClientID == "" {
 		return fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
 	}
 	config.ClientID, config.ClientSecret, config.UsesPubClient = client.ClientID, client.ClientSecret, true

@@ -13,7 +13,6 @@ var onlyDefaults = Config{
 }
 
 func TestLoadConfig(t *testing.T) {
-	t.Parallel()
 	const own = `{"oidc-agent":{"lifetime":"60"}}`
 	agentOnly := onlyDefaults
 	agentOnly.Agent = AgentConfig{Lifetime: 60}
@@ -29,25 +28,25 @@ func TestLoadConfig(t *testing.T) {
 		{name: "no user file wanted", user: own, env: "/dev/null", want: onlyDefaults},
 		{
 			name: "user over system",
-			user: "# a comment {\n{\"oidc-agent\":\n \t# another\n{\"autoload\":null,\"confirm\":1,\"group\":\"g\"},\"oidc-gen\":null}",
+			user: "# a comment {\n{\"oidc-agent\":\n \t# another\n{\"autoload\":null,\"confirm\":1,\"group\":\"g\"}}",
 			etc:  `{"oidc-agent":{"autoload":true,"confirm":false,"webserver":true},"oidc-gen":{"cnid":"x"}}`,
 			want: Config{
 				Agent: AgentConfig{Confirm: true, Webserver: true, Group: "g"},
-				Gen:   onlyDefaults.Gen, Add: onlyDefaults.Add,
+				Gen:   GenConfig{ClientNameIdentifier: "x"}, Add: onlyDefaults.Add,
 			},
 		},
 		{
 			name: "every key",
 			user: `{"oidc-agent":{"cert-path":"c","bind_address":"b","confirm":true,"autoload":true,"auto-reauthenticate":true,
-				"auto-gen":true,"auto-gen-scope-mode":"max","custom-uri-scheme":true,"webserver":true,"lifetime":5,"group":"g",
+				"auto-gen":true,"custom-uri-scheme":true,"webserver":true,"lifetime":5,"group":"g",
 				"debug_logging":true,"always_allow_id_token":true},
 				"oidc-gen":{"cnid":"i","auto-open-url":true,"default_gpg_key":"k","prompt":"gui","pw-prompt":"none",
-				"answer-confirm-prompts":"yes","debug_logging":true,"account-format":"c"},
-				"oidc-add":{"store-pw":true,"pw-prompt":"gui","skip-check":true,"debug_logging":true}}`,
+				"answer-confirm-prompts":"yes","account-format":"c"},
+				"oidc-add":{"pw-prompt":"gui","skip-check":true}}`,
 			want: Config{
-				AgentConfig{"c", "b", true, true, true, true, "max", true, true, 5, "g", true, true},
-				GenConfig{"i", true, "k", "gui", "none", "yes", true, "c"},
-				AddConfig{true, "gui", true, true},
+				AgentConfig{"c", "b", true, true, true, true, true, 5, "g", true, true},
+				GenConfig{"i", true, "k", "gui", "none", "yes", "c"},
+				AddConfig{"gui", true},
 			},
 		},
 	}
@@ -59,25 +58,26 @@ func TestLoadConfig(t *testing.T) {
 		if test.etc != "" {
 			etc = tree(t, "config", test.etc)
 		}
-		env := map[string]string{"OIDC_USER_CONFIG": test.env}
 		if test.env == "other" {
-			env["OIDC_USER_CONFIG"] = tree(t, "mine", own) + "/mine"
+			test.env = tree(t, "mine", own) + "/mine"
 		}
-		got, err := loadConfig(Dir{user}, etc, environment(env))
+		t.Setenv("OIDC_USER_CONFIG", test.env)
+		got, err := loadConfig([]string{user, etc})
 		if err != nil || *got != test.want {
 			t.Errorf("%s: got %+v, %v, want %+v", test.name, got, err, test.want)
 		}
 	}
-	if got, err := loadConfig(Dir{}, t.TempDir(), environment(nil)); err != nil || *got != onlyDefaults {
+	t.Setenv("OIDC_USER_CONFIG", "")
+	if got, err := loadConfig([]string{t.TempDir()}); err != nil || *got != onlyDefaults {
 		t.Errorf("no directory: %+v, %v", got, err)
 	}
 }
 
 func TestDamagedConfig(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{"", "[]", `{"oidc-agent":{} # no comment`, "{\n} x"} {
+	t.Setenv("OIDC_USER_CONFIG", "")
+	for _, text := range []string{"", "1", `{"oidc-agent":{} # no comment`, "{\n} x"} {
 		user := tree(t, "config", text)
-		_, err := loadConfig(Dir{user}, t.TempDir(), environment(nil))
+		_, err := loadConfig([]string{user, t.TempDir()})
 		if err == nil || !strings.Contains(err.Error(), user+"/config") {
 			t.Errorf("%q: %v", text, err)
 		}

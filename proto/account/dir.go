@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -19,105 +20,92 @@ var ErrNoDir = errors.New("no configuration directory")
 
 // FindDir returns the first that exists of $OIDC_CONFIG_DIR, ~/.config/oidc-agent and ~/.oidc-agent, else
 // [ErrNoDir]. It is an error if neither $OIDC_CONFIG_DIR nor $HOME is set.
-func FindDir() (Dir, error) { return findDir(os.Getenv) }
+func FindDir() (Dir, error) {
+	paths, err := candidates()
+	if err != nil {
+		return Dir{}, err
+	}
+	if i := slices.IndexFunc(paths, func(path string) bool { return modeOf(path).IsDir() }); i >= 0 {
+		return Dir{paths[i]}, nil
+	}
+	return Dir{}, fmt.Errorf("%w: looked for %s", ErrNoDir, strings.Join(paths, ", "))
+}
 
 // OpenDir returns what FindDir finds; if that is nothing, it makes the first candidate whose parent
 // exists, for the user alone.
-func OpenDir() (Dir, error) { return openDir(os.Getenv) }
-
-// candidates returns the places where the directory may be, in their order.
-func candidates(getenv func(string) string) ([]string, error) {
-	var paths []string
-	if own := getenv("OIDC_CONFIG_DIR"); own != "" {
-		path, err := filepath.Abs(own) // the agent changes its working directory
-		if err != nil {
-			return nil, fmt.Errorf("OIDC_CONFIG_DIR=%q: %w", own, err)
-		}
-		paths = append(paths, path)
-	}
-	home := getenv("HOME")
-	if home == "" && len(paths) > 0 {
-		return paths, nil
-	}
-	if home == "" {
-		return nil, errors.New("looking for the configuration directory: HOME is not set, nor is OIDC_CONFIG_DIR")
-	}
-	absolute, err := filepath.Abs(home)
-	if err != nil {
-		return paths, fmt.Errorf("HOME=%q: %w", home, err)
-	}
-	return append(paths, filepath.Join(absolute, ".config", "oidc-agent"), filepath.Join(absolute, ".oidc-agent")), nil
-}
-
-func findDir(getenv func(string) string) (Dir, error) {
-	paths, err := candidates(getenv)
-	for _, path := range paths {
-		if isDir(path) {
-			return Dir{path}, nil
-		}
-	}
-	if err == nil {
-		err = fmt.Errorf("%w: looked for %s", ErrNoDir, strings.Join(paths, ", "))
-	}
-	return Dir{}, err
-}
-
-func openDir(getenv func(string) string) (Dir, error) {
-	d, notFound := findDir(getenv)
+func OpenDir() (Dir, error) {
+	d, notFound := FindDir()
 	if !errors.Is(notFound, ErrNoDir) {
 		return d, notFound
 	}
-	paths, _ := candidates(getenv) // findDir has seen its error
-	for _, path := range paths {
-		if isDir(filepath.Dir(path)) {
-			return makeDir(path)
-		}
+	paths, _ := candidates() // FindDir has seen its error
+	i := slices.IndexFunc(paths, func(path string) bool { return modeOf(filepath.Dir(path)).IsDir() })
+	if i < 0 {
+		return Dir{}, fmt.Errorf("%w, and no place to make one", notFound)
 	}
-	return Dir{}, fmt.Errorf("%w, and no place to make one", notFound)
-}
-
-// makeDir makes a directory for the user alone, whatever the umask; another process may be faster.
-func makeDir(path string) (Dir, error) {
-	if err := os.Mkdir(path, 0o700); err != nil {
-		if errors.Is(err, fs.ErrExist) && isDir(path) {
-			return Dir{path}, nil
-		}
+	err := os.MkdirAll(paths[i], 0o700) // another process may be faster
+	if err == nil {
+		err = os.Chmod(paths[i], 0o700) // the umask may have taken bits away
+	}
+	if err != nil {
 		return Dir{}, fmt.Errorf("making the configuration directory: %w", err)
 	}
-	if err := os.Chmod(path, 0o700); err != nil {
-		return Dir{}, fmt.Errorf("making the configuration directory: %w", err)
-	}
-	return Dir{path}, nil
+	return Dir{paths[i]}, nil
 }
 
-func isDir(path string) bool {
+// etc is where the site's settings are.
+const etc = "/etc/oidc-agent"
+
+// places are the directories of settings: the user's, where there is one, and the site's.
+func places() []string {
+	if d, err := FindDir(); err == nil {
+		return []string{d.path, etc}
+	}
+	return []string{etc}
+}
+
+// candidates returns the places where the directory may be, in their order.
+func candidates() (paths []string, err error) {
+	own, home := os.Getenv("OIDC_CONFIG_DIR"), os.Getenv("HOME")
+	if own == "" && home == "" {
+		return nil, errors.New("looking for the configuration directory: HOME is not set, nor is OIDC_CONFIG_DIR")
+	}
+	if own != "" {
+		paths = append(paths, own)
+	}
+	if home != "" {
+		paths = append(paths, filepath.Join(home, ".config", "oidc-agent"), filepath.Join(home, ".oidc-agent"))
+	}
+	for i, path := range paths {
+		if paths[i], err = filepath.Abs(path); err != nil { // the agent changes its working directory
+			return nil, fmt.Errorf("looking for the configuration directory %q: %w", path, err)
+		}
+	}
+	return paths, nil
+}
+
+// modeOf tells what path names, or what it links to: neither a directory nor a regular file where that is nothing.
+func modeOf(path string) fs.FileMode {
 	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
+	if err != nil {
+		return fs.ModeIrregular
+	}
+	return info.Mode()
 }
 
 // Path returns the directory's absolute path.
 func (d Dir) Path() string { return d.path }
 
 // File returns the absolute path of the account's file, which need not exist. A name that is none, above
-// all one that leaves the directory, is refused with a *[NameError].
+// all one that leaves the directory, is refused.
 func (d Dir) File(name string) (string, error) {
 	if d.path == "" {
 		return "", ErrNoDir
 	}
 	if problem := nameProblem(name); problem != "" {
-		return "", &NameError{name, problem}
+		return "", fmt.Errorf("%q cannot be the name of an account: %s", name, problem)
 	}
 	return filepath.Join(d.path, name), nil
-}
-
-// NameError tells why something cannot be the short name of an account.
-type NameError struct {
-	Name    string
-	Problem string
-}
-
-func (e *NameError) Error() string {
-	return fmt.Sprintf("%q cannot be the name of an account: %s", e.Name, e.Problem)
 }
 
 // maxName, in bytes, leaves room for what names of lock files and temporary files add, within the 255
@@ -137,23 +125,14 @@ func nameProblem(name string) string {
 		return "it contains a control character"
 	case len(name) > maxName:
 		return fmt.Sprintf("it is longer than %d bytes", maxName)
-	case isOtherFile(name):
+	}
+	// What the C tools leave out of the accounts.
+	ending := filepath.Ext(name)
+	if name == "config" || slices.Contains([]string{".config", ".stats", ".log"}, ending) ||
+		strings.TrimRight(ending, "0123456789") == ".clientconfig" {
 		return "files of that name are no accounts"
 	}
 	return ""
-}
-
-// isOtherFile reports whether the C tools leave a file of that name out of the accounts.
-func isOtherFile(name string) bool {
-	if name == "config" {
-		return true
-	}
-	for _, suffix := range [...]string{".config", ".stats", ".log"} {
-		if strings.HasSuffix(name, suffix) {
-			return true
-		}
-	}
-	return strings.HasSuffix(strings.TrimRight(name, "0123456789"), ".clientconfig")
 }
 
 // List returns the names of the accounts that have a file here, sorted by their bytes. A link to a file
@@ -165,17 +144,21 @@ func (d Dir) List() ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries {
-		if nameProblem(entry.Name()) == "" && isFile(d.path, entry) {
+		if nameProblem(entry.Name()) == "" && modeOf(filepath.Join(d.path, entry.Name())).IsRegular() {
 			names = append(names, entry.Name())
 		}
 	}
 	return names, nil
 }
 
-func isFile(dir string, entry fs.DirEntry) bool {
-	if entry.Type()&fs.ModeSymlink == 0 {
-		return entry.Type().IsRegular()
+// Remove deletes an account's file. Its lock file stays: whoever waits for the lock has it open.
+func (d Dir) Remove(name string) error {
+	path, err := d.File(name)
+	if err != nil {
+		return err
 	}
-	info, err := os.Stat(filepath.Join(dir, entry.Name()))
-	return err == nil && info.Mode().IsRegular()
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("removing account %q: %w", name, err)
+	}
+	return syncDir(d.path)
 }

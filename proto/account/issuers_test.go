@@ -31,9 +31,9 @@ func tree(t *testing.T, files ...string) string {
 	return dir
 }
 
-func mustLoad(t *testing.T, user, etc string) Issuers {
+func mustLoad(t *testing.T, dirs ...string) Issuers {
 	t.Helper()
-	issuers, err := loadIssuers(Dir{user}, etc)
+	issuers, err := loadIssuers(dirs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,8 +52,7 @@ func TestEveryKeyOfAnIssuer(t *testing.T) {
 	t.Parallel()
 	user := tree(t, issuerFile, `[{
 		"issuer": "https://iam.example/", "accounts": ["one", "two"], "default_account": "two",
-		"pubclient": {"client_id": "pub", "client_secret": "s1", "scope": "openid a", "flow": ["device", "code"]},
-		"user_client": {"client_id": "own", "client_secret": "s2", "scope": "b", "flow": "code", "redirect_uris": ["http://localhost:1"]},
+		"pubclient": {"client_id": "pub", "client_secret": "s1", "scope": "openid a", "redirect_uris": ["http://localhost:1"]},
 		"config_endpoint": "ce", "cert_path": "cp", "device_authorization_endpoint": "dae", "register": "reg",
 		"contact": "mail", "pw-store": true, "oauth": 1, "legacy_aud_mode": "true", "unknown": 1}]`)
 	i := mustLoad(t, user, t.TempDir()).Find("https://iam.example")
@@ -61,17 +60,12 @@ func TestEveryKeyOfAnIssuer(t *testing.T) {
 		t.Fatal("not found without its slash")
 	}
 	if i.Issuer != "https://iam.example/" || strings.Join(i.Accounts, " ") != "one two" || i.DefaultAccount != "two" ||
-		i.ConfigEndpoint != "ce" || i.CertPath != "cp" || i.DeviceAuthorizationEndpoint != "dae" ||
-		i.Register != "reg" || i.Contact != "mail" || !i.PwStore || !i.OAuth2 || !i.LegacyAudMode {
+		i.ConfigEndpoint != "ce" || i.CertPath != "cp" || i.Register != "reg" || i.Contact != "mail" || !i.LegacyAudMode {
 		t.Errorf("got %+v", *i)
 	}
-	if p := i.PubClient; p == nil || p.ClientID != "pub" || string(p.ClientSecret.Reveal()) != "s1" || p.Scope != "openid a" ||
-		!slices.Equal(p.Flow, []string{"device", "code"}) || p.RedirectURIs != nil {
+	if p := i.PubClient; p.ClientID != "pub" || string(p.ClientSecret.Reveal()) != "s1" || p.Scope != "openid a" ||
+		!slices.Equal(p.RedirectURIs, []string{"http://localhost:1"}) {
 		t.Errorf("pubclient: %+v", p)
-	}
-	if u := i.UserClient; u == nil || u.ClientID != "own" || string(u.ClientSecret.Reveal()) != "s2" || u.Scope != "b" ||
-		!slices.Equal(u.Flow, []string{"code"}) || !slices.Equal(u.RedirectURIs, []string{"http://localhost:1"}) {
-		t.Errorf("user_client: %+v", u)
 	}
 	if got := i.Default(); got != "two" {
 		t.Errorf("default account: %q", got)
@@ -95,14 +89,14 @@ func TestPrecedence(t *testing.T) {
 		"issuer.config.d/.hidden", `[{"issuer":"https://hidden"}]`,
 		"issuer.config.d/folder/x", `[{"issuer":"https://folder"}]`)
 	etc := tree(t,
-		issuerFile, `[{"issuer":"https://a","contact":"etc","register":"etc","oauth":true},{"issuer":"https://d"}]`,
+		issuerFile, `[{"issuer":"https://a","contact":"etc","register":"etc","legacy_aud_mode":true},{"issuer":"https://d"}]`,
 		"issuer.config.d/x", `{"issuer":"https://d","contact":"folder"}`)
 	issuers := mustLoad(t, user, etc)
 	if got, want := urls(issuers), "https://a https://b https://c https://d"; got != want {
 		t.Errorf("issuers are %s, want %s", got, want)
 	}
 	a := issuers.Find("https://a")
-	if a.Contact != "user" || a.CertPath != "old" || a.Register != "new" || !a.OAuth2 {
+	if a.Contact != "user" || a.CertPath != "old" || a.Register != "new" || !a.LegacyAudMode {
 		t.Errorf("got %+v", *a)
 	}
 	if got := issuers.Find("https://d").Contact; got != "folder" {
@@ -143,7 +137,7 @@ func TestPubClients(t *testing.T) {
 		t.Errorf("a: %+v", a)
 	}
 	b := issuers.Find("https://b").PubClient
-	if b == nil || b.ClientID != "id@2" || string(b.ClientSecret.Reveal()) != "s3:cret" || b.Scope != "openid profile" {
+	if b.ClientID != "id@2" || string(b.ClientSecret.Reveal()) != "s3:cret" || b.Scope != "openid profile" {
 		t.Errorf("b: %+v", b)
 	}
 	if d := issuers.Find("https://d").PubClient; d.ClientID != "id4" || !d.ClientSecret.IsEmpty() {
@@ -157,7 +151,7 @@ func TestPubClients(t *testing.T) {
 func TestBuiltinIssuers(t *testing.T) {
 	t.Parallel()
 	nothing := filepath.Join(t.TempDir(), "no")
-	builtin := mustLoad(t, "", nothing)
+	builtin := mustLoad(t, nothing)
 	if len(builtin) != 29 || builtin[0].Issuer != "https://b2access.eudat.eu:8443/oauth2" ||
 		builtin.Find("https://wlcg.cloud.cnaf.infn.it") == nil {
 		t.Errorf("the list is %s", urls(builtin))
@@ -172,7 +166,7 @@ func TestBuiltinIssuers(t *testing.T) {
 		t.Errorf("with the user's own: %s", urls(got))
 	}
 	etc := tree(t, "issuer.config.d/site", `{"issuer":"https://site"}`)
-	if got := urls(mustLoad(t, "", etc)); got != "https://site" {
+	if got := urls(mustLoad(t, etc)); got != "https://site" {
 		t.Errorf("where /etc has a list: %s", got)
 	}
 }
@@ -182,7 +176,7 @@ func TestDamagedIssuerFile(t *testing.T) {
 	t.Parallel()
 	user := tree(t, issuerFile, `[{"issuer":"https://a"`, "issuer.config.d/x", `{"issuer":"https://b"} x`)
 	etc := tree(t, issuerFile, `[{"issuer":"https://c"}]`)
-	issuers, err := loadIssuers(Dir{user}, etc)
+	issuers, err := loadIssuers([]string{user, etc})
 	if err == nil || !strings.Contains(err.Error(), user+"/issuer.config\"") || !strings.Contains(err.Error(), "issuer.config.d/x") {
 		t.Errorf("got %v", err)
 	}
@@ -191,23 +185,23 @@ func TestDamagedIssuerFile(t *testing.T) {
 	}
 }
 
-func TestAddAndRemoveAccount(t *testing.T) {
+func TestNoteAccount(t *testing.T) {
 	t.Parallel()
 	user := tree(t, issuerFile, `[ {"issuer":"https://a/", "accounts":["one"], "my own":{"x":[1]}, "user_client":{"client_id":"c"}}, "text" ]`,
 		"issuer.config.d/x", `{"issuer":"https://folder","contact":"x"}`)
 	d := Dir{user}
 	steps := []struct {
-		change       func(Dir, string, string) error
+		belongs      bool
 		issuer, name string
 		want         string
 	}{
-		{AddAccount, "https://a", "two", `{"issuer":"https://a/","accounts":["one","two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text"`},
-		{AddAccount, "https://folder/", "f", `{"issuer":"https://a/","accounts":["one","two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text" {"issuer":"https://folder/","accounts":["f"]}`},
-		{RemoveAccount, "https://a/", "one", `{"issuer":"https://a/","accounts":["two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text" {"issuer":"https://folder/","accounts":["f"]}`},
-		{RemoveAccount, "https://folder", "f", `{"issuer":"https://a/","accounts":["two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text" {"issuer":"https://folder/","accounts":[]}`},
+		{true, "https://a", "two", `{"issuer":"https://a/","accounts":["one","two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text"`},
+		{true, "https://folder/", "f", `{"issuer":"https://a/","accounts":["one","two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text" {"issuer":"https://folder/","accounts":["f"]}`},
+		{false, "https://a/", "one", `{"issuer":"https://a/","accounts":["two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text" {"issuer":"https://folder/","accounts":["f"]}`},
+		{false, "https://folder", "f", `{"issuer":"https://a/","accounts":["two"],"my own":{"x":[1]},"user_client":{"client_id":"c"}} "text" {"issuer":"https://folder/","accounts":[]}`},
 	}
 	for _, step := range steps {
-		if err := step.change(d, step.issuer, step.name); err != nil {
+		if err := NoteAccount(d, step.issuer, step.name, step.belongs); err != nil {
 			t.Fatal(err)
 		}
 		if got := compactEntries(t, user); got != step.want {
@@ -240,17 +234,17 @@ func compactEntries(t *testing.T, user string) string {
 }
 
 // A 4.x file is rewritten in the 5.x format with all that it said.
-func TestAddAccountConverts4(t *testing.T) {
+func TestNoteAccountConverts4(t *testing.T) {
 	t.Parallel()
 	user := tree(t, issuerFile, "https://a/ demo\nhttps://b\n")
-	if err := AddAccount(Dir{user}, "https://a", "two"); err != nil {
+	if err := NoteAccount(Dir{user}, "https://a", "two", true); err != nil {
 		t.Fatal(err)
 	}
 	want := `{"issuer":"https://a/","accounts":["demo","two"],"default_account":"demo"} {"issuer":"https://b"}`
 	if got := compactEntries(t, user); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if err := RemoveAccount(Dir{user}, "https://a", "demo"); err != nil {
+	if err := NoteAccount(Dir{user}, "https://a", "demo", false); err != nil {
 		t.Fatal(err)
 	}
 	want = `{"issuer":"https://a/","accounts":["two"]} {"issuer":"https://b"}`
@@ -259,22 +253,22 @@ func TestAddAccountConverts4(t *testing.T) {
 	}
 }
 
-func TestAddAccountWithoutFile(t *testing.T) {
+func TestNoteAccountWithoutFile(t *testing.T) {
 	t.Parallel()
 	user := t.TempDir()
-	if err := RemoveAccount(Dir{user}, "https://a", "x"); err != nil {
+	if err := NoteAccount(Dir{user}, "https://a", "x", false); err != nil {
 		t.Error(err)
 	}
 	if got := entries(t, user); got != ".issuer.config.lock" {
 		t.Errorf("removing nothing made %s", got)
 	}
-	if err := AddAccount(Dir{user}, "https://a", "x"); err != nil {
+	if err := NoteAccount(Dir{user}, "https://a", "x", true); err != nil {
 		t.Error(err)
 	}
 	if got := compactEntries(t, user); got != `{"issuer":"https://a","accounts":["x"]}` {
 		t.Errorf("got %s", got)
 	}
-	if err := AddAccount(Dir{}, "https://a", "x"); err == nil {
+	if err := NoteAccount(Dir{}, "https://a", "x", true); err == nil {
 		t.Error("noted without a directory")
 	}
 }
@@ -290,11 +284,11 @@ func TestIssuerFileStaysUntouched(t *testing.T) {
 			t.Fatal(err)
 		}
 		damaged := !strings.HasSuffix(text, "]")
-		if err := AddAccount(Dir{user}, "https://a", "x"); (err != nil) != damaged {
-			t.Errorf("AddAccount on %s: %v", text, err)
+		if err := NoteAccount(Dir{user}, "https://a", "x", true); (err != nil) != damaged {
+			t.Errorf("NoteAccount on %s: %v", text, err)
 		}
-		if err := RemoveAccount(Dir{user}, "https://a", "y"); (err != nil) != damaged {
-			t.Errorf("RemoveAccount on %s: %v", text, err)
+		if err := NoteAccount(Dir{user}, "https://a", "y", false); (err != nil) != damaged {
+			t.Errorf("NoteAccount on %s: %v", text, err)
 		}
 		after, err := os.Stat(path)
 		if err != nil || !os.SameFile(before, after) || contents(t, path) != text {
@@ -314,16 +308,13 @@ func FuzzIssuers(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, line := range []lineFunc{userLine, etcLine} {
-			first, err := parseIssuers(data, line)
+		for _, line := range []lineFunc{userLine, etcLine, pubClientLine} {
+			first, err := parseEntries(data, line)
 			if err != nil {
 				return
 			}
-			for _, o := range objectsOf(first) {
-				newIssuer(issuerOf(o), o)
-			}
 			text := cjson.LayoutArray(first)
-			again, err := parseIssuers(text, line)
+			again, err := parseEntries(text, line)
 			if err != nil {
 				t.Fatalf("%q is written as %q: %v", data, text, err)
 			}

@@ -42,7 +42,7 @@ func holdLock(path string) int {
 	}
 	fmt.Println("locked")
 	io.Copy(io.Discard, os.Stdin)
-	l.Unlock()
+	l()
 	return 0
 }
 
@@ -98,7 +98,7 @@ func refused(t *testing.T, path string) {
 	defer cancel()
 	l, err := Lock(ctx, path)
 	if err == nil {
-		l.Unlock()
+		l()
 		t.Fatal("the lock is not held")
 	}
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), path) {
@@ -113,7 +113,7 @@ func within10s(t *testing.T) context.Context {
 	return ctx
 }
 
-func mustLock(t *testing.T, path string) *FileLock {
+func mustLock(t *testing.T, path string) (unlock func()) {
 	t.Helper()
 	l, err := Lock(within10s(t), path)
 	if err != nil {
@@ -139,7 +139,7 @@ func TestLockBetweenProcesses(t *testing.T) {
 			go func() {
 				l, err := Lock(within10s(t), path)
 				if err == nil {
-					l.Unlock()
+					l()
 				}
 				got <- err
 			}()
@@ -161,7 +161,7 @@ func TestLockIsSeenElsewhere(t *testing.T) {
 	if owner := recordOwner(t, path); owner != "somebody" {
 		t.Errorf("a lock that we hold is seen as held by %s", owner)
 	}
-	l.Unlock()
+	l()
 	if owner := recordOwner(t, path); owner != "nobody" {
 		t.Errorf("after Unlock it is seen as held by %s", owner)
 	}
@@ -197,7 +197,7 @@ func TestLockBetweenGoroutines(t *testing.T) {
 			}
 			entered.Add(1)
 			inside.Add(-1)
-			l.Unlock()
+			l()
 		})
 	}
 	wg.Wait()
@@ -222,9 +222,9 @@ func TestLockEndsWithContext(t *testing.T) {
 	if _, err := Lock(ctx, path); !errors.Is(err, cause) {
 		t.Errorf("got %v, want the context's cause", err)
 	}
-	l.Unlock()
-	l.Unlock() // once more does nothing
-	mustLock(t, path).Unlock()
+	l()
+	l() // once more does nothing
+	mustLock(t, path)()
 }
 
 // Locks on different files do not meet; two ways to one file do.
@@ -237,15 +237,16 @@ func TestLockPaths(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	touch(t, filepath.Join(real, "demo"))
 	l := mustLock(t, filepath.Join(real, "demo"))
-	mustLock(t, filepath.Join(real, "other")).Unlock()
+	mustLock(t, filepath.Join(real, "other"))()
 	refused(t, filepath.Join(dir, "folder", "demo"))
 	refused(t, filepath.Join(dir, "demo"))
-	l.Unlock()
-	if got := entries(t, real); got != ".demo.lock .other.lock" {
+	l()
+	if got := entries(t, real); got != ".demo.lock .other.lock demo" {
 		t.Errorf("lock files: %s", got)
 	}
-	if names, err := (Dir{real}).List(); err != nil || len(names) != 0 {
+	if names, err := (Dir{real}).List(); err != nil || len(names) != 1 {
 		t.Errorf("the listing shows %q, %v", names, err)
 	}
 }
@@ -263,7 +264,7 @@ func TestLockFileMode(t *testing.T) {
 		if got := mode(t, filepath.Join(filepath.Dir(path), ".demo.lock")); got != 0o600 {
 			t.Errorf("umask %o: mode %o", umask, got)
 		}
-		l.Unlock()
+		l()
 	}
 }
 
@@ -290,7 +291,7 @@ func TestLockRemovesTemps(t *testing.T) {
 	for _, name := range []string{"demo", ".demo.new-123", ".demo.new-456", ".demo.new-x.lock", ".demo.new-", ".demo2.new-1", "[d]emo", ".[d]emo.new-1"} {
 		touch(t, filepath.Join(dir, name))
 	}
-	mustLock(t, filepath.Join(dir, "demo")).Unlock()
+	mustLock(t, filepath.Join(dir, "demo"))()
 	if got := entries(t, dir); got != ".[d]emo.new-1 .demo.lock .demo.new-x.lock .demo2.new-1 [d]emo demo" {
 		t.Errorf("left: %s", got)
 	}

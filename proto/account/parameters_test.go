@@ -7,7 +7,7 @@ import (
 )
 
 func TestParameters(t *testing.T) {
-	t.Parallel()
+	t.Setenv("PLACE", "value of PLACE")
 	user, etc := t.TempDir(), t.TempDir()
 	file := filepath.Join(t.TempDir(), "value")
 	for path, text := range map[string]string{
@@ -24,7 +24,7 @@ func TestParameters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p, err := loadParameters(Dir{user}, etc, func(name string) string { return "value of " + name })
+	p, err := loadParameters([]string{user, etc})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,40 +46,34 @@ func ReadFile(path string) ([]byte, error) {
 }
 
 // WriteFile replaces or makes a file so that a reader, and whoever looks after a crash, finds the old or
-// the new contents and nothing else. The file is for the user alone whatever the umask. A link stays a
-// link: the file that it points to is replaced. When WriteFile returns nil the data is on disk; when it
+// the new contents and nothing else. The file is for the user alone whatever the umask. A link to a
+// file stays a link: that file is replaced. When WriteFile returns nil the data is on disk; when it
 // returns an error no part of the attempt is left.
 func WriteFile(path string, data []byte) error {
 	if len(data) > maxFile {
 		return fmt.Errorf("writing %q: more than %d bytes, which ReadFile would refuse", path, maxFile)
 	}
-	path, err := resolve(path)
-	if err != nil {
-		return fmt.Errorf("writing %q: %w", path, err)
+	real, err := realPath(path)
+	if err == nil {
+		err = replace(real, data)
 	}
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("writing %q: it is not a regular file", path) // rename would replace /dev/null
-	}
-	temp, err := writeTemp(path, data)
-	if failed := new(fs.PathError); errors.As(err, &failed) {
-		err = failed.Err // it names a file of ours that nobody knows
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		err = failed.Err // it may name a file of ours that nobody knows
 	}
 	if err != nil {
 		return fmt.Errorf("writing %q: %w", path, err)
 	}
-	if err := os.Rename(temp, path); err != nil {
-		os.Remove(temp)
-		return fmt.Errorf("writing %q: %w", path, err)
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
-// writeTemp writes data to a new file beside path. Its name starts with a dot, so no listing takes it
-// for an account.
-func writeTemp(path string, data []byte) (name string, err error) {
+// replace writes data to a new file beside path and gives it that name.
+func replace(path string, data []byte) (err error) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return errors.New("it is not a regular file") // rename would replace /dev/null
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix(path)+"*")
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -87,17 +81,27 @@ func writeTemp(path string, data []byte) (name string, err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	if err = f.Chmod(0o600); err != nil { // the umask may have taken bits away
-		return "", err
+	if err := f.Chmod(0o600); err != nil { // the umask may have taken bits away
+		return err
 	}
-	if _, err = f.Write(data); err != nil {
-		return "", err
+	if _, err := f.Write(data); err != nil {
+		return err
 	}
-	if err = f.Sync(); err != nil {
-		return "", err
+	if err := f.Sync(); err != nil {
+		return err
 	}
-	return f.Name(), f.Close() // NFS reports a full disk here
+	if err := f.Close(); err != nil { // NFS reports a full disk here
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
+
+// tempPrefix is what the names of temporary files begin with; a number follows. No listing takes a dot-file for an
+// account.
+func tempPrefix(path string) string { return "." + filepath.Base(path) + ".new-" }
 
 // removeTemps removes what writers who were killed have left beside path. The caller holds the lock of path: whoever
 // writes an account's file does so under it, so nobody is at work on them.
@@ -111,23 +115,18 @@ func removeTemps(path string) {
 	}
 }
 
-// tempPrefix is what the names of temporary files begin with; a number follows.
-func tempPrefix(path string) string { return "." + filepath.Base(path) + ".new-" }
-
-// resolve follows the links that path names, as far as they go: the last may point to nothing yet.
-func resolve(path string) (string, error) {
-	for range 40 { // Linux's own limit
-		target, err := os.Readlink(path)
-		if err != nil { // no link, or nothing
-			return path, nil
-		}
-		if filepath.IsAbs(target) {
-			path = target
-		} else {
-			path = filepath.Dir(path) + "/" + target // Join would take ".." out, wrongly where a folder is a link
-		}
+// realPath returns the file that path names in the end, without links, so that all who reach it through links meet
+// at one place. It need not exist, but its folder must.
+func realPath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
 	}
-	return path, syscall.ELOOP
+	if real, err := filepath.EvalSymlinks(path); !errors.Is(err, fs.ErrNotExist) {
+		return real, err
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	return filepath.Join(dir, filepath.Base(path)), err
 }
 
 // syncDir makes the directory's entries last, without which a crash may undo a rename.
@@ -140,46 +139,6 @@ func syncDir(path string) error {
 	err = d.Sync()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
 		return nil // this file system cannot, and has no better way
-	}
-	return err
-}
-
-// Rename gives an account's file another name. A file that has that name already is never replaced; the
-// error is then an [fs.ErrExist]. The short name inside the file stays: its key is elsewhere.
-func (d Dir) Rename(old, new string) error {
-	from, err := d.File(old)
-	if err != nil {
-		return err
-	}
-	to, err := d.File(new)
-	if err != nil {
-		return err
-	}
-	if _, err := os.Lstat(to); err == nil {
-		return fmt.Errorf("renaming account %q: %q: %w", old, new, fs.ErrExist)
-	}
-	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("renaming account %q: %w", old, notFound(err))
-	}
-	return syncDir(d.path)
-}
-
-// Remove deletes an account's file. Its lock file stays: whoever waits for the lock has it open.
-func (d Dir) Remove(name string) error {
-	path, err := d.File(name)
-	if err != nil {
-		return err
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("removing account %q: %w", name, notFound(err))
-	}
-	return syncDir(d.path)
-}
-
-// notFound says ErrNotFound where the system says that a file is missing.
-func notFound(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return ErrNotFound
 	}
 	return err
 }

@@ -124,7 +124,7 @@ func TestForeignLock(t *testing.T) {
 	n.load()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	lock, err := account.Lock(ctx, s.file)
+	unlock, err := account.Lock(ctx, s.file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestForeignLock(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 	n.must(ipc.AccessTokenRequest{Account: "demo"}.Encode()) // out of the cache
-	lock.Unlock()
+	unlock()
 	n.refresh()
 	if all, twice := s.refreshes(); twice > 0 {
 		t.Errorf("of %d refresh tokens %d were used twice", all, twice)

@@ -1,0 +1,86 @@
+package account
+
+import (
+	"bytes"
+	"iter"
+	"reflect"
+	"strings"
+
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/secret"
+)
+
+// members pairs each field of the struct that p points to with its keys in a JSON object, which its tag `key` names
+// once for reading and writing: the one that is written, then others that older or other files have instead.
+func members(p any) iter.Seq2[[]string, any] {
+	return func(yield func(keys []string, field any) bool) {
+		v := reflect.ValueOf(p).Elem()
+		for i := range v.NumField() {
+			keys := strings.Fields(v.Type().Field(i).Tag.Get("key"))
+			if len(keys) > 0 && !yield(keys, v.Field(i).Addr().Interface()) {
+				return
+			}
+		}
+	}
+}
+
+// fromJSON sets those fields of the struct that p points to whose keys o has, leniently, as the C tools read values. It
+// keeps copies: o may be wiped afterwards.
+func fromJSON(o *cjson.Object, p any) {
+	for keys, field := range members(p) {
+		for len(keys) > 1 && o.Text(keys[0]) == "" {
+			keys = keys[1:]
+		}
+		key := keys[0]
+		if !o.Has(key) {
+			continue
+		}
+		switch f := field.(type) {
+		case *string:
+			*f = o.Text(key)
+		case *[]string:
+			*f = o.Texts(key)
+		case *bool:
+			*f = o.Bool(key)
+		case *int64:
+			*f, _ = o.Int(key)
+		case *secret.Secret:
+			*f = o.Secret(key)
+		case *[]byte: // raw JSON
+			if o.Text(key) != "" {
+				*f = bytes.Clone(o.Raw(key))
+			}
+		default: // a struct
+			if nested := o.Object(key); nested != nil {
+				fromJSON(nested, f)
+			}
+		}
+	}
+}
+
+// toJSON is the inverse of fromJSON for the kinds of fields that an account has, in their order.
+func toJSON(p any) *cjson.Object {
+	o := cjson.New()
+	for keys, field := range members(p) {
+		key := keys[0]
+		switch f := field.(type) {
+		case *string:
+			o.SetText(key, *f)
+		case *[]string:
+			if len(*f) > 0 { // 5.3.3 leaves out nothing else
+				o.SetTexts(key, *f)
+			}
+		case *bool:
+			o.SetInt(key, map[bool]int64{true: 1}[*f])
+		case *secret.Secret:
+			o.SetSecret(key, *f)
+		case *[]byte:
+			raw := bytes.Clone(*f)
+			if raw == nil {
+				raw = []byte("{}")
+			}
+			o.SetRaw(key, raw)
+		}
+	}
+	return o
+}
