@@ -15,7 +15,7 @@ const lockQuestion = "Enter lock password: "
 
 // lock asks for a password twice and locks the agent with it.
 func lock(ctx context.Context, r *request) error {
-	password, err := prompt.NewPassword(ctx, lockQuestion, "Confirm lock password: ", false)
+	password, err := prompt.NewPassword(lockQuestion, "Confirm lock password: ", false)
 	if errors.Is(err, prompt.ErrMismatch) {
 		err = fmt.Errorf("the %w: nothing was locked", err)
 	}
@@ -23,7 +23,7 @@ func lock(ctx context.Context, r *request) error {
 }
 
 func unlock(ctx context.Context, r *request) error {
-	password, err := prompt.Password(ctx, lockQuestion)
+	password, err := prompt.Password(lockQuestion)
 	return sendPassword(ctx, r, ipc.RequestUnlock, password, err)
 }
 

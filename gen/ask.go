@@ -34,7 +34,7 @@ func keepOr(ctx context.Context, what, present string) (string, error) {
 	if present != "" {
 		question = what + " [" + present + "]: "
 	}
-	line, err := prompt.Line(ctx, question)
+	line, err := prompt.Line(question)
 	return cmp.Or(strings.TrimSpace(line), present), err
 }
 
@@ -43,7 +43,7 @@ func askName(ctx context.Context, r *request) (name string, err error) {
 		return "", errors.New("No account short name given.")
 	}
 	for name == "" && err == nil {
-		name, err = prompt.Line(ctx, "Enter short name for the account to configure: ")
+		name, err = prompt.Line("Enter short name for the account to configure: ")
 	}
 	return name, err
 }
@@ -128,7 +128,7 @@ func askClient(ctx context.Context, r *request, config *account.Account) (err er
 	case !config.ClientSecret.IsEmpty():
 		question = "Client secret [***]: "
 	}
-	typed, err := prompt.Password(ctx, question)
+	typed, err := prompt.Password(question)
 	if !typed.IsEmpty() {
 		config.ClientSecret = typed
 	}
@@ -155,7 +155,7 @@ func askNewPassword(ctx context.Context, r *request, mayKeep bool) (secret.Secre
 		question = strings.TrimSuffix(question, ": ") + " [***]: "
 	}
 	for {
-		password, err := prompt.NewPassword(ctx, question, "Confirm encryption password: ", mayKeep)
+		password, err := prompt.NewPassword(question, "Confirm encryption password: ", mayKeep)
 		if !errors.Is(err, prompt.ErrMismatch) {
 			return password, err
 		}
