@@ -189,7 +189,7 @@ func sources(t *testing.T) map[string]*ast.File {
 		switch {
 		case err != nil:
 			return err
-		case path == ".git" || path == "proto/interop" || path == "proto/e2e":
+		case d.IsDir() && path == ".git" || path == "proto/interop" || path == "proto/e2e":
 			return fs.SkipDir
 		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 			return nil
