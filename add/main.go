@@ -28,12 +28,14 @@ func run(args []string) error {
 	return actions[r.action].do(context.Background(), r)
 }
 
-// actions stand in the order in which they win where several are asked for; the last is for when none is.
-var actions = [...]struct {
+type action struct {
 	name         string
 	needsAccount bool
 	do           func(context.Context, *request) error
-}{
+}
+
+// actions stand in the order in which they win where several are asked for; the last is for when none is.
+var actions = [...]action{
 	{"list", false, list},
 	{"loaded", false, loaded},
 	{"print", true, print},
