@@ -131,6 +131,7 @@ func (b *bench) try(name string, run func(*bench)) (err error) {
 		stopped := recover()
 		if f, ok := stopped.(failed); ok {
 			err = fmt.Errorf("%s: %w", name, f.err)
+			fmt.Fprintln(os.Stderr, "   ", err)
 		} else if stopped != nil {
 			panic(stopped)
 		}
