@@ -15,11 +15,7 @@ import (
 
 // list prints the accounts that exist as files.
 func list(_ context.Context, r *request) error {
-	var names []string
-	dir, err := account.FindDir()
-	if err == nil {
-		names, err = dir.List()
-	}
+	names, err := existingNames()
 	if err != nil && !errors.Is(err, account.ErrNoDir) {
 		return err
 	}
@@ -28,11 +24,27 @@ func list(_ context.Context, r *request) error {
 
 // loaded prints the accounts that the agent holds.
 func loaded(ctx context.Context, r *request) error {
-	answer, err := ask(ctx, r, ipc.Request(ipc.RequestLoadedAccounts))
+	names, err := loadedNames(ctx, r)
 	if err != nil {
 		return err
 	}
-	return r.printNames(answer.Texts(ipc.KeyInfo), "currently loaded")
+	return r.printNames(names, "currently loaded")
+}
+
+func existingNames() ([]string, error) {
+	dir, err := account.FindDir()
+	if err != nil {
+		return nil, err
+	}
+	return dir.List()
+}
+
+func loadedNames(ctx context.Context, r *request) ([]string, error) {
+	answer, err := ask(ctx, r, ipc.Request(ipc.RequestLoadedAccounts))
+	if err != nil {
+		return nil, err
+	}
+	return answer.Texts(ipc.KeyInfo), nil
 }
 
 // printNames prints a name a line. The heading is for people, so it appears on a terminal only.
@@ -50,19 +62,4 @@ func (r *request) printNames(names []string, what string) error {
 	}
 	_, err := os.Stdout.WriteString(strings.Join(names, "\n") + "\n")
 	return err
-}
-
-// remove tells an account that is not loaded from one that does not exist.
-func remove(ctx context.Context, r *request) error {
-	err := order(ctx, r, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.account))
-	if errors.Is(err, ipc.ErrNotLoaded) {
-		if _, missing := read(r.account); missing != nil {
-			return missing
-		}
-	}
-	return err
-}
-
-func removeAll(ctx context.Context, r *request) error {
-	return order(ctx, r, ipc.Request(ipc.RequestRemoveAll))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,70 +15,14 @@ import (
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/cli/prompt"
 	"oidc-agent/proto/ipc"
-	"oidc-agent/proto/ipc/box"
 	"oidc-agent/proto/secret"
 )
-
-// askTimeout is a little longer than the agent itself waits for a provider.
-const askTimeout = 45 * time.Second
-
-// ask sends a request to the agent, or with --remote to the one that OIDC_REMOTE_SOCK names. An answer that tells a
-// failure is an error, and the answer is returned with it.
-func ask(ctx context.Context, r *request, question *cjson.Object) (answer *cjson.Object, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	address := os.Getenv(box.EnvRemote)
-	switch {
-	case !r.remote:
-		answer, err = ipc.Call(ctx, ipc.SocketPath(), question)
-	case address == "":
-		err = errors.New(box.EnvRemote + " is not set: it names the remote agent as HOST or HOST:PORT")
-	default:
-		answer, err = box.Call(ctx, address, question)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return answer, ipc.Check(answer)
-}
-
-// order has the agent do something and tells of its success as the C tool does: the word on stdout, what else there
-// is to say on stderr.
-func order(ctx context.Context, r *request, question *cjson.Object) error {
-	answer, err := ask(ctx, r, question)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Println("success")
-	if info := answer.Text(ipc.KeyInfo); info != "" {
-		fmt.Fprintln(os.Stderr, cli.Printable(info))
-	}
-	return err
-}
-
-// relay carries one request from stdin to the agent and its answer to stdout. oidc-token uses it to reach a
-// remote agent without having the network inside.
-func relay(ctx context.Context, r *request) error {
-	message, err := ipc.ReadMessage(os.Stdin)
-	if err != nil {
-		return err
-	}
-	question, err := cjson.Parse(message)
-	if err != nil {
-		return err
-	}
-	answer, err := ask(ctx, r, question)
-	if answer == nil {
-		return err
-	}
-	_, err = os.Stdout.Write(answer.Compact())
-	return err
-}
 
 // file is an account's encrypted file, and what is in it once it is open.
 type file struct {
 	name, path string
 	data       []byte
+	format     crypt.Format
 	config     *account.Account
 	key        *crypt.Key
 }
@@ -96,42 +39,54 @@ func read(name string) (*file, error) {
 	}
 	f.data, err = account.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = ipc.ErrNoAccount
+		return nil, ipc.ErrNoAccount
+	}
+	if err == nil {
+		f.format, err = crypt.Detect(f.data)
+		err = f.explain(err)
 	}
 	return f, err
 }
 
-// open asks for the file's password until it fits. The error names the file, unless that is the password's.
+// readOpen reads and opens the file of the account that the user names.
+func readOpen(ctx context.Context, r *request) (*file, error) {
+	f, err := read(r.account)
+	if err == nil {
+		err = f.open(ctx, r.password)
+	}
+	return f, err
+}
+
+// explain puts the file's name in front of an error, unless that is the password's.
+func (f *file) explain(err error) error {
+	if err == nil || errors.Is(err, crypt.ErrWrongPassword) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", f.path, err)
+}
+
+// open asks for the file's password until it fits.
 func (f *file) open(ctx context.Context, source prompt.Source) error {
 	question := fmt.Sprintf("Enter decryption password for account config '%s': ", f.name)
 	text, key, err := crypt.OpenAny(ctx, f.data, func(try func(secret.Secret) error) error {
 		return prompt.Decrypt(ctx, source, question, crypt.ErrWrongPassword, try)
 	})
-	switch {
-	case errors.Is(err, crypt.ErrWrongPassword):
-		return err
-	case err != nil:
-		return fmt.Errorf("%s: %w", f.path, err)
-	}
-	return f.take(text, key)
+	return f.take(text, key, err)
 }
 
-func (f *file) take(text secret.Secret, key *crypt.Key) (err error) {
-	f.key = key
-	if f.config, err = account.Parse(text.Reveal()); err != nil {
-		return fmt.Errorf("%s: %w", f.path, err)
+// take takes what opening the file has given.
+func (f *file) take(text secret.Secret, key *crypt.Key, err error) error {
+	if f.key = key; err == nil {
+		f.config, err = account.Parse(text.Reveal())
 	}
-	return nil
+	return f.explain(err)
 }
 
 // print shows the account as the C tool does, decrypted: the keys that an account has, and no others that may
 // stand in the file.
 func print(ctx context.Context, r *request) error {
-	f, err := read(r.account)
+	f, err := readOpen(ctx, r)
 	if err != nil {
-		return err
-	}
-	if err := f.open(ctx, r.password); err != nil {
 		return err
 	}
 	for _, key := range f.config.Extra().Keys() {
@@ -143,24 +98,19 @@ func print(ctx context.Context, r *request) error {
 
 // load opens the account's file and gives the account and the file's key to the agent.
 func load(ctx context.Context, r *request) error {
-	answer, err := ask(ctx, r, ipc.Request(ipc.RequestLoadedAccounts))
+	loaded, err := loadedNames(ctx, r)
 	if err != nil {
 		return err
 	}
-	if !r.force && slices.Contains(answer.Texts(ipc.KeyInfo), r.account) {
-		if _, err := fmt.Printf("Account '%s' already loaded\n", r.account); err != nil {
-			return err
+	if !r.force && slices.Contains(loaded, r.account) {
+		_, err = fmt.Printf("Account '%s' already loaded\n", r.account)
+	} else {
+		var f *file
+		if f, err = readOpen(ctx, r); err == nil {
+			err = order(ctx, r, f.request(r))
 		}
-		return keepBearer(ctx, r)
 	}
-	f, err := read(r.account)
-	if err != nil {
-		return err
-	}
-	if err := f.open(ctx, r.password); err != nil {
-		return err
-	}
-	if err := order(ctx, r, f.request(r)); err != nil {
+	if err != nil || r.bearerFile == "" {
 		return err
 	}
 	return keepBearer(ctx, r)
@@ -168,9 +118,6 @@ func load(ctx context.Context, r *request) error {
 
 // keepBearer has the agent keep a token of the account, which is loaded, in a file.
 func keepBearer(ctx context.Context, r *request) error {
-	if r.bearerFile == "" {
-		return nil
-	}
 	_, err := ask(ctx, r, ipc.Request(ipc.RequestBearer).SetText(ipc.KeyAccount, r.account).SetText(ipc.KeyFile, r.bearerFile))
 	if failed := new(ipc.Failure); errors.As(err, &failed) && strings.Contains(failed.Text, "nknown request type") {
 		err = cli.WithHint(errors.New("the account is loaded, but this agent keeps no token files: it is not the one that belongs to this program"),

@@ -11,8 +11,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"oidc-agent/proto/cli"
 )
@@ -27,17 +25,17 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGHUP)
-	defer stop()
-	return actions[r.action].do(ctx, r)
+	return actions[r.action].do(context.Background(), r)
 }
 
-// actions stand in the order in which they win where several are asked for; the last is for when none is.
-var actions = [...]struct {
+type action struct {
 	name         string
 	needsAccount bool
 	do           func(context.Context, *request) error
-}{
+}
+
+// actions stand in the order in which they win where several are asked for; the last is for when none is.
+var actions = [...]action{
 	{"list", false, list},
 	{"loaded", false, loaded},
 	{"print", true, print},

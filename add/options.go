@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
@@ -36,14 +37,8 @@ const (
 func options(r *request) *cli.Program {
 	var ignored bool
 	choose := func(name string) func(string) error {
-		return func(string) error {
-			for i := range r.action {
-				if actions[i].name == name {
-					r.action = i
-				}
-			}
-			return nil
-		}
+		rank := slices.IndexFunc(actions[:], func(a action) bool { return a.name == name })
+		return func(string) error { r.action = min(r.action, rank); return nil }
 	}
 	return &cli.Program{
 		Name:    "oidc-add",

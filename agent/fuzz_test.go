@@ -210,9 +210,7 @@ func FuzzParse(f *testing.F) {
 	f.Setenv("OIDC_CONFIG_DIR", f.TempDir())
 	f.Fuzz(func(t *testing.T, line string) {
 		s, _, err := parse(strings.Fields(line))
-		var usage *cli.UsageError
-		var output *cli.Output
-		if err != nil && !errors.As(err, &usage) && !errors.As(err, &output) || s.lifetime < 0 {
+		if exit := new(cli.ExitError); err != nil && !errors.As(err, &exit) || s.lifetime < 0 {
 			t.Errorf("%q: %+v, %v", line, s, err)
 		}
 	})

@@ -38,7 +38,7 @@ func keepOr(ctx context.Context, what, present string) (string, error) {
 	if present != "" {
 		question = what + " [" + present + "]: "
 	}
-	line, err := prompt.Line(ctx, question)
+	line, err := prompt.Line(question)
 	return cmp.Or(strings.TrimSpace(line), present), err
 }
 
@@ -47,7 +47,7 @@ func (r *request) askName(ctx context.Context) (err error) {
 		return errors.New("No account short name given.")
 	}
 	for r.name == "" && err == nil {
-		r.name, err = prompt.Line(ctx, "Enter short name for the account to configure: ")
+		r.name, err = prompt.Line("Enter short name for the account to configure: ")
 	}
 	return err
 }
@@ -125,7 +125,7 @@ func (r *request) askClient(ctx context.Context, config *account.Account) error 
 	if hasSecret {
 		question = "Client secret [***]: "
 	}
-	typed, err := prompt.Password(ctx, question)
+	typed, err := prompt.Password(question)
 	if !typed.IsEmpty() {
 		config.ClientSecret = typed
 	}
@@ -152,7 +152,7 @@ func askNewPassword(ctx context.Context, r *request, mayKeep bool) (secret.Secre
 		question = strings.TrimSuffix(question, ": ") + " [***]: "
 	}
 	for {
-		password, err := prompt.NewPassword(ctx, question, "Confirm encryption password: ", mayKeep)
+		password, err := prompt.NewPassword(question, "Confirm encryption password: ", mayKeep)
 		if !errors.Is(err, prompt.ErrMismatch) {
 			return password, err
 		}

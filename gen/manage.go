@@ -163,7 +163,7 @@ func deleteAccount(ctx context.Context, r *request) error {
 	if r.silent() && r.answers == prompt.Ask {
 		return cli.WithHint(errors.New("deleting an account must be confirmed, and --prompt=none asks nothing"), "Add --confirm-yes.")
 	}
-	sure, err := prompt.Confirm(ctx, "Do you really want to delete this configuration?", false, r.answers)
+	sure, err := prompt.Confirm("Do you really want to delete this configuration?", false, r.answers)
 	if err != nil || !sure {
 		return err
 	}
@@ -187,7 +187,7 @@ func (r *request) revoke(ctx context.Context, config *account.Account) error {
 		return nil
 	}
 	fmt.Fprintln(os.Stderr, "Error:", cli.Printable(failed.Error()))
-	anyway, err := prompt.Confirm(ctx, "Do you want to unload and delete anyway. You then have to revoke the refresh token manually.", false, r.answers)
+	anyway, err := prompt.Confirm("Do you want to unload and delete anyway. You then have to revoke the refresh token manually.", false, r.answers)
 	if err == nil && !anyway {
 		err = errors.New("The account was not removed from oidc-agent due to the above listed error. You can fix the error and try it again.")
 	}

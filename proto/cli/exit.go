@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 // Exit codes of the commands, as the C tools have them.
@@ -15,39 +14,9 @@ const (
 	CodeUsage = 64 // EX_USAGE of sysexits(3)
 )
 
-// Output is what Parse returns instead of an error for --help, --usage and --version: text for standard output.
-type Output struct{ Text string }
-
-// Error says only that there is something to print.
-func (o *Output) Error() string { return "text to print" }
-
-// UsageError is a command line that cannot be meant; the exit code is 64, and a hint tells where the options are listed.
-type UsageError struct{ hinted }
-
-func (p *Program) misuse(text string) error {
-	return &UsageError{hinted{errors.New(text), "Try `" + p.Name + " --help' or `" + p.Name + " --usage' for more information."}}
-}
-
-// Refuse returns the *UsageError for a command line that is wrong in the way that reason says.
-func (p *Program) Refuse(reason string) error { return p.misuse(p.Name + ": " + reason) }
-
-// WrongOperands returns the *UsageError for too few or too many operands. A program whose number of operands
-// depends on its options calls it after Parse.
-func (p *Program) WrongOperands() error { return p.misuse(strings.TrimSuffix(p.usageLine(), "\n")) }
-
-// WithHint returns err with lines that tell the user what to do next.
-func WithHint(err error, hint string) error { return &hinted{err, hint} }
-
-type hinted struct {
-	error
-	hint string
-}
-
-func (h *hinted) Hint() string  { return h.hint }
-func (h *hinted) Unwrap() error { return h.error }
-
-// ExitError is an error with an exit code of its own. Err may be nil: then there is nothing left to say, as when a
-// command that we ran has failed and has told why itself.
+// ExitError ends a program with a code of its own. Code 0 has a text for standard output, as of --help; CodeUsage is a
+// command line that cannot be meant. Err may be nil: then there is nothing left to say, as when a command that we ran
+// has failed and has told why itself.
 type ExitError struct {
 	Code int
 	Err  error
@@ -64,48 +33,73 @@ func (e *ExitError) Error() string {
 // Unwrap returns the error inside.
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// Report tells the user how a run ended and returns the exit code: nothing for nil, the text of an *Output on
-// stdout, everything else on stderr, "Error: TEXT" with the hints of the whole chain below, outermost first. A hint
-// is what an error's method Hint says, lines that tell what to do next.
+func (p *Program) misuse(text string) error {
+	hint := "Try `" + p.Name + " --help' or `" + p.Name + " --usage' for more information."
+	return &ExitError{CodeUsage, WithHint(errors.New(text), hint)}
+}
+
+// Refuse returns the *ExitError for a command line that is wrong in the way that reason says.
+func (p *Program) Refuse(reason string) error { return p.misuse(p.Name + ": " + reason) }
+
+// WrongOperands returns the *ExitError for too few or too many operands. A program whose number of operands
+// depends on its options calls it after Parse.
+func (p *Program) WrongOperands() error {
+	return p.misuse(strings.TrimSuffix(p.usageOf("[OPTION...]"), "\n"))
+}
+
+// WithHint returns err with lines that tell the user what to do next.
+func WithHint(err error, hint string) error { return &hinted{err, hint} }
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Hint() string  { return h.hint }
+func (h *hinted) Unwrap() error { return h.error }
+
+// Report tells the user how a run ended and returns the exit code, the outermost one of the chain: nothing for nil,
+// everything else on stderr, "Error: TEXT" with the hints of the whole chain below, outermost first. A hint is what an
+// error's method Hint says, lines that tell what to do next. The text of a usage error begins with the program's name,
+// and that of code 0 goes to stdout.
 func Report(stdout, stderr io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
-	if output, ok := errors.AsType[*Output](err); ok {
-		_, err = io.WriteString(stdout, output.Text)
-		return Report(stdout, stderr, err)
-	}
-	code, text := CodeError, "Error: "+err.Error()
-	if _, ok := errors.AsType[*UsageError](err); ok {
-		code, text = CodeUsage, err.Error()
-	}
-	if own, ok := errors.AsType[*ExitError](err); ok {
-		code = own.Code
-		if own.Err == nil {
+	code, text := CodeError, "Error: "
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		code = exit.Code
+		switch {
+		case exit.Err == nil:
 			return code
+		case code == 0:
+			_, err = io.WriteString(stdout, err.Error())
+			return Report(stdout, stderr, err)
 		}
 	}
-	text += "\n"
-	for ; err != nil; err = errors.Unwrap(err) {
-		if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
-			text += strings.TrimSuffix(h.Hint(), "\n") + "\n"
+	hints := ""
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if exit, ok := e.(*ExitError); ok && exit.Code == CodeUsage {
+			text = ""
+		}
+		if h, ok := e.(interface{ Hint() string }); ok && h.Hint() != "" {
+			hints += strings.TrimSuffix(h.Hint(), "\n") + "\n"
 		}
 	}
-	io.WriteString(stderr, Printable(text))
+	io.WriteString(stderr, Printable(text+err.Error()+"\n"+hints))
 	return code
 }
 
 // Printable replaces what could steer a terminal, control characters but newline and tab, by an escape such as
 // \x1b: texts of providers and of other agents end up on the terminal.
 func Printable(text string) string {
-	var out []byte
+	var out strings.Builder
 	for _, r := range text {
 		if r == '\n' || r == '\t' || !unicode.IsControl(r) {
-			out = utf8.AppendRune(out, r)
+			out.WriteRune(r)
 		} else {
-			q := strconv.QuoteRuneToASCII(r)
-			out = append(out, q[1:len(q)-1]...)
+			out.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
 		}
 	}
-	return string(out)
+	return out.String()
 }

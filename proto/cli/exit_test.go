@@ -19,13 +19,14 @@ func TestReport(t *testing.T) {
 		stdout, stderr string
 	}{
 		{"nil", nil, 0, "", ""},
-		{"output", &Output{"text\n"}, 0, "text\n", ""},
+		{"output", &ExitError{Err: errors.New("text\n")}, 0, "text\n", ""},
 		{"plain", failed, 1, "", "Error: invalid_grant: expired\n"},
 		{"no hint", WithHint(failed, ""), 1, "", "Error: invalid_grant: expired\n"},
 		{"hint", WithHint(failed, "log in again"), 1, "", "Error: invalid_grant: expired\nlog in again\n"},
 		{"hints", WithHint(fmt.Errorf("account \"demo\": %w", WithHint(failed, "inner\n")), "outer"), 1, "",
 			"Error: account \"demo\": invalid_grant: expired\nouter\ninner\n"},
 		{"usage", usage, 64, "", "oidc-token: unrecognized option '--nosuch'\n" + try},
+		{"usage with another code", &ExitError{Code: 2, Err: usage}, 2, "", "oidc-token: unrecognized option '--nosuch'\n" + try},
 		{"operands", tokenProgram(new(result)).WrongOperands(), 64, "",
 			"Usage: oidc-token [OPTION...] ACCOUNT_SHORTNAME | ISSUER_URL\n" + try},
 		{"code", &ExitError{Code: 3, Err: WithHint(failed, "hint")}, 3, "", "Error: invalid_grant: expired\nhint\n"},
@@ -48,7 +49,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left
 func TestReportCannotPrint(t *testing.T) {
 	t.Parallel()
 	var stderr strings.Builder
-	if code := Report(fullDisk{}, &stderr, &Output{"text"}); code != 1 || stderr.String() != "Error: no space left on device\n" {
+	if code := Report(fullDisk{}, &stderr, &ExitError{Err: errors.New("text")}); code != 1 || stderr.String() != "Error: no space left on device\n" {
 		t.Errorf("got code %d, stderr %q", code, stderr.String())
 	}
 }

@@ -21,8 +21,7 @@ const (
 // Help returns the text of --help.
 func (p *Program) Help() string {
 	groups := append(slices.Clip(p.Groups), "Help:")
-	var b builder
-	b.add(p.usageLine())
+	b := builder(p.usageOf("[OPTION...]"))
 	b.fill(p.Name+" -- "+p.Doc, 0)
 	b.add("\n")
 	group, note := -1, ""
@@ -32,7 +31,7 @@ func (p *Program) Help() string {
 			b.add("\n " + groups[group] + "\n")
 		}
 		b.entry(o)
-		if o.Short != 0 && o.Long != "" && o.Arg != "" {
+		if o.Short != 0 && o.Arg != "" {
 			note = "Mandatory or optional arguments to long options are also mandatory or optional for any corresponding short options."
 		}
 	}
@@ -48,50 +47,33 @@ func (p *Program) Help() string {
 
 // Usage returns the text of --usage: every option once in short and once in long form.
 func (p *Program) Usage() string {
-	options := p.visible()
-	letters := ""
-	var items []string
-	for _, o := range options {
-		switch {
+	letters := "[-"
+	var short, long []string
+	for _, o := range p.visible() {
+		switch letter := string(rune(o.Short)); {
 		case o.Short == 0:
 		case o.Arg == "":
-			letters += string(rune(o.Short))
+			letters += letter
 		default:
-			items = append(items, "[-"+string(rune(o.Short))+o.argument(" ")+"]")
+			short = append(short, "[-"+letter+o.argument(" ")+"]")
 		}
-	}
-	if letters != "" {
-		items = append([]string{"[-" + letters + "]"}, items...)
-	}
-	for _, o := range options {
 		for _, name := range o.longNames() {
-			items = append(items, "[--"+name+o.argument("=")+"]")
+			long = append(long, "[--"+name+o.argument("=")+"]")
 		}
 	}
-	return p.usageOf(items)
+	return p.usageOf(slices.Concat([]string{letters + "]"}, short, long)...)
 }
 
-// usageLine is the usage text that stands for all options.
-func (p *Program) usageLine() string { return p.usageOf([]string{"[OPTION...]"}) }
-
 // usageOf fills lines with the program's name, the items and the operands. No item is broken.
-func (p *Program) usageOf(items []string) string {
+func (p *Program) usageOf(items ...string) string {
 	if p.ArgsDoc != "" {
 		items = append(items, p.ArgsDoc)
 	}
-	var b builder
-	b.add("Usage: " + p.Name)
+	b := builder("Usage: " + p.Name)
 	for _, item := range items {
-		if b.column()+1+len(item) > endWidth {
-			b.add("\n")
-			b.indent(usageIndent)
-		} else {
-			b.add(" ")
-		}
-		b.add(item)
+		b.item(" ", item, usageIndent, endWidth)
 	}
-	b.add("\n")
-	return string(b)
+	return string(b) + "\n"
 }
 
 // visible returns the options of the help texts in argp's order.
@@ -106,14 +88,15 @@ func (p *Program) visible() []Option {
 // sortKey sorts by the first letter (of the short name, else of the long one), lower case before upper case, long
 // names alone before those with a short one.
 func (o *Option) sortKey() string {
-	if o.Short == 0 {
-		return strings.ToLower(o.Long[:1]) + " " + strings.ToLower(o.Long)
-	}
 	letter := string(rune(o.Short))
-	if lower := strings.ToLower(letter); lower != letter {
-		return lower + "~"
+	lower := strings.ToLower(letter)
+	switch {
+	case o.Short == 0:
+		return strings.ToLower(o.Long[:1] + " " + o.Long)
+	case letter == lower:
+		return lower + "!"
 	}
-	return letter + "!"
+	return lower + "~"
 }
 
 // argument returns the argument as it stands behind a name, with the separator of the long or the short form.
@@ -142,25 +125,29 @@ func (b *builder) indent(column int) {
 	}
 }
 
+// item adds a text behind a separator, or in a new line at the column where it would go beyond the width.
+func (b *builder) item(separator, text string, column, width int) {
+	if text != "" && b.column() > column && b.column()+len(separator+text) > width {
+		*b = append(bytes.TrimRight(append(*b, separator...), " "), '\n')
+		b.indent(column)
+		separator = ""
+	}
+	b.add(separator + text)
+}
+
 // entry adds one option: its names and its text beside or below them.
 func (b *builder) entry(o Option) {
 	separator := ""
 	if o.Short != 0 {
 		b.indent(shortColumn)
 		b.add("-" + string(rune(o.Short)))
-		if o.Long == "" {
-			b.add(o.argument(" "))
-		}
 		separator = ", "
 	}
 	for _, name := range o.longNames() {
-		item := "--" + name + o.argument("=")
-		if separator != "" && b.column()+len(separator)+len(item) > lineWidth {
-			separator = ",\n"
+		if separator == "" {
+			b.indent(longColumn)
 		}
-		b.add(separator)
-		b.indent(longColumn)
-		b.add(item)
+		b.item(separator, "--"+name+o.argument("="), longColumn, lineWidth)
 		separator = ", "
 	}
 	if o.Help != "" {
@@ -179,24 +166,19 @@ func (b *builder) entry(o Option) {
 // fill adds words, broken into lines that begin at a column. A newline in the text is kept, and so are several
 // blanks in a row.
 func (b *builder) fill(text string, column int) {
-	for text != "" {
-		end := strings.IndexAny(text[1:], " \n") + 1
-		if end == 0 {
-			end = len(text)
-		}
-		word, rest := text[:end], text[end:]
-		width := lineWidth
-		if rest == "" || rest[0] == '\n' {
-			width = endWidth
-		}
-		bare := strings.TrimLeft(word, " \n")
-		if word[0] == '\n' || bare != "" && b.column() > column && b.column()+len(word) > width {
-			*b = bytes.TrimRight(*b, " ")
+	for i, line := range strings.Split(text, "\n") {
+		if i > 0 {
 			b.add("\n")
 			b.indent(column)
-			word = bare
 		}
-		b.add(word)
-		text = rest
+		words, separator := strings.Split(line, " "), ""
+		for j, word := range words {
+			width := lineWidth
+			if j == len(words)-1 {
+				width = endWidth
+			}
+			b.item(separator, word, column, width)
+			separator = " "
+		}
 	}
 }

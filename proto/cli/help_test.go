@@ -86,8 +86,8 @@ func TestHelpDetails(t *testing.T) {
 	p := &Program{Name: "x", Version: "1", Doc: "Does things.", Footer: "Manual: x(1). This footer goes on to the end of the line and breaks at two  here", Options: []Option{
 		{Long: "configuration-endpoint", Aliases: []string{"config-endpoint", "discovery-endpoint"}, Arg: "ENDPOINT_URI", Help: "Where.\nOr there."},
 		{Long: "hidden", Hidden: true, Help: "secret"},
-		{Short: 'Z', Help: "Another"},
-		{Short: 'z', Arg: "N", Help: "A letter alone"},
+		{Long: "zap", Short: 'Z', Help: "Another"},
+		{Long: "zoom", Short: 'z', Arg: "N", Help: "With an argument"},
 	}, Groups: []string{"All:"}}
 	want := `Usage: x [OPTION...]
 x -- Does things.
@@ -97,13 +97,16 @@ x -- Does things.
       --discovery-endpoint=ENDPOINT_URI
                              Where.
                              Or there.
-  -z N                       A letter alone
-  -Z                         Another
+  -z, --zoom=N               With an argument
+  -Z, --zap                  Another
 
  Help:
   -?, --help                 Give this help list
       --usage                Give a short usage message
   -V, --version              Print program version
+
+Mandatory or optional arguments to long options are also mandatory or optional
+for any corresponding short options.
 
 Manual: x(1). This footer goes on to the end of the line and breaks at two
 here

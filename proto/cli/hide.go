@@ -10,16 +10,16 @@ import (
 // Conceal overwrites the values of secret options where the system shows them to everybody, in the process list, and
 // returns a copy of the arguments for Parse. It comes before all else that a program does.
 func (p *Program) Conceal(args []string) []string {
-	own := make([]string, len(args))
-	for i, arg := range args {
+	own := slices.Clone(args)
+	for i, arg := range own {
 		own[i] = strings.Clone(arg)
 	}
 	finder := *p
 	finder.Options = slices.Clone(p.Options)
 	for i := range finder.Options {
-		secret := finder.Options[i].Secret
-		finder.Options[i].Set = func(value string) error {
-			if secret {
+		o := &finder.Options[i]
+		o.Set = func(value string) error {
+			if o.Secret {
 				hide(value)
 			}
 			return nil
@@ -29,20 +29,18 @@ func (p *Program) Conceal(args []string) []string {
 	return own
 }
 
-// hide overwrites a value of the command line with asterisks. One that is not part of os.Args is left alone.
+// hide overwrites a value of the command line with asterisks: the runtime makes os.Args out of the process's own argv,
+// without a copy. A value that is not part of os.Args is left alone.
 func hide(value string) {
-	start := uintptr(unsafe.Pointer(unsafe.StringData(value)))
+	bounds := func(s string) (first, end uintptr) {
+		first = uintptr(unsafe.Pointer(unsafe.StringData(s)))
+		return first, first + uintptr(len(s))
+	}
+	start, end := bounds(value)
 	for _, arg := range os.Args {
-		first := uintptr(unsafe.Pointer(unsafe.StringData(arg)))
-		if start < first || start+uintptr(len(value)) > first+uintptr(len(arg)) {
-			continue
+		if first, last := bounds(arg); first <= start && end <= last {
+			copy(unsafe.Slice(unsafe.StringData(value), len(value)), strings.Repeat("*", len(value)))
 		}
-		// The runtime makes os.Args out of the process's own argv, without a copy.
-		shown := unsafe.Slice(unsafe.StringData(value), len(value))
-		for i := range shown {
-			shown[i] = '*'
-		}
-		return
 	}
 }
 

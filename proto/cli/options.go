@@ -5,6 +5,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 
 // Option is one row of a program's options table. Parser, --help, --usage and completion read it.
 type Option struct {
-	Long     string   // long name without dashes
+	Long     string   // long name without dashes; every option has one
 	Short    byte     // letter, 0 for none
 	Aliases  []string // further long names, shown beside the first
 	Arg      string   // what the help calls the argument; empty: the option takes none
@@ -47,15 +48,13 @@ type Program struct {
 
 // Parse reads the arguments (without the program's name) by the habits of GNU getopt_long: options and operands
 // mix unless POSIXLY_CORRECT is set, "--" ends the options, long names may be cut as far as they stay unique,
-// short ones may be bundled. It calls Set for each option in order and returns the operands. The error is a
-// *UsageError, or an *Output for --help, --usage and --version.
-func (p *Program) Parse(args []string) ([]string, error) {
+// short ones may be bundled. It calls Set for each option in order and returns the operands. The error is an
+// *ExitError: of CodeUsage, or of code 0 for --help, --usage and --version.
+func (p *Program) Parse(args []string) (operands []string, err error) {
 	_, posix := os.LookupEnv("POSIXLY_CORRECT")
-	s := scanner{program: p, table: p.table(), rest: args}
-	var operands []string
-	for len(s.rest) > 0 {
+	s := scanner{p, p.table(), args}
+	for len(s.rest) > 0 && err == nil {
 		arg := s.next()
-		var err error
 		switch {
 		case arg == "--":
 			operands, s.rest = append(operands, s.rest...), nil
@@ -68,12 +67,12 @@ func (p *Program) Parse(args []string) ([]string, error) {
 		default:
 			operands = append(operands, arg)
 		}
-		if err != nil {
-			return nil, err
-		}
 	}
-	if len(operands) < p.MinArgs || p.MaxArgs >= 0 && len(operands) > p.MaxArgs {
-		return nil, p.WrongOperands()
+	if err == nil && (len(operands) < p.MinArgs || p.MaxArgs >= 0 && len(operands) > p.MaxArgs) {
+		err = p.WrongOperands()
+	}
+	if err != nil {
+		return nil, err
 	}
 	return operands, nil
 }
@@ -81,22 +80,22 @@ func (p *Program) Parse(args []string) ([]string, error) {
 // table is the program's table and the options that every program has.
 func (p *Program) table() []Option {
 	show := func(text func() string) func(string) error {
-		return func(string) error { return &Output{text()} }
+		return func(string) error { return &ExitError{Err: errors.New(text())} }
 	}
 	version := func() string { return p.Name + " " + p.Version + "\n" }
 	group := len(p.Groups)
 	return append(slices.Clip(p.Options),
 		Option{Long: "help", Short: '?', Group: group, Help: "Give this help list", Set: show(p.Help)},
-		Option{Short: 'h', Group: group, Hidden: true, Set: show(p.Help)},
+		Option{Long: "h", Short: 'h', Group: group, Hidden: true, Set: show(p.Help)},
 		Option{Long: "usage", Group: group, Help: "Give a short usage message", Set: show(p.Usage)},
 		Option{Long: "version", Short: 'V', Group: group, Help: "Print program version", Set: show(version)})
 }
 
 // scanner walks over the arguments of one call.
 type scanner struct {
-	program *Program
-	table   []Option
-	rest    []string
+	*Program
+	table []Option
+	rest  []string
 }
 
 func (s *scanner) next() string {
@@ -109,56 +108,46 @@ func (s *scanner) next() string {
 func (s *scanner) long(text string) error {
 	given, value, attached := strings.Cut(text, "=")
 	name, o, err := s.find(given)
-	shown := "'--" + name + "'"
-	switch {
-	case err != nil:
-	case !attached:
-		value, err = s.argument(o, "option "+shown+" requires an argument")
-	case o.Arg == "":
-		err = s.program.Refuse("option " + shown + " doesn't allow an argument")
-	}
 	if err != nil {
 		return err
 	}
-	return s.set(o, shown, value)
+	shown := "'--" + name + "'"
+	if attached && o.Arg == "" {
+		return s.Refuse("option " + shown + " doesn't allow an argument")
+	}
+	return s.set(o, shown, value, attached, "option "+shown+" requires an argument")
 }
 
 // find looks up a long name or the beginning of one. Names of the same option are never ambiguous. What stood
 // behind "=" is in no error: it may be a password behind a misspelt option.
-func (s *scanner) find(given string) (string, *Option, error) {
-	var found string
-	var option *Option
+func (s *scanner) find(given string) (name string, option *Option, err error) {
 	var others []string
 	for i := range s.table {
-		for _, name := range s.table[i].longNames() {
+		o := &s.table[i]
+		for _, candidate := range o.longNames() {
 			switch {
-			case name == given:
-				return name, &s.table[i], nil
-			case !strings.HasPrefix(name, given) || s.table[i].Whole:
+			case candidate == given:
+				return candidate, o, nil
+			case !strings.HasPrefix(candidate, given) || o.Whole:
 			case option == nil:
-				found, option = name, &s.table[i]
-			case option != &s.table[i]:
-				others = append(others, name)
+				name, option = candidate, o
+			case option != o:
+				others = append(others, candidate)
 			}
 		}
 	}
 	switch {
 	case option == nil:
-		return "", nil, s.program.Refuse("unrecognized option '--" + given + "'")
+		err = s.Refuse("unrecognized option '--" + given + "'")
 	case others != nil:
-		return "", nil, s.program.Refuse("option '--" + given + "' is ambiguous; possibilities: '--" +
-			found + "' '--" + strings.Join(others, "' '--") + "'")
+		err = s.Refuse("option '--" + given + "' is ambiguous; possibilities: '--" +
+			name + "' '--" + strings.Join(others, "' '--") + "'")
 	}
-	return found, option, nil
+	return name, option, err
 }
 
 // longNames returns the first long name and its aliases.
-func (o *Option) longNames() []string {
-	if o.Long == "" {
-		return nil
-	}
-	return append([]string{o.Long}, o.Aliases...)
-}
+func (o *Option) longNames() []string { return append([]string{o.Long}, o.Aliases...) }
 
 // bundle handles what stood behind one dash: letters without argument, then at most one with.
 func (s *scanner) bundle(letters string) error {
@@ -166,47 +155,37 @@ func (s *scanner) bundle(letters string) error {
 		i := slices.IndexFunc(s.table, func(o Option) bool { return o.Short == letters[0] })
 		if i < 0 {
 			_, size := utf8.DecodeRuneInString(letters)
-			return s.program.Refuse("invalid option -- '" + letters[:size] + "'")
+			return s.Refuse("invalid option -- '" + letters[:size] + "'")
 		}
-		o, shown, rest := &s.table[i], "'-"+letters[:1]+"'", letters[1:]
-		var value string
-		var err error
-		if o.Arg != "" && rest != "" {
-			value, rest = rest, ""
-		} else {
-			value, err = s.argument(o, "option requires an argument -- '"+letters[:1]+"'")
+		o, letter, value := &s.table[i], "'"+letters[:1]+"'", ""
+		if letters = letters[1:]; o.Arg != "" {
+			value, letters = letters, ""
 		}
-		if err == nil {
-			err = s.set(o, shown, value)
-		}
-		if err != nil {
+		if err := s.set(o, "'-"+letter[1:], value, value != "", "option requires an argument -- "+letter); err != nil {
 			return err
 		}
-		letters = rest
 	}
 	return nil
 }
 
-// argument returns the value of an option that has none attached; missing is the reason to refuse the line.
-func (s *scanner) argument(o *Option, missing string) (string, error) {
+// set stores the value of an option: the attached one, or the next argument where it needs one; missing is the
+// reason to refuse the line where there is none. shown is the option as the user may recognize it.
+func (s *scanner) set(o *Option, shown, value string, attached bool, missing string) error {
 	switch {
-	case o.Arg == "" || o.Optional:
-		return o.Default, nil
+	case attached || o.Arg == "":
+	case o.Optional:
+		value = o.Default
 	case len(s.rest) == 0:
-		return "", s.program.Refuse(missing)
+		return s.Refuse(missing)
+	default:
+		value = s.next()
 	}
-	return s.next(), nil
-}
-
-// set stores a value; shown is the option in quotes as the user may recognize it.
-func (s *scanner) set(o *Option, shown, value string) error {
 	err := o.Set(value)
-	switch err.(type) {
-	case nil, *Output, *ExitError: // no misuse
+	if _, ended := err.(*ExitError); err == nil || ended {
 		return err
 	}
 	if o.Arg != "" {
 		shown += " cannot take " + strconv.Quote(value)
 	}
-	return s.program.Refuse("option " + shown + ": " + err.Error())
+	return s.Refuse("option " + shown + ": " + err.Error())
 }

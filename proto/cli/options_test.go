@@ -121,8 +121,7 @@ func TestParseRefuses(t *testing.T) {
 		{"--prompt=none demo", `oidc-token: option '--prompt' cannot take "none": one of cli, gui is expected`},
 	} {
 		_, err := tokenProgram(new(result)).Parse(strings.Fields(c.args))
-		var usage *UsageError
-		if !errors.As(err, &usage) || err.Error() != c.want {
+		if exit, ok := err.(*ExitError); !ok || exit.Code != CodeUsage || err.Error() != c.want {
 			t.Errorf("%q: got %v, want %s", c.args, err, c.want)
 		}
 	}
@@ -146,8 +145,7 @@ func TestParseOutput(t *testing.T) {
 		"--usage": p.Usage(), "-V": "oidc-token 1.0\n", "demo --version": "oidc-token 1.0\n",
 	} {
 		_, err := p.Parse(strings.Fields(args))
-		var output *Output
-		if !errors.As(err, &output) || output.Text != want {
+		if exit, ok := err.(*ExitError); !ok || exit.Code != 0 || err.Error() != want {
 			t.Errorf("%q: got %v, want the text %q", args, err, want)
 		}
 	}
@@ -181,9 +179,7 @@ func FuzzParse(f *testing.F) {
 		p.MinArgs, p.MaxArgs = 0, -1
 		args := strings.Split(line, " ")
 		operands, err := p.Parse(args)
-		var usage *UsageError
-		var output *Output
-		if err != nil && !errors.As(err, &usage) && !errors.As(err, &output) {
+		if exit, ok := err.(*ExitError); err != nil && (!ok || exit.Code != 0 && exit.Code != CodeUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
 		if len(operands) > len(args) {

@@ -46,9 +46,8 @@ func LookPath(name string) (string, error) {
 
 // SSHAskpass returns the program of SSH_ASKPASS where ssh(1) would ask with it, else "".
 func SSHAskpass() string {
-	display := os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
-	switch require := os.Getenv("SSH_ASKPASS_REQUIRE"); {
-	case require == "force", require != "never" && display:
+	display := os.Getenv("DISPLAY")+os.Getenv("WAYLAND_DISPLAY") != ""
+	if require := os.Getenv("SSH_ASKPASS_REQUIRE"); require == "force" || require != "never" && display {
 		return os.Getenv("SSH_ASKPASS")
 	}
 	return ""

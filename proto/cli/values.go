@@ -19,13 +19,7 @@ func Text(p *string) func(string) error {
 
 // Join returns a Set that puts all values behind one another with a blank between, as lists of scopes are written.
 func Join(p *string) func(string) error {
-	return func(value string) error {
-		if *p != "" && value != "" {
-			*p += " "
-		}
-		*p += value
-		return nil
-	}
+	return func(value string) error { *p = strings.Trim(*p+" "+value, " "); return nil }
 }
 
 // Append returns a Set that collects all values in order.

@@ -60,7 +60,7 @@ func TestRunnerTerminal(t *testing.T) {
 		{"with another stdin", "ttyin\nstdin a\nsh -c 'cat; stty size </dev/tty >/dev/tty'\nstdout ^in$\nttyout 24 100\n-- a --\nin\n", ""},
 		{"hidden", "ttyin a\n" + ask + "\nttyout ^Password: $\nttyout ^got hunter2$" + answers, ""},
 		{"not hidden", "tty a\nsh -c 'printf \"Password: \"; read p'" + answers, "waiting for echo"},
-		{"never asked", "tty a\nsh -c 'stty -echo; echo; stty echo'" + answers, "never printed"},
+		{"never asked", "tty a\nsh -c 'stty -echo; echo; stty echo'" + answers, "has ended"},
 		{"left without echo", "tty\nstty -echo", "left changed"},
 		{"interrupt", "tty a\n! sh -c 'echo ready; read x'\nexit 130\n-- a --\n? ready\n> ^C\n", ""},
 		{"another program meanwhile", "tty a\nsh -c 'echo ready; read x; cat made'\nttyout ^there$\n-- a --\n? ready\nrun sh -c 'echo there >made'\n> go\n", ""},

@@ -48,36 +48,27 @@ func Consent(ctx context.Context, title, text string) (bool, error) {
 func inWindow(ctx context.Context, title, text string, confirm bool) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, WindowTimeout)
 	defer cancel()
-	c, err := askpass(ctx, title, text, confirm)
-	if err != nil {
-		return nil, err
+	own := os.Getenv("OIDC_ASKPASS")
+	theirs, missing := exec.LookPath("oidc-prompt")
+	var c *exec.Cmd
+	if own == "" && missing == nil {
+		kind, label := "password", "Encryption password"
+		if confirm {
+			kind, label = "confirm-default-yes", ""
+		}
+		c = exec.CommandContext(ctx, theirs, kind, title, text, label, strconv.Itoa(int(WindowTimeout.Seconds())), "")
+	} else {
+		if own = cmp.Or(own, cli.SSHAskpass()); own == "" {
+			return nil, errors.New("there is no askpass program to ask with (OIDC_ASKPASS, SSH_ASKPASS)")
+		}
+		c = exec.CommandContext(ctx, own, text)
+		if confirm {
+			c.Env = append(os.Environ(), "SSH_ASKPASS_PROMPT=confirm")
+		}
 	}
 	out, err := output(c)
 	if _, failed := errors.AsType[*exec.ExitError](err); failed {
 		err = cmp.Or(ctx.Err(), errCancelled)
 	}
 	return out, err
-}
-
-// askpass is the program for a question, with its arguments in that program's order.
-func askpass(ctx context.Context, title, text string, confirm bool) (*exec.Cmd, error) {
-	program := os.Getenv("OIDC_ASKPASS")
-	if program == "" {
-		if theirs, err := exec.LookPath("oidc-prompt"); err == nil {
-			kind, label := "password", "Encryption password"
-			if confirm {
-				kind, label = "confirm-default-yes", ""
-			}
-			return exec.CommandContext(ctx, theirs, kind, title, text, label, strconv.Itoa(int(WindowTimeout.Seconds())), ""), nil
-		}
-		program = cli.SSHAskpass()
-	}
-	if program == "" {
-		return nil, errors.New("there is no askpass program to ask with (OIDC_ASKPASS, SSH_ASKPASS)")
-	}
-	c := exec.CommandContext(ctx, program, text)
-	if confirm {
-		c.Env = append(os.Environ(), "SSH_ASKPASS_PROMPT=confirm")
-	}
-	return c, nil
 }

@@ -1,9 +1,7 @@
 package prompt
 
 import (
-	"context"
 	"errors"
-	"io"
 	"os"
 	"strings"
 )
@@ -28,43 +26,35 @@ func (a *Answer) Set(answer Answer) func(string) error {
 var ErrQuit = errors.New("the user wants to quit")
 
 // Confirm asks a question of yes or no; Enter alone means byDefault. What is neither yes nor no nor quit, in full or cut,
-// means no.
-func Confirm(ctx context.Context, question string, byDefault bool, preset Answer) (bool, error) {
+// means no. Where there is no terminal the answer is a line of standard input, as the C tools read it
+// (yes | oidc-gen -d NAME), and its end is no answer.
+func Confirm(question string, byDefault bool, preset Answer) (bool, error) {
 	switch preset {
 	case AlwaysYes, AlwaysNo:
 		return preset == AlwaysYes, nil
 	case AlwaysDefault:
 		return byDefault, nil
 	}
-	choices := " [No/yes/quit]: "
+	question += " [No/yes/quit]: "
 	if byDefault {
-		choices = " [Yes/no/quit]: "
+		question = strings.Replace(question, "No/yes", "Yes/no", 1)
 	}
-	line, err := Line(ctx, question+choices)
+	line, err := Line(question)
 	if errors.Is(err, ErrNoTerminal) {
-		line, err = fromInput(question + choices)
-	}
-	if err != nil {
-		return false, err
+		os.Stderr.WriteString(question)
+		var answer []byte
+		if answer, err = readLine(os.Stdin); errors.Is(err, errNoInput) {
+			err = nil
+		}
+		line = string(answer)
+		os.Stderr.WriteString("\n")
 	}
 	line = strings.ToLower(strings.TrimSpace(line))
 	switch {
-	case line == "":
-		return byDefault, nil
+	case err != nil || line == "":
+		return err == nil && byDefault, err
 	case strings.HasPrefix("quit", line):
 		return false, ErrQuit
 	}
 	return strings.HasPrefix("yes", line), nil
-}
-
-// fromInput asks where there is no terminal: the answer is a line of standard input, as the C tools read it
-// (yes | oidc-gen -d NAME); its end is no answer.
-func fromInput(text string) (string, error) {
-	io.WriteString(os.Stderr, text)
-	line, err := readLine(os.Stdin)
-	io.WriteString(os.Stderr, "\n")
-	if errors.Is(err, errNoInput) {
-		err = nil
-	}
-	return string(line), err
 }

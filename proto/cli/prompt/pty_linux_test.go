@@ -39,15 +39,15 @@ var questions = map[string]func() string{
 	"password": password,
 	"raw":      password,
 	"line": func() string {
-		line, err := Line(context.Background(), "Issuer [x]: ")
+		line, err := Line("Issuer [x]: ")
 		return fmt.Sprintf("%q %v", line, err)
 	},
 	"confirm": func() string {
-		yes, err := Confirm(context.Background(), "Really?", false, Ask)
+		yes, err := Confirm("Really?", false, Ask)
 		return fmt.Sprint(yes, " ", err)
 	},
 	"confirm-yes": func() string {
-		yes, err := Confirm(context.Background(), "Really?", true, Ask)
+		yes, err := Confirm("Really?", true, Ask)
 		return fmt.Sprint(yes, " ", err)
 	},
 	"new":      func() string { return newPassword(true) },
@@ -60,36 +60,25 @@ var questions = map[string]func() string{
 		p, err := Source{kind: command, value: "read line; echo told >&2; echo $line"}.Read(context.Background(), "")
 		return fmt.Sprintf("%q %v", p.Reveal(), err)
 	},
-	"cancelled": func() string {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		return decrypt(ctx, Source{kind: command, value: "true"})
-	},
-	"context": func() string {
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		defer cancel()
-		_, err := Password(ctx, "Password: ")
-		return fmt.Sprint(err)
-	},
-	"decrypt": func() string { return decrypt(context.Background(), Source{}) },
+	"decrypt": func() string { return decrypt(Source{}) },
 	"decrypt-file": func() string {
-		return decrypt(context.Background(), Source{kind: file, value: os.Getenv("PASSWORD_FILE")})
+		return decrypt(Source{kind: file, value: os.Getenv("PASSWORD_FILE")})
 	},
 }
 
 func password() string {
-	p, err := Password(context.Background(), "Password: ")
+	p, err := Password("Password: ")
 	return fmt.Sprintf("%q %v", p.Reveal(), err)
 }
 
 func newPassword(emptyOnce bool) string {
-	p, err := NewPassword(context.Background(), "New: ", "Again: ", emptyOnce)
+	p, err := NewPassword("New: ", "Again: ", emptyOnce)
 	return fmt.Sprintf("%q %v", p.Reveal(), err)
 }
 
 // decrypt accepts the password "right" and finds a damaged file with "damaged".
-func decrypt(ctx context.Context, source Source) string {
-	err := Decrypt(ctx, source, "Password: ", errWrong, func(password secret.Secret) error {
+func decrypt(source Source) string {
+	err := Decrypt(context.Background(), source, "Password: ", errWrong, func(password secret.Secret) error {
 		switch string(password.Reveal()) {
 		case "right":
 			return nil
@@ -277,14 +266,6 @@ func TestEndOfInput(t *testing.T) {
 	c.want(`"secret" <nil>`, "Password: \n")
 }
 
-func TestReadLineTooLong(t *testing.T) {
-	t.Parallel()
-	_, err := readLine(strings.NewReader(strings.Repeat("x", maxLine+1)))
-	if want := "terminal: line is longer than 65536 bytes"; err == nil || err.Error() != want {
-		t.Errorf("%v, want %s", err, want)
-	}
-}
-
 // A signal during a question gives the terminal back and ends the process as that signal does.
 func TestSignals(t *testing.T) {
 	t.Parallel()
@@ -339,14 +320,6 @@ func TestStop(t *testing.T) {
 	c.cmd.Process.Signal(syscall.SIGCONT)
 	c.enter("Password: ", "secret\n")
 	c.want(`"secret" <nil>`, "Password: \nPassword: \n")
-}
-
-func TestContext(t *testing.T) {
-	t.Parallel()
-	c := start(t, "context")
-	c.want("context deadline exceeded", "Password: \n")
-	c = start(t, "cancelled")
-	c.want("password command: context canceled", "")
 }
 
 // Without a terminal nobody is asked, and standard input is not read in its place, but for a question of yes or no,

@@ -17,16 +17,12 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// kind is a way to get a password.
-type kind int
-
-// The kinds. terminal is the one that nobody has to ask for.
+// The kinds of sources: the options that name them, without their dashes. The zero value is the terminal.
 const (
-	terminal kind = iota
-	command       // --pw-cmd: first line of the output of sh -c VALUE
-	env           // --pw-env: value of the variable VALUE
-	file          // --pw-file: first line of the file VALUE
-	window        // --pw-prompt=gui
+	command = "pw-cmd"  // first line of the output of sh -c VALUE
+	env     = "pw-env"  // value of the variable VALUE
+	file    = "pw-file" // first line of the file VALUE
+	window  = "gui"     // of --pw-prompt
 )
 
 // maxPassword is the longest password in bytes, end of line included.
@@ -34,30 +30,27 @@ const maxPassword = 64 << 10
 
 // Source says where a password comes from. The zero Source asks on the terminal.
 type Source struct {
-	kind  kind
-	value string
-	held  secret.Secret // of env
+	kind, value string
+	held        secret.Secret // of env
 }
 
-var errTwoSources = errors.New("only one of --pw-cmd, --pw-env, --pw-file can be given")
-
 // Given reports whether the user named a source other than the terminal.
-func (s Source) Given() bool { return s.kind != terminal }
+func (s Source) Given() bool { return s.kind != "" }
 
 // prompts reports whether the user is asked.
-func (s Source) prompts() bool { return s.kind == terminal || s.kind == window }
+func (s Source) prompts() bool { return s.kind == "" || s.kind == window }
 
 // set returns what an option stores with: the source becomes this kind, unless it is another one already.
-func (s *Source) set(k kind) func(value string) error {
+func (s *Source) set(kind string) func(value string) error {
 	return func(value string) error {
 		switch {
-		case !s.prompts() && s.kind != k:
-			return errTwoSources
-		case s.kind == k && s.value == value:
+		case !s.prompts() && s.kind != kind:
+			return errors.New("only one of --pw-cmd, --pw-env, --pw-file can be given")
+		case s.kind == kind && s.value == value:
 			return nil
 		}
-		*s = Source{kind: k, value: value}
-		if text := os.Getenv(value); k == env && text != "" {
+		*s = Source{kind: kind, value: value}
+		if text := os.Getenv(value); kind == env && text != "" {
 			s.held = secret.FromString(text)
 			os.Unsetenv(value) // no program that we run needs it
 		}
@@ -68,42 +61,39 @@ func (s *Source) set(k kind) func(value string) error {
 // SetPrompt is what --pw-prompt stores with: cli is the terminal, gui a window; the last one counts. A source that was
 // named counts more.
 func (s *Source) SetPrompt(how string) error {
-	kind := terminal
-	switch how {
-	case "cli":
-	case "gui":
-		kind = window
-	default:
+	if how != "cli" && how != window {
 		return errors.New("cli or gui is expected")
 	}
 	if s.prompts() {
-		s.kind = kind
+		s.kind = strings.TrimPrefix(how, "cli")
 	}
 	return nil
 }
 
 // Options are the command line's ways to a password, for a group of the help text.
 func (s *Source) Options(group int) []cli.Option {
-	kinds := map[string]kind{"pw-cmd": command, "pw-env": env, "pw-file": file}
-	set := func(name string) func(string) error { return s.set(kinds[name]) }
-	return append(cli.PasswordOptions(group, set), cli.Option{
+	return append(cli.PasswordOptions(group, s.set), cli.Option{
 		Long: "pw-prompt", Arg: "cli|gui", Group: group, Set: s.SetPrompt, Help: "Ask for passwords on the terminal (cli) or in a window (gui)"})
 }
 
 // String names the source for messages. A command is not shown: there may be a password in it.
 func (s Source) String() string {
-	name := [...]string{"terminal", "password command", "environment variable ", "password file ", "password window"}[s.kind]
-	if s.kind == env || s.kind == file {
-		name += strconv.Quote(s.value)
+	switch s.kind {
+	case command:
+		return "password command"
+	case env:
+		return "environment variable " + strconv.Quote(s.value)
+	case file:
+		return "password file " + strconv.Quote(s.value)
+	case window:
+		return "password window"
 	}
-	return name
+	return "terminal"
 }
 
 // Read gets the password, asking with the text if the source is the terminal. Errors name the source.
 func (s Source) Read(ctx context.Context, text string) (password secret.Secret, err error) {
 	switch s.kind {
-	case terminal:
-		return Password(ctx, text)
 	case command:
 		password, err = fromCommand(ctx, s.value)
 	case env:
@@ -112,11 +102,13 @@ func (s Source) Read(ctx context.Context, text string) (password secret.Secret, 
 		password, err = fromFile(s.value)
 	case window:
 		password, err = Window(ctx, "oidc-agent", strings.TrimSuffix(text, ": "))
+	default:
+		return Password(text)
 	}
 	if err != nil {
-		return secret.Secret{}, fmt.Errorf("%s: %w", s, err)
+		err = fmt.Errorf("%s: %w", s, err)
 	}
-	return password, nil
+	return password, err
 }
 
 func (s Source) fromEnv() (secret.Secret, error) {
@@ -131,16 +123,15 @@ func (s Source) fromEnv() (secret.Secret, error) {
 }
 
 func fromFile(name string) (secret.Secret, error) {
-	var data []byte
 	f, err := os.Open(name)
 	if err == nil {
 		defer f.Close()
-		data, err = io.ReadAll(io.LimitReader(f, maxPassword))
+		var data []byte
+		if data, err = io.ReadAll(io.LimitReader(f, maxPassword)); err == nil {
+			return firstLine(data)
+		}
 	}
-	if err != nil {
-		return secret.Secret{}, errors.Unwrap(err) // the name is in the source's
-	}
-	return firstLine(data)
+	return secret.Secret{}, errors.Unwrap(err) // the name is in the source's
 }
 
 // fromCommand runs a command as the user would, with our standard input and error: it may ask for something.
@@ -156,7 +147,7 @@ func fromCommand(ctx context.Context, command string) (secret.Secret, error) {
 
 // output runs a program and returns the first [maxPassword] bytes of what it prints.
 func output(c *exec.Cmd) ([]byte, error) {
-	var out head
+	out := make(head, 0, maxPassword) // never grown: no copies stay behind
 	c.Stdout = &out
 	c.WaitDelay = time.Second // something that it left running may hold its output open
 	if err := c.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
@@ -170,9 +161,6 @@ func output(c *exec.Cmd) ([]byte, error) {
 type head []byte
 
 func (h *head) Write(p []byte) (int, error) {
-	if *h == nil {
-		*h = make([]byte, 0, maxPassword) // never grown: no copies stay behind
-	}
 	*h = append(*h, p[:min(len(p), maxPassword-len(*h))]...)
 	return len(p), nil
 }

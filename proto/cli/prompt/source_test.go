@@ -104,7 +104,7 @@ func TestSourceOptions(t *testing.T) {
 		{"--pw-file=a --pw-prompt=cli", Source{kind: file, value: "a"}, ""},
 		{"--pw-cmd=a", Source{kind: command, value: "a"}, ""},
 		{"--pw-env=NOT_SET", Source{kind: env, value: "NOT_SET"}, ""},
-		{"--pw-file=a --pw-env", Source{kind: file, value: "a"}, "x: option '--pw-env' cannot take \"OIDC_ENCRYPTION_PW\": " + errTwoSources.Error()},
+		{"--pw-file=a --pw-env", Source{kind: file, value: "a"}, "x: option '--pw-env' cannot take \"OIDC_ENCRYPTION_PW\": only one of --pw-cmd, --pw-env, --pw-file can be given"},
 		{"--pw-prompt=none", Source{}, "x: option '--pw-prompt' cannot take \"none\": cli or gui is expected"},
 	} {
 		var s Source
@@ -179,7 +179,7 @@ func TestConfirmPreset(t *testing.T) {
 		var a Answer
 		a.Set(AlwaysNo)("")
 		a.Set(Answer(c.preset))("")
-		got, err := Confirm(t.Context(), "Really?", c.byDefault == 1, a)
+		got, err := Confirm("Really?", c.byDefault == 1, a)
 		if err != nil || got != (c.want == 1) {
 			t.Errorf("%+v: got %v and %v", c, got, err)
 		}

@@ -13,11 +13,10 @@ package prompt
 //     the process by the same signal, so that the shell sees what happened. SIGTSTP restores it before the process
 //     stops, and the question is asked again when it goes on.
 //   - End of input (Ctrl-D) is errNoInput, not an empty answer.
-//   - A context that ends takes the question back.
 
 import (
+	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +24,6 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,22 +36,6 @@ var (
 	errNoInput    = errors.New("no input")
 )
 
-// maxLine is the longest answer in bytes; the kernel ends lines at 4095.
-const maxLine = 64 << 10
-
-// Line writes the text, which stands before the answer in the same line, and returns the line that was typed without
-// its end.
-func Line(ctx context.Context, text string) (string, error) {
-	line, err := ask(ctx, text, false)
-	return string(line), err
-}
-
-// Password is Line without echo.
-func Password(ctx context.Context, text string) (secret.Secret, error) {
-	line, err := ask(ctx, text, true)
-	return secret.New(line), err
-}
-
 // openTerminal is the one place that finds the terminal.
 func openTerminal() (*os.File, error) {
 	f, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
@@ -63,127 +45,86 @@ func openTerminal() (*os.File, error) {
 	return f, nil
 }
 
-// say writes to the terminal, and reports whether there is one.
-func say(text string) bool {
+// Line writes the text, which stands before the answer in the same line, and returns the line that was typed without
+// its end.
+func Line(text string) (string, error) {
 	f, err := openTerminal()
 	if err != nil {
-		return false
-	}
-	io.WriteString(f, text)
-	f.Close()
-	return true
-}
-
-func ask(ctx context.Context, text string, hidden bool) ([]byte, error) {
-	f, err := openTerminal()
-	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer f.Close()
-	if hidden {
-		h := &hiding{f: f, text: text}
-		if err := h.begin(); err != nil {
-			return nil, fmt.Errorf("terminal: %w", err)
-		}
-		defer h.end()
-	}
-	if _, err := io.WriteString(f, text); err != nil {
-		return nil, fmt.Errorf("terminal: %w", err)
-	}
-	stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	f.WriteString(text)
 	line, err := readLine(f)
-	if hidden || err != nil {
-		io.WriteString(f, "\n")
-	}
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	return line, err
-}
-
-// readLine reads up to the end of the line. The terminal gives a line in one read unless someone left it in raw mode.
-func readLine(r io.Reader) ([]byte, error) {
-	buf := make([]byte, 0, maxLine)
-	for {
-		n, err := r.Read(buf[len(buf):maxLine])
-		buf = buf[:len(buf)+n]
-		end := bytes.IndexAny(buf, "\r\n")
-		switch {
-		case end >= 0:
-			return buf[:end], nil
-		case err == io.EOF && len(buf) > 0:
-			return buf, nil
-		case err == io.EOF:
-			return nil, errNoInput
-		case err == nil && len(buf) == maxLine:
-			err = fmt.Errorf("line is longer than %d bytes", maxLine)
-		}
-		if err != nil {
-			clear(buf)
-			return nil, fmt.Errorf("terminal: %w", err)
-		}
-	}
-}
-
-// hiding keeps echo off between begin and end.
-type hiding struct {
-	f       *os.File
-	fd      int    // of f, while that is open
-	text    string // the question, to be asked again
-	before  *unix.Termios
-	signals chan os.Signal
-	watch   sync.WaitGroup
-}
-
-func (h *hiding) begin() error {
-	raw, err := h.f.SyscallConn() // File.Fd would take away the deadlines
 	if err != nil {
-		return err
+		f.WriteString("\n")
 	}
-	raw.Control(func(fd uintptr) { h.fd = int(fd) })
-	if h.before, err = unix.IoctlGetTermios(h.fd, ioctlGetTermios); err != nil {
-		return err
+	return string(line), err
+}
+
+// maxLine is the longest answer in bytes; the kernel ends a terminal's lines at 4095.
+const maxLine = 64 << 10
+
+// readLine makes no copies of what may be a password.
+func readLine(f *os.File) ([]byte, error) {
+	line, err := bufio.NewReaderSize(f, maxLine).ReadSlice('\n')
+	switch {
+	case err == nil, err == io.EOF && len(line) > 0:
+		return bytes.TrimRight(line, "\r\n"), nil
+	case err == io.EOF:
+		return nil, errNoInput
 	}
-	h.signals = make(chan os.Signal, 1)
+	clear(line)
+	return nil, fmt.Errorf("terminal: %w", err)
+}
+
+// Password is Line without echo, which is off before the text is there to be answered.
+func Password(text string) (secret.Secret, error) {
+	f, err := openTerminal()
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	defer f.Close()
+	fd := int(f.Fd())
+	before, err := unix.IoctlGetTermios(fd, ioctlGetTermios)
+	if err != nil {
+		return secret.Secret{}, fmt.Errorf("terminal: %w", err)
+	}
+	restore := func() { unix.IoctlSetTermios(fd, ioctlSetTermios, before) }
+	hide := func() error {
+		t := *before
+		t.Lflag = t.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+		t.Iflag |= unix.ICRNL
+		return unix.IoctlSetTermios(fd, ioctlSetTermios, &t)
+	}
+	signals := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP} {
 		if !signal.Ignored(s) { // nohup
-			signal.Notify(h.signals, s)
+			signal.Notify(signals, s)
 		}
 	}
-	h.watch.Go(func() {
-		for s := range h.signals {
-			h.restore()
-			io.WriteString(h.f, "\n")
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for s := range signals {
+			restore()
+			f.WriteString("\n")
 			act(s) // comes back if the process was only stopped
-			h.hide()
-			io.WriteString(h.f, h.text)
+			hide()
+			f.WriteString(text)
 		}
 	})
-	if err := h.hide(); err != nil {
-		h.end()
-		return err
+	var line []byte
+	if err = hide(); err == nil {
+		f.WriteString(text)
+		line, err = readLine(f)
+		f.WriteString("\n")
 	}
-	return nil
+	restore() // before the signals are given back: one that comes in between is not lost
+	signal.Stop(signals)
+	close(signals)
+	watch.Wait()
+	restore()
+	return secret.New(line), err
 }
-
-// end gives the terminal back before it gives the signals back: one that comes in between is not lost.
-func (h *hiding) end() {
-	h.restore()
-	signal.Stop(h.signals)
-	close(h.signals)
-	h.watch.Wait()
-	h.restore()
-}
-
-func (h *hiding) hide() error {
-	t := *h.before
-	t.Lflag = t.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
-	t.Iflag |= unix.ICRNL
-	return unix.IoctlSetTermios(h.fd, ioctlSetTermios, &t)
-}
-
-func (h *hiding) restore() { unix.IoctlSetTermios(h.fd, ioctlSetTermios, h.before) }
 
 // act does what the signal would have done without us. The process is stopped by SIGSTOP, which cannot be caught, and
 // goes on at SIGCONT: kill may return before all threads stand.

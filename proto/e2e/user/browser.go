@@ -2,6 +2,8 @@ package user
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"html"
@@ -14,8 +16,8 @@ import (
 	"time"
 )
 
-// A Browser is a browser without a window, enough for the pages of a login:
-// it keeps cookies, follows redirects, fills in forms and clicks a button.
+// A Browser is a browser without a window, enough for the pages of a login: it keeps cookies, follows redirects, fills in
+// forms and clicks a button.
 type Browser struct {
 	Username, Password string // for the login form
 	client             *http.Client
@@ -27,13 +29,18 @@ func NewBrowser(username, password string) *Browser {
 	return &Browser{username, password, &http.Client{Jar: jar, Timeout: 10 * time.Second}}
 }
 
+// Trust has the browser accept the certificates of these authorities, and no others.
+func (b *Browser) Trust(roots *x509.CertPool) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	b.client.Transport = transport
+}
+
 // A button that ends a login without giving anything away.
 var refusal = regexp.MustCompile(`(?i)deny|cancel|abort|reject|refuse|decline|false|\bno\b`)
 
-// Approve opens the verification URI of a device authorization (RFC 8628
-// section 3.3), enters the code where a page asks for it, logs in where a
-// page wants that, and says yes, or no, to all the rest. It ends at a page
-// that asks for nothing.
+// Approve opens the verification URI of a device authorization (RFC 8628 section 3.3), enters the code where a page asks
+// for it, logs in where a page wants that, and says yes, or no, to all the rest. It ends at a page that asks for nothing.
 func (b *Browser) Approve(ctx context.Context, verificationURI, code string, yes bool) error {
 	_, err := b.follow(ctx, verificationURI, code, yes)
 	return err
@@ -41,20 +48,16 @@ func (b *Browser) Approve(ctx context.Context, verificationURI, code string, yes
 
 // Visit opens the URL of an authorization request (RFC 6749 section 4.1.1), logs in and says yes, and ends
 // where the provider sends it.
-func (b *Browser) Visit(ctx context.Context, uri string) error {
-	_, err := b.follow(ctx, uri, "", true)
-	return err
-}
+func (b *Browser) Visit(ctx context.Context, uri string) error { return b.Approve(ctx, uri, "", true) }
 
 // VisitNobody is as Visit where nobody listens at the redirect URI: it returns what stands in the browser's
 // line of addresses then.
 func (b *Browser) VisitNobody(ctx context.Context, uri string) (address string, err error) {
 	end, err := b.follow(ctx, uri, "", true)
-	var nowhere *url.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return "", fmt.Errorf("somebody listens at %s", end)
-	case errors.As(err, &nowhere) && ctx.Err() == nil:
+	}
+	if nowhere, ok := errors.AsType[*url.Error](err); ok && ctx.Err() == nil {
 		return nowhere.URL, nil
 	}
 	return "", err
@@ -63,17 +66,23 @@ func (b *Browser) VisitNobody(ctx context.Context, uri string) (address string, 
 // follow returns the address of the page at which it ends.
 func (b *Browser) follow(ctx context.Context, uri, code string, yes bool) (*url.URL, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
-	if err != nil {
-		return nil, err
-	}
 	for range 12 {
-		page, address, err := b.load(req)
 		if err != nil {
 			return nil, err
 		}
-		f, ok := firstForm(page)
-		if !ok {
-			return address, nil
+		resp, err := b.client.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		page, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+		resp.Body.Close()
+		address := resp.Request.URL
+		if err == nil && resp.StatusCode >= 400 {
+			err = fmt.Errorf("%s %s: %s: %.300s", req.Method, address, resp.Status, page)
+		}
+		f, ok := firstForm(string(page))
+		if err != nil || !ok {
+			return address, err
 		}
 		if req, err = b.submit(ctx, address, f, code, yes); err != nil {
 			return nil, err
@@ -82,34 +91,21 @@ func (b *Browser) follow(ctx context.Context, uri, code string, yes bool) (*url.
 	return nil, errors.New("the login never comes to an end: " + req.URL.String())
 }
 
-func (b *Browser) load(req *http.Request) (page string, address *url.URL, err error) {
-	resp, err := b.client.Do(req)
-	if err != nil {
-		return "", nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err == nil && resp.StatusCode >= 400 {
-		err = fmt.Errorf("%s %s: %s: %.300s", req.Method, resp.Request.URL, resp.Status, body)
-	}
-	return string(body), resp.Request.URL, err
-}
-
 func (b *Browser) submit(ctx context.Context, page *url.URL, f form, code string, yes bool) (*http.Request, error) {
 	target, err := page.Parse(f.attrs["action"])
 	if err != nil {
 		return nil, err
 	}
-	values := b.fill(f, code, yes)
-	if strings.EqualFold(f.attrs["method"], http.MethodPost) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(values.Encode()))
-		if err == nil {
-			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		}
-		return req, err
+	values := b.fill(f, code, yes).Encode()
+	if !strings.EqualFold(f.attrs["method"], http.MethodPost) {
+		target.RawQuery = values
+		return http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	}
-	target.RawQuery = values.Encode()
-	return http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(values))
+	if err == nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return req, err
 }
 
 // fill is what a user does with a form: fields, choices, one button.
@@ -134,7 +130,7 @@ func (b *Browser) fill(f form, code string, yes bool) url.Values {
 				values.Set(name, in.attrs["value"])
 			}
 		case kind == "hidden":
-			values.Set(name, in.attrs["value"])
+			values.Set(name, in.attrs["value"]) // whatever its name
 		case strings.Contains(name, "code"):
 			values.Set(name, code)
 		case kind == "password":
@@ -168,31 +164,26 @@ var (
 	attrPair = regexp.MustCompile(`([\w-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?`)
 )
 
-// firstForm finds a page's first form, except one that logs out. Buttons may
-// stand outside of it and name it (the form attribute).
-func firstForm(page string) (form, bool) {
-	var m []string
-	f := form{}
-	for _, m = range formTag.FindAllStringSubmatch(page, -1) {
+// firstForm finds a page's first form, except one that logs out. Buttons may stand outside of it and name it (the form
+// attribute).
+func firstForm(page string) (f form, found bool) {
+	for _, m := range formTag.FindAllStringSubmatch(page, -1) {
 		f.attrs = attributes(m[1])
-		if !strings.Contains(f.attrs["action"], "logout") {
-			break
+		if strings.Contains(f.attrs["action"], "logout") {
+			continue
 		}
-		m = nil
-	}
-	if m == nil {
-		return form{}, false
-	}
-	inside := fieldTag.FindAllStringSubmatch(m[2], -1)
-	for _, t := range fieldTag.FindAllStringSubmatch(formTag.ReplaceAllString(page, ""), -1) {
-		if id := attributes(t[4])["form"]; id != "" && id == f.attrs["id"] {
-			inside = append(inside, t)
+		fields := fieldTag.FindAllStringSubmatch(m[2], -1)
+		for _, t := range fieldTag.FindAllStringSubmatch(formTag.ReplaceAllString(page, ""), -1) {
+			if id := attributes(t[4])["form"]; id != "" && id == f.attrs["id"] {
+				fields = append(fields, t)
+			}
 		}
+		for _, t := range fields {
+			f.fields = append(f.fields, field{attributes(t[2] + t[4]), t[3] != "", t[5]})
+		}
+		return f, true
 	}
-	for _, t := range inside {
-		f.fields = append(f.fields, field{attributes(t[2] + t[4]), t[3] != "", t[5]})
-	}
-	return f, true
+	return f, false
 }
 
 func attributes(tag string) map[string]string {

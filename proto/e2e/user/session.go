@@ -12,8 +12,7 @@ import (
 	"syscall"
 )
 
-// ErrEnded is the answer to a user who waits for something from a program
-// that has ended.
+// ErrEnded is the answer to a user who waits for something from a program that has ended.
 var ErrEnded = errors.New("the program has ended")
 
 // A Session is a running program as its user sees it.
@@ -36,16 +35,14 @@ func newSession() *Session {
 	return &Session{done: make(chan struct{}), changed: make(chan struct{})}
 }
 
-// Expect waits until the program has printed what matches, after what was
-// last expected.
+// Expect waits until the program has printed what matches, after what was last expected.
 func (s *Session) Expect(ctx context.Context, pattern *regexp.Regexp) error {
 	_, end, err := s.wait(ctx, pattern, s.seen)
 	s.seen += end
 	return err
 }
 
-// Find waits until the program has printed what matches, since it was
-// started, and returns the match and its groups.
+// Find waits until the program has printed what matches, since it was started, and returns the match and its groups.
 func (s *Session) Find(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
 	groups, _, err := s.wait(ctx, pattern, 0)
 	return groups, err
@@ -53,26 +50,30 @@ func (s *Session) Find(ctx context.Context, pattern *regexp.Regexp) ([]string, e
 
 // wait also returns where the match ends, counted from start.
 func (s *Session) wait(ctx context.Context, pattern *regexp.Regexp, start int) (groups []string, end int, err error) {
-	for {
+	for err == nil {
 		s.mu.Lock()
 		changed, text := s.changed, string(s.all[start:])
 		s.mu.Unlock()
 		if m := pattern.FindStringSubmatchIndex(text); m != nil {
 			return pattern.FindStringSubmatch(text), m[1], nil
 		}
-		select {
-		case <-changed:
-		case <-s.done:
-			err = fmt.Errorf("%w; it never printed %q", ErrEnded, pattern)
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil { // a program that did not end is killed then
-			err = fmt.Errorf("waiting for %q: %w", pattern, context.Cause(ctx))
-		}
-		if err != nil {
-			return nil, 0, err
-		}
+		err = await(ctx, changed, s.done)
 	}
+	return nil, 0, fmt.Errorf("waiting for %q: %w", pattern, err)
+}
+
+// await waits for one step of a program that has not ended.
+func await[T any](ctx context.Context, step <-chan T, ended <-chan struct{}) (err error) {
+	select {
+	case <-step:
+	case <-ended:
+		err = ErrEnded
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // a program that did not end is killed then
+		err = context.Cause(ctx)
+	}
+	return err
 }
 
 // Type types a text as soon as the terminal echoes.
@@ -87,10 +88,13 @@ func (s *Session) typeWhen(ctx context.Context, echo bool, text string) error {
 	if s.terminal == nil {
 		return errors.New("there is no terminal to type on")
 	}
-	if err := s.terminal.waitEcho(ctx, s.done, echo); err != nil {
-		return fmt.Errorf("typing %q: %w", text, err)
+	err := s.terminal.waitEcho(ctx, s.done, echo)
+	if err == nil {
+		_, err = s.terminal.master.WriteString(text)
 	}
-	_, err := s.terminal.master.WriteString(text)
+	if err != nil {
+		err = fmt.Errorf("typing %q: %w", text, err)
+	}
 	return err
 }
 
@@ -123,8 +127,8 @@ func (s *Session) pipe(into *[]byte) (*os.File, error) {
 	return w, s.give(w)
 }
 
-// give prepares a descriptor for the program, which may open it once more by
-// a name such as /dev/stdin and so must own it.
+// give prepares a descriptor for the program, which may open it once more by a name such as /dev/stdin and so must own
+// it.
 func (s *Session) give(f *os.File) error {
 	s.childEnds = append(s.childEnds, f)
 	if os.Getuid() != 0 {
@@ -146,9 +150,8 @@ func (s *Session) feed(text string) (*os.File, error) {
 	return r, s.give(r)
 }
 
-// finish returns when the program has exited and its output is read to the
-// end. What still holds the output open at ctx's end is killed if it
-// belongs to the program's process group.
+// finish returns when the program has exited and its output is read to the end. What still holds the output open at
+// ctx's end is killed if it belongs to the program's process group.
 func (s *Session) finish(ctx context.Context, cmd *exec.Cmd) error {
 	exited := make(chan struct{})
 	go func() {
@@ -170,30 +173,23 @@ func (s *Session) finish(ctx context.Context, cmd *exec.Cmd) error {
 	}
 	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	<-exited
-	s.close() // ends the readers, whoever holds the other end
+	closeAll(s.ours) // ends the readers, whoever holds the other end
 	<-s.done
 	return err
 }
 
-func (s *Session) closeChildEnds() {
-	for _, f := range s.childEnds {
+func closeAll(files []*os.File) {
+	for _, f := range files {
 		f.Close()
 	}
 }
 
-func (s *Session) close() {
-	for _, f := range s.ours {
-		f.Close()
+func (s *Session) result(state *os.ProcessState) Result {
+	code := state.ExitCode()
+	if w := state.Sys().(syscall.WaitStatus); w.Signaled() {
+		code = 128 + int(w.Signal())
 	}
-}
-
-func (s *Session) result(code int) Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Result{
-		Stdout:   string(s.stdout),
-		Stderr:   string(s.stderr),
-		Terminal: strings.ReplaceAll(string(s.screen), "\r\n", "\n"),
-		Code:     code,
-	}
+	return Result{string(s.stdout), string(s.stderr), strings.ReplaceAll(string(s.screen), "\r\n", "\n"), code}
 }

@@ -16,7 +16,7 @@ import (
 // A terminal is a pseudo-terminal; the slave is the program's side.
 type terminal struct {
 	master, slave *os.File
-	start         unix.Termios
+	start         *unix.Termios
 }
 
 func openTerminal() (*terminal, error) {
@@ -45,8 +45,7 @@ func openTerminal() (*terminal, error) {
 	return t, nil
 }
 
-// control calls f with the master's descriptor, which stays non-blocking, so
-// that closing it ends a Read.
+// control calls f with the master's descriptor, which stays non-blocking, so that closing it ends a Read.
 func (t *terminal) control(f func(fd int) error) error {
 	raw, err := t.master.SyscallConn()
 	if err != nil {
@@ -57,14 +56,10 @@ func (t *terminal) control(f func(fd int) error) error {
 	return errors.Join(err, ferr)
 }
 
-// state is the slave's; the kernel answers it on the master too, even when
-// the slave is closed.
-func (t *terminal) state() (state unix.Termios, err error) {
-	err = t.control(func(fd int) error {
-		s, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err == nil {
-			state = *s
-		}
+// state is the slave's; the kernel answers it on the master too, even when the slave is closed.
+func (t *terminal) state() (state *unix.Termios, err error) {
+	err = t.control(func(fd int) (err error) {
+		state, err = unix.IoctlGetTermios(fd, unix.TCGETS)
 		return err
 	})
 	return state, err
@@ -72,7 +67,7 @@ func (t *terminal) state() (state unix.Termios, err error) {
 
 func (t *terminal) checkRestored() error {
 	end, err := t.state()
-	if err == nil && end != t.start {
+	if err == nil && *end != *t.start {
 		err = fmt.Errorf("the terminal is left changed: local modes %#x, were %#x", end.Lflag, t.start.Lflag)
 	}
 	return err
@@ -87,17 +82,8 @@ func (t *terminal) waitEcho(ctx context.Context, ended <-chan struct{}, on bool)
 		if err != nil || (s.Lflag&unix.ECHO != 0) == on {
 			return err
 		}
-		select {
-		case <-tick.C:
-		case <-ended:
-			err = ErrEnded
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil { // a program that did not end is killed then
-			err = fmt.Errorf("waiting for echo to be %t: %w", on, context.Cause(ctx))
-		}
-		if err != nil {
-			return err
+		if err := await(ctx, tick.C, ended); err != nil {
+			return fmt.Errorf("waiting for echo to be %t: %w", on, err)
 		}
 	}
 }

@@ -1,9 +1,8 @@
-// Package user plays the person in front of the programs, for tests: it runs a
-// program with or without a terminal, reads the screen, types, and approves a
-// login in a browser.
+// Package user plays the person in front of the programs, for tests: it runs a program with or without a terminal,
+// reads the screen, types, and approves a login in a browser.
 //
-// Only tests enter. Start at Program; what the user does while it runs is a
-// Session, the terminal is in terminal.go, the browser in browser.go.
+// Only tests enter. Start at Program; what the user does while it runs is a Session, the terminal is in terminal.go,
+// the browser in browser.go.
 package user
 
 import (
@@ -17,8 +16,8 @@ import (
 	"syscall"
 )
 
-// Ordinary is the user id that programs get where the tests run as root:
-// root may write everywhere, so nothing could be refused to it.
+// Ordinary is the user id that programs get where the tests run as root: root may write everywhere, so nothing could be
+// refused to it.
 const Ordinary = 65534
 
 // A Where says where a program's terminal is.
@@ -50,35 +49,34 @@ type Result struct {
 	Code           int    // as a shell has it: 128+N for death by signal N
 }
 
-// Run runs the program to its end, which is when it has exited and nobody
-// holds its output open. At ctx's end it is killed, and that is an error, as
-// is a terminal left in another state than it was given. The Result is
-// filled in any case.
+// Run runs the program to its end, which is when it has exited and nobody holds its output open. At ctx's end it is
+// killed, and that is an error, as is a terminal left in another state than it was given. The Result is filled in any
+// case.
 func (p Program) Run(ctx context.Context) (Result, error) {
 	s := newSession()
-	defer s.close()
+	defer func() { closeAll(s.ours) }()
 	cmd, err := p.command(s)
 	if err == nil {
 		err = cmd.Start()
 	}
-	s.closeChildEnds()
+	closeAll(s.childEnds)
 	if err != nil {
 		return Result{}, err
 	}
 	userErr := make(chan error, 1)
 	go func() {
-		if p.User == nil {
-			userErr <- nil
-			return
+		var err error
+		if p.User != nil {
+			err = p.User(ctx, s)
 		}
-		userErr <- p.User(ctx, s)
+		userErr <- err
 	}()
 	timeout := s.finish(ctx, cmd)
 	err = errors.Join(timeout, <-userErr)
 	if err == nil && s.terminal != nil {
 		err = s.terminal.checkRestored()
 	}
-	return s.result(exitCode(cmd.ProcessState)), err
+	return s.result(cmd.ProcessState), err
 }
 
 // command prepares the child with its ends of all streams.
@@ -124,10 +122,10 @@ func (p Program) command(s *Session) (*exec.Cmd, error) {
 
 // find looks a program up in the PATH that it will see itself.
 func find(name, dir string, env []string) (string, error) {
-	if filepath.IsAbs(name) {
+	switch {
+	case filepath.IsAbs(name):
 		return name, nil
-	}
-	if strings.Contains(name, "/") {
+	case strings.Contains(name, "/"):
 		return filepath.Join(dir, name), nil
 	}
 	for _, v := range env {
@@ -140,12 +138,4 @@ func find(name, dir string, env []string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("program %q: %w", name, exec.ErrNotFound)
-}
-
-// exitCode is the code as a shell shows it.
-func exitCode(s *os.ProcessState) int {
-	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() {
-		return 128 + int(w.Signal())
-	}
-	return s.ExitCode()
 }

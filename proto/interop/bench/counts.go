@@ -5,8 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -32,7 +30,7 @@ var budgets = map[string]float64{
 func (b *bench) count(what string, n float64) {
 	most, known := budgets[what]
 	if !known {
-		b.check(fmt.Errorf("%q has no budget", what))
+		check(fmt.Errorf("%q has no budget", what))
 	}
 	b.report(what, "", "", values{{n}}, atMost(most, alone))
 }
@@ -40,7 +38,7 @@ func (b *bench) count(what string, n float64) {
 func benchSize(b *bench) {
 	sum := 0.0
 	for _, name := range []string{"oidc-agent", "oidc-gen", "oidc-add", "oidc-token", "fakeidp"} {
-		mib := float64(must[os.FileInfo](b)(os.Stat(filepath.Join(b.bin, name))).Size()) / (1 << 20)
+		mib := float64(must(os.Stat(filepath.Join(b.bin, name))).Size()) / (1 << 20)
 		b.count("MiB of "+name, mib)
 		sum += mib
 	}
@@ -48,89 +46,55 @@ func benchSize(b *bench) {
 }
 
 func benchCounts(b *bench) {
-	const root = "../.."
-	b.count("packages in oidc-token", float64(strings.Count(b.output(root, "go", "list", "-deps", "./token"), "\n")))
-	commands := b.cachedTokens()
-	b.count("system calls of oidc-token, cached", b.systemCalls(commands[0]))
-	b.count("system calls of the agent, per answer", b.agentCalls())
-	b.count("allocations of the agent, per answer", b.allocations(root))
-}
-
-// output runs a program of the machine's in a folder.
-func (b *bench) output(dir, name string, args ...string) string {
-	cmd := exec.Command(name, args...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		b.check(fmt.Errorf("%q: %w: %s", cmd.Args, err, out))
+	golang := func(args ...string) string {
+		cmd := exec.Command("go", args...)
+		cmd.Dir, cmd.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
+		return output(cmd)
 	}
-	return string(out)
-}
-
-var total = regexp.MustCompile(`(?m)^100\.00\s.*?(\d+)\s+(?:\d+\s+)?total$`)
-
-// systemCalls counts those of a whole program, all of its threads.
-func (b *bench) systemCalls(c command) float64 {
-	var counts []float64
+	b.count("packages in oidc-token", float64(strings.Count(golang("list", "-deps", "./token"), "\n")))
+	token, counts := b.cachedTokens()[us], []float64{}
 	for range 5 {
-		counts = append(counts, b.straced(c.env, c.argv, nil))
+		counts = append(counts, b.straced(token, nil))
 	}
-	return median(counts)
+	b.count("system calls of oidc-token, cached", median(counts))
+	const few, many = 100, 1100 // the difference is what answers cost
+	b.count("system calls of the agent, per answer", (b.agentCalls(many)-b.agentCalls(few))/(many-few))
+	// The agent's own benchmark goes from the bytes of a request to the bytes of its answer.
+	own := golang("test", "-run=^$", "-bench=Cached", "-benchmem", "-benchtime=2000x", "./agent")
+	b.count("allocations of the agent, per answer", toNumber(find(`(?m)^Benchmark\S*Cached\S*\s.*?(\d+) allocs/op`, own)))
 }
 
 // unsteady are the calls of the runtime's scheduler: their number depends on what else the machine does.
 const unsteady = "nanosleep,futex,sched_yield,epoll_pwait,getpid,tgkill,rt_sigreturn"
 
-// straced counts the calls of a program, but for the unsteady ones, and runs something beside it.
-func (b *bench) straced(env, argv []string, beside func(strace int)) float64 {
+// straced counts the system calls of a whole program, all of its threads, but for the unsteady ones. What is done beside
+// it ends it.
+func (b *bench) straced(c *exec.Cmd, beside func(strace int)) float64 {
 	file := filepath.Join(b.tempDir(), "strace")
-	cmd := exec.Command("strace", append([]string{"-f", "-c", "-e", "trace=!" + unsteady, "-o", file}, argv...)...)
-	cmd.Env = env
-	if beside != nil {
-		b.check(cmd.Start())
+	cmd := exec.Command("strace", append([]string{"-f", "-c", "-e", "trace=!" + unsteady, "-o", file, c.Path}, c.Args[1:]...)...)
+	cmd.Env = c.Env
+	if beside == nil {
+		output(cmd)
+	} else {
+		check(cmd.Start())
 		beside(cmd.Process.Pid)
-		cmd.Wait() // the agent was told to end
-	} else if out, err := cmd.CombinedOutput(); err != nil {
-		b.check(fmt.Errorf("%q: %w: %s", cmd.Args, err, out))
+		cmd.Wait() // with the signal
 	}
-	text := string(must[[]byte](b)(os.ReadFile(file)))
-	found := total.FindStringSubmatch(text)
-	if found == nil {
-		b.check(fmt.Errorf("strace says %q", text))
-	}
-	return must[float64](b)(strconv.ParseFloat(found[1], 64))
+	return toNumber(find(`(?m)^100\.00\s.*?(\d+)\s+(?:\d+\s+)?total$`, string(must(os.ReadFile(file)))))
 }
 
-// agentCalls lets agents answer few and many requests: the difference is what answers cost.
-func (b *bench) agentCalls() float64 {
-	const few, many = 100, 1100
-	of := func(answers int) float64 {
-		p := b.newProvider(0, iam.Settings{})
-		u := b.newUser(us)
-		u.sock = filepath.Join(u.home, "sock")
-		agent := []string{u.program("oidc-agent"), "--console", "--socket-path=" + u.sock}
-		return b.straced(u.env, agent, func(strace int) {
-			b.awaitAnswer(u.sock)
-			u.load(p.account("demo"))
-			for range answers {
-				b.check(askToken(u.sock, tokenRequest("demo", "", 0)))
-			}
-			for _, pid := range children(strace) {
-				syscall.Kill(pid, syscall.SIGTERM)
-			}
-		})
-	}
-	return (of(many) - of(few)) / (many - few)
-}
-
-var benchmarkLine = regexp.MustCompile(`(?m)^Benchmark\S*Cached\S*\s.*?(\d+) allocs/op`)
-
-// allocations are those of the agent's own benchmark: from the bytes of a request to the bytes of its answer.
-func (b *bench) allocations(root string) float64 {
-	out := b.output(root, "go", "test", "-run=^$", "-bench=Cached", "-benchmem", "-benchtime=2000x", "./agent")
-	found := benchmarkLine.FindStringSubmatch(out)
-	if found == nil {
-		b.check(fmt.Errorf("no benchmark of a cached answer: %s", out))
-	}
-	return must[float64](b)(strconv.ParseFloat(found[1], 64))
+// agentCalls are those of an agent that answers some requests.
+func (b *bench) agentCalls(answers int) float64 {
+	p, u := b.newProvider(0, iam.Settings{}), b.newUser(us)
+	u.sock = filepath.Join(u.home, "sock")
+	return b.straced(u.command("oidc-agent", "--console", "--socket-path="+u.sock), func(strace int) {
+		awaitAnswer(u.sock)
+		u.load(p.account("demo"))
+		for range answers {
+			check(u.question("demo", 0)(0))
+		}
+		for _, pid := range children(strace) {
+			syscall.Kill(pid, syscall.SIGTERM)
+		}
+	})
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +13,7 @@ import (
 // benchStart starts agents, and asks each as soon as a shell could.
 func benchStart(b *bench) {
 	var took, failures values
-	users := [2]*user{b.newUser(us), b.newUser(kit)}
+	users := [2]*user{b.newUser(us), b.newUser(peer)}
 	for range b.rounds(50) {
 		for i, u := range users {
 			start := time.Now()
@@ -27,10 +25,12 @@ func benchStart(b *bench) {
 	evals := b.rounds(200)
 	for i, u := range users {
 		missed := 0
+		shell := u.command("oidc-add")
+		shell.Args = []string{"sh", "-c", `eval $("$1"); "$2" -a || echo missed; kill $OIDCD_PID`, "sh", u.command("oidc-agent").Path, shell.Path}
+		shell.Path = "/bin/sh"
 		for range evals {
-			cmd := exec.Command("/bin/sh", "-c", `eval $("$1"); "$2" -a || echo missed; kill $OIDCD_PID`, "sh", u.program("oidc-agent"), u.program("oidc-add"))
-			cmd.Env = u.env
-			missed += strings.Count(string(must[[]byte](b)(cmd.Output())), "missed")
+			again := *shell
+			missed += strings.Count(string(must(again.Output())), "missed")
 		}
 		failures.add(i, float64(missed))
 	}
@@ -45,83 +45,81 @@ func (u *user) sum(pattern, field string) (sum float64) {
 		for _, file := range files {
 			text, _ := os.ReadFile(file)
 			_, value, _ := strings.Cut(string(text), "\n"+field+":")
-			sum += must[float64](u.b)(strconv.ParseFloat(strings.Fields(value)[0], 64))
+			sum += toNumber(strings.Fields(value)[0])
 		}
 	}
 	return sum
 }
 
 // ticks is the processors' time that processes have had, in ticks of 10 ms.
-func (b *bench) ticks(pids ...int) (sum float64) {
+func ticks(pids ...int) (sum float64) {
 	for _, pid := range pids {
-		text := string(must[[]byte](b)(os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))))
+		text := string(must(os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))))
 		fields := strings.Fields(text[strings.LastIndex(text, ")")+1:]) // proc(5): the third field is the first here
-		for _, f := range fields[11:13] {                               // utime, stime
-			sum += must[float64](b)(strconv.ParseFloat(f, 64))
-		}
+		sum += toNumber(fields[11]) + toNumber(fields[12])              // utime, stime
 	}
 	return sum
 }
-
-func (u *user) wakeups() float64 { return u.sum("/proc/%d/task/*/status", "voluntary_ctxt_switches") }
 
 // benchIdle leaves agents with 100 accounts alone for a minute.
 func benchIdle(b *bench) {
 	const minute = 60 * time.Second
 	p := b.newProvider(0, iam.Settings{})
-	users := [2]*user{b.startAgent(us), b.startAgent(kit)}
-	var before, ticks, wakeups [2]float64
+	users := [2]*user{b.startAgent(us), b.startAgent(peer)}
 	for _, u := range users {
 		u.loadMany(p, 0, 100)
 	}
 	time.Sleep(5 * time.Second) // what the last request has left to do
-	for i, u := range users {
-		ticks[i], before[i] = b.ticks(u.pids()...), u.wakeups()
+	look := func(u *user) [2]float64 {
+		return [2]float64{ticks(u.pids()...), u.sum("/proc/%d/task/*/status", "voluntary_ctxt_switches")}
 	}
+	before := [2][2]float64{look(users[us]), look(users[peer])}
 	requests := p.grants(func() { time.Sleep(minute) })
+	var used, wakeups values
 	for i, u := range users {
-		ticks[i], wakeups[i] = b.ticks(u.pids()...)-ticks[i], (u.wakeups()-before[i])/minute.Seconds()
+		now := look(u)
+		used.add(i, now[0]-before[i][0])
+		wakeups.add(i, (now[1]-before[i][1])/minute.Seconds())
 	}
 	b.report("100 accounts, 60 s: requests to the provider", "", "", values{{requests}}, atMost(0, alone))
-	b.report("the same: ticks of CPU", "", "", values{ticks[:1], ticks[1:]}, atMost(0, alone))
-	b.report("the same: wake-ups", " /s", "", values{wakeups[:1], wakeups[1:]}, atMost(0.99, alone))
+	b.report("the same: ticks of CPU", "", "", used, atMost(0, alone))
+	b.report("the same: wake-ups", " /s", "", wakeups, atMost(0.99, alone))
 }
 
 // benchMemory loads more and more accounts, and looks again after what takes memory for a while. Pss counts a page that
 // processes share for each of them in part.
 func benchMemory(b *bench) {
-	var one, hundred, thousand, each, storm, endless values
-	for i, m := range makers {
-		p := b.newProvider(0, iam.Settings{})
-		u := b.startAgent(m)
+	var one, hundred, thousand, each, after, endless values
+	b.each(iam.Settings{}, func(p *provider, u *user) {
 		settled := func(v *values) float64 {
 			time.Sleep(5 * time.Second)
 			mib := u.sum("/proc/%d/smaps_rollup", "Pss") / 1024
-			v.add(i, mib)
+			v.add(u.make, mib)
 			return mib
 		}
+		lifetime := func(d time.Duration) { p.Change(func(s *iam.Settings) { s.AccessTokenLifetime = d }) }
 		u.loadMany(p, 0, 1)
 		first := settled(&one)
 		u.loadMany(p, 1, 100)
 		settled(&hundred)
 		u.loadMany(p, 100, 999)
-		p.Change(func(s *iam.Settings) { s.AccessTokenLifetime = time.Second })
+		lifetime(time.Second)
 		u.loadMany(p, 999, 1000)
-		each.add(i, (settled(&thousand)-first)*1024/999)
-		p.Change(func(s *iam.Settings) { s.AccessTokenLifetime = time.Hour })
-		u.storm(p, "account999", 1000, 0, 300*time.Millisecond)
-		settled(&storm)
-		if m == us { // C's agent would read for ever
+		each.add(u.make, (settled(&thousand)-first)*1024/999)
+		lifetime(time.Hour)
+		new(storm).run(p, u, load{ask: u.question("account999", 0), clients: 1000, times: 1}, 300*time.Millisecond)
+		settled(&after)
+		if u.make == us { // C's agent would read for ever
 			p.Fail(iam.Fault{Path: "token", Endless: true, Times: 1})
-			askToken(u.sock, tokenRequest("account0", "", forced))
+			u.question("account0", forced)(0)
 			settled(&endless)
 		}
-	}
+	})
 	b.report("Pss, 1 account", " MiB", "", one, atMost(12, alone))
 	b.report("Pss, 100 accounts", " MiB", "", hundred)
 	b.report("Pss, 1,000 accounts", " MiB", "", thousand)
 	b.report("each account of them", " KiB", "", each, atMost(12, alone))
-	grown := atMost(median(thousand[0])+3, alone)
-	b.report("Pss after 1,000 clients at once", " MiB", "", storm, grown)
+	grown := atMost(median(thousand[us])+3, alone)
+	b.report("Pss after 1,000 clients at once", " MiB", "", after, grown)
 	b.report("Pss after an answer without an end", " MiB", "", endless, grown)
 }

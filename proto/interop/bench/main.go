@@ -6,7 +6,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -60,20 +59,20 @@ func main() {
 	if *plot {
 		exit(b.try("plot", func(b *bench) { drawPlot(b, "../../token/latency.svg") }))
 	}
-	var failed error
+	var errs []error
 	for _, m := range benchmarks {
 		if *quick && !m.quick || len(names) > 0 && !slices.Contains(names, m.name) {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "%s: %s\n", m.name, m.what)
 		b.chapter = m.name
-		failed = cmp.Or(b.try(m.name, m.run), failed)
+		errs = append(errs, b.try(m.name, m.run))
 	}
-	if len(b.figures) == 0 && failed == nil {
-		failed = fmt.Errorf("nothing measured: the names are in proto/interop/bench/main.go")
+	if errs == nil {
+		exit(errors.New("nothing measured: the names are in proto/interop/bench/main.go"))
 	}
 	b.print()
-	exit(errors.Join(failed, b.overBudget()))
+	exit(errors.Join(append(errs, b.overBudget())...))
 }
 
 func exit(err error) {
@@ -96,17 +95,15 @@ type bench struct {
 // failed is how a benchmark ends that cannot go on: measuring code has no use for errors.
 type failed struct{ err error }
 
-func (b *bench) check(err error) {
+func check(err error) {
 	if err != nil {
 		panic(failed{err})
 	}
 }
 
-func must[T any](b *bench) func(T, error) T {
-	return func(v T, err error) T {
-		b.check(err)
-		return v
-	}
+func must[T any](v T, err error) T {
+	check(err)
+	return v
 }
 
 func (b *bench) atEnd(end func()) { b.ends = append(b.ends, end) }
@@ -131,12 +128,11 @@ func (b *bench) endOnSignal() {
 func (b *bench) try(name string, run func(*bench)) (err error) {
 	defer b.end()
 	defer func() {
-		switch stopped := recover().(type) {
-		case nil:
-		case failed:
-			err = fmt.Errorf("%s: %w", name, stopped.err)
-			fmt.Fprintln(os.Stderr, "bench:", err)
-		default:
+		stopped := recover()
+		if f, ok := stopped.(failed); ok {
+			err = fmt.Errorf("%s: %w", name, f.err)
+			fmt.Fprintln(os.Stderr, "   ", err)
+		} else if stopped != nil {
 			panic(stopped)
 		}
 	}()

@@ -15,10 +15,7 @@ import (
 func drawPlot(b *bench, svg string) {
 	dir := b.tempDir()
 	p := b.newProvider(0, iam.Settings{})
-	var users [2]*user
-	for i, m := range makers {
-		users[i] = b.startAgent(m)
-	}
+	users := [2]*user{b.startAgent(us), b.startAgent(peer)}
 	table := func(file string, steps []int, measure func(u *user, step int) outcome) {
 		var text strings.Builder
 		for _, step := range steps {
@@ -35,23 +32,22 @@ func drawPlot(b *bench, svg string) {
 			fmt.Fprintln(&text)
 		}
 		fmt.Fprint(os.Stderr, file, ": ours p50 p99, C's p50 p99, in ms\n", text.String())
-		b.check(os.WriteFile(filepath.Join(dir, file), []byte(text.String()), 0o600))
+		check(os.WriteFile(filepath.Join(dir, file), []byte(text.String()), 0o600))
 	}
-	question := func(u *user) func(int) error { return same(u.sock, tokenRequest("account0", "", 0)) }
 	loaded := map[*user]int{}
 	table("accounts", []int{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, func(u *user, step int) outcome {
 		u.loadMany(p, loaded[u], step)
 		loaded[u] = step
-		return load{ask: question(u), clients: 1, times: 1000}.run()
+		return load{ask: u.question("account0", 0), clients: 1, times: 1000}.run()
 	})
 	table("clients", []int{1, 2, 5, 10, 20, 50, 100, 200, 500}, func(u *user, step int) outcome {
-		return load{ask: question(u), clients: step, times: max(10, 2000/step)}.run()
+		return load{ask: u.question("account0", 0), clients: step, times: max(10, 2000/step)}.run()
 	})
 	cmd := exec.Command("gnuplot")
 	cmd.Dir, cmd.Stdin = dir, strings.NewReader(drawing)
 	out, err := cmd.Output()
-	b.check(err)
-	b.check(os.WriteFile(svg, out, 0o644))
+	check(err)
+	check(os.WriteFile(svg, out, 0o644))
 }
 
 const drawing = `set terminal svg size 900,380 font "sans-serif,12" background "white"

@@ -13,15 +13,12 @@ import (
 // benchRotate compares a refresh through the agent with the same refresh straight from here.
 func benchRotate(b *bench) {
 	var over, plain, blocked values
-	for i, m := range makers {
-		rounds := [...]int{100, 10}[i]
-		plain[i], _ = b.overProvider(m, rounds, iam.Settings{})
-		over[i], blocked[i] = b.overProvider(m, rounds, iam.Settings{Rotate: true})
-	}
+	b.each(iam.Settings{}, func(p *provider, u *user) { plain[u.make], _ = overProvider(p, u) })
+	b.each(iam.Settings{Rotate: true}, func(p *provider, u *user) { over[u.make], blocked[u.make] = overProvider(p, u) })
 	file := filepath.Join(b.tempDir(), "file")
 	for range 100 {
 		start := time.Now()
-		b.check(account.WriteFile(file, make([]byte, 2000)))
+		check(account.WriteFile(file, make([]byte, 2000)))
 		over.add(floor, milliseconds(start))
 	}
 	b.report("refresh with rotation, over the provider's own time", " ms", "a file written safely", over, atMost(3, alone))
@@ -31,19 +28,17 @@ func benchRotate(b *bench) {
 
 // overProvider forces refreshes, each beside one without an agent. blocked is what another account's cached token takes
 // while refreshes follow each other.
-func (b *bench) overProvider(m maker, rounds int, settings iam.Settings) (over, blocked []float64) {
-	p := b.newProvider(0, settings)
-	u := b.startAgent(m)
+func overProvider(p *provider, u *user) (over, blocked []float64) {
 	u.loadFromFile(p.account("demo"))
 	u.load(p.account("other"))
-	request := tokenRequest("demo", "", forced)
+	refresh := u.question("demo", forced)
 	var direct []float64
-	for range rounds {
+	for range [...]int{us: 100, peer: 10}[u.make] {
 		start := time.Now()
 		p.direct()
 		direct = append(direct, milliseconds(start))
 		start = time.Now()
-		b.check(askToken(u.sock, request))
+		check(refresh(0))
 		over = append(over, milliseconds(start))
 	}
 	for i := range over {
@@ -53,12 +48,12 @@ func (b *bench) overProvider(m maker, rounds int, settings iam.Settings) (over, 
 	end := time.Now().Add(3 * time.Second)
 	refreshing.Go(func() {
 		for time.Now().Before(end) {
-			askToken(u.sock, request)
+			refresh(0)
 		}
 	})
-	o := load{ask: same(u.sock, tokenRequest("other", "", 0)), clients: 1, last: 3 * time.Second}.run()
+	o := load{ask: u.question("other", 0), clients: 1, last: 3 * time.Second}.run()
 	refreshing.Wait()
-	b.check(o.err)
+	check(o.err)
 	return over, []float64{quantile(o.latencies, 0.99)}
 }
 
@@ -69,25 +64,17 @@ func benchScopes(b *bench) {
 		if rotate {
 			what, most = "20 scopes at once, rotation: in series", 20*200+400
 		}
-		var took, failures, grants values
-		for i, m := range makers {
-			p := b.newProvider(0, iam.Settings{Rotate: rotate})
-			u := b.startAgent(m)
+		var s storm
+		b.each(iam.Settings{Rotate: rotate}, func(p *provider, u *user) {
 			u.loadFromFile(p.account("demo"))
-			b.check(askToken(u.sock, tokenRequest("demo", "", forced))) // now the agent knows whether it rotates
-			p.Fail(iam.Fault{Path: "token", Delay: 200 * time.Millisecond})
-			sets := scopes(20)
-			var o outcome
-			grants.add(i, p.grants(func() {
-				o = load{ask: func(client int) error { return askToken(u.sock, tokenRequest("demo", sets[client], 0)) }, clients: 20, times: 1}.run()
-			}))
-			p.ClearFaults()
-			b.check(askToken(u.sock, tokenRequest("demo", "", forced))) // the last refresh token is not lost
-			took.add(i, float64(o.took.Milliseconds()))
-			failures.add(i, o.failures)
-		}
-		b.report(what, " ms", "", took, atMost(most, alone))
-		b.reportClients(what, grants, failures, 20)
+			refresh, sets := u.question("demo", forced), scopes(20)
+			check(refresh(0)) // now the agent knows whether it rotates
+			one := func(client int) error { return askToken(u.sock, tokenRequest("demo", sets[client], 0)) }
+			s.run(p, u, load{ask: one, clients: 20, times: 1}, 200*time.Millisecond)
+			check(refresh(0)) // the last refresh token is not lost
+		})
+		b.report(what, " ms", "", s.took, atMost(most, alone))
+		s.report(b, what, 20)
 	}
 }
 
@@ -108,18 +95,17 @@ func scopes(n int) (sets []string) {
 // benchTLS has the provider 40 ms away. A new TCP connection costs nothing here, for the proxy stands near.
 func benchTLS(b *bench) {
 	const away = 20 * time.Millisecond
-	trips := func(since time.Time) float64 { return float64(time.Since(since)) / float64(2*away) }
 	var first, later values
-	for i, m := range makers {
-		p := b.newProvider(away, iam.Settings{})
-		u := b.startAgent(m)
-		start := time.Now()
-		u.load(p.account("demo"))
-		first.add(i, trips(start))
-		for range 30 {
+	for _, make := range []int{us, peer} {
+		p, u := b.newProvider(away, iam.Settings{}), b.startAgent(make)
+		trips := func(v *values, do func()) {
 			start := time.Now()
-			b.check(askToken(u.sock, tokenRequest("demo", "", forced)))
-			later.add(i, trips(start))
+			do()
+			v.add(make, float64(time.Since(start))/float64(2*away))
+		}
+		trips(&first, func() { u.load(p.account("demo")) })
+		for range 30 {
+			trips(&later, func() { check(u.question("demo", forced)(0)) })
 		}
 	}
 	b.report("provider by TLS, 40 ms away: first use", " round trips", "", first)
@@ -130,16 +116,15 @@ func benchTLS(b *bench) {
 // shows.
 func benchAhead(b *bench) {
 	const life = 20 * time.Second
-	p := b.newProvider(0, iam.Settings{AccessTokenLifetime: life})
-	u := b.startAgent(us)
+	p, u := b.newProvider(0, iam.Settings{AccessTokenLifetime: life}), b.startAgent(us)
 	u.load(p.account("demo"))
-	request := tokenRequest("demo", "", 0)
-	b.check(askToken(u.sock, request))
+	cached := u.question("demo", 0)
+	check(cached(0))
 	time.Sleep(life * 17 / 20)
 	p.Fail(iam.Fault{Path: "token", Delay: 500 * time.Millisecond})
 	var o outcome
 	grants := p.grants(func() {
-		o = load{ask: same(u.sock, request), clients: 50, times: 1}.run()
+		o = load{ask: cached, clients: 50, times: 1}.run()
 		time.Sleep(time.Second)
 	})
 	b.report("token with 15 % of its life left, 50 clients, slowest answer", " ms", "", values{{quantile(o.latencies, 1)}}, atMost(250, alone))

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"text/tabwriter"
 )
 
 // values are what was measured: of ours, of C's and of a floor. None: there is no such program, or it cannot do this.
@@ -29,10 +30,11 @@ type goal struct {
 	atLeast bool
 }
 
+// The columns of values. A limit is multiplied with the median of peer or floor, or stands alone.
 const (
-	alone = iota
-	peer
-	floor
+	us, alone = 0, 0
+	peer      = 1
+	floor     = 2
 )
 
 func atMost(limit float64, of int) goal  { return goal{limit, of, false} }
@@ -89,18 +91,14 @@ func (f figure) ratio(of int) string {
 // judge says what is to reach, and which of it is not reached.
 func (f figure) judge() (all, missed []string) {
 	for _, g := range f.goals {
-		limit, name, sign := g.limit, [...]string{f.unit, " × C", " × " + f.floor}[g.of], "≤ "
+		text := map[bool]string{false: "≤ ", true: "≥ "}[g.atLeast] + number(g.limit) + [...]string{f.unit, " × C", " × " + f.floor}[g.of]
+		limit := g.limit
 		if g.of != alone {
 			limit *= median(f.values[g.of])
 		}
-		ours := median(f.values[0])
-		reached := ours <= limit
-		if g.atLeast {
-			sign, reached = "≥ ", ours >= limit
-		}
-		all = append(all, sign+number(g.limit)+name)
-		if !reached {
-			missed = append(missed, all[len(all)-1])
+		all = append(all, text)
+		if ours := median(f.values[us]); g.atLeast && ours < limit || !g.atLeast && ours > limit {
+			missed = append(missed, text)
 		}
 	}
 	return all, missed
@@ -126,23 +124,14 @@ func (f figure) cells() []string {
 // print writes the table: padded, so that it reads well as it is, and Markdown all the same.
 func (b *bench) print() {
 	fmt.Println(machine() + "\n")
-	rows := [][]string{{"name", "what", "ours", "C 4.2.6", "floor", "÷ C", "÷ floor", "to reach", "reached"}, make([]string, 9)}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 1, ' ', 0)
+	row := func(cells ...string) { fmt.Fprintln(w, "| "+strings.Join(cells, "\t| ")+"\t|") }
+	row("name", "what", "ours", "C 4.2.6", "floor", "÷ C", "÷ floor", "to reach", "reached")
+	row(slices.Repeat([]string{"---"}, 9)...)
 	for _, f := range b.figures {
-		rows = append(rows, f.cells())
+		row(f.cells()...)
 	}
-	for i := range rows[0] {
-		width := 0
-		for _, row := range rows {
-			width = max(width, len([]rune(row[i])))
-		}
-		rows[1][i] = strings.Repeat("-", width)
-		for _, row := range rows {
-			row[i] += strings.Repeat(" ", width-len([]rune(row[i])))
-		}
-	}
-	for _, row := range rows {
-		fmt.Println("| " + strings.Join(row, " | ") + " |")
-	}
+	w.Flush()
 }
 
 // overBudget is the failure of --quick: times only print, counts count.

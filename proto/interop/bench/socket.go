@@ -2,14 +2,12 @@ package main
 
 import (
 	"bytes"
-	"errors"
-	"os/exec"
+	"cmp"
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,35 +22,24 @@ func ask(sock string, request []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer syscall.Close(fd)
-	if err := again(func() error { return syscall.Connect(fd, &syscall.SockaddrUnix{Name: sock}) }); err != nil {
-		return nil, err
+	again := func(call func() error) {
+		for err = call(); err == syscall.EINTR; {
+			err = call()
+		}
 	}
-	if _, err := syscall.Write(fd, request); err != nil {
-		return nil, err
+	again(func() error { return syscall.Connect(fd, &syscall.SockaddrUnix{Name: sock}) })
+	if err == nil {
+		_, err = syscall.Write(fd, request)
 	}
-	answer := make([]byte, 0, 8192)
-	for {
+	answer, length := make([]byte, 8192), 0
+	for err == nil {
 		n := 0
-		err := again(func() (err error) {
-			n, err = syscall.Read(fd, answer[len(answer):cap(answer)])
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		if answer = answer[:len(answer)+n]; n == 0 {
-			return answer, nil
-		}
-		answer = slices.Grow(answer, 1)
-	}
-}
-
-func again(call func() error) error {
-	for {
-		if err := call(); err != syscall.EINTR {
-			return err
+		again(func() error { n, err = syscall.Read(fd, answer[length:]); return err })
+		if length += max(n, 0); n == 0 {
+			break
 		}
 	}
+	return answer[:length], err
 }
 
 func tokenRequest(account, scope string, minValid int64) []byte {
@@ -63,13 +50,11 @@ func tokenRequest(account, scope string, minValid int64) []byte {
 	return request.SetText("application_hint", "bench").Compact()
 }
 
-var errNoToken = errors.New("the answer is no token")
-
 // askToken wants a token; the second that it must be valid beyond all bounds forces a new one.
 func askToken(sock string, request []byte) error {
 	answer, err := ask(sock, request)
 	if err == nil && !bytes.Contains(answer, []byte(`"access_token"`)) {
-		err = errors.Join(errNoToken, errors.New(string(answer)))
+		err = fmt.Errorf("the answer is no token: %s", answer)
 	}
 	return err
 }
@@ -88,33 +73,28 @@ type outcome struct {
 	latencies []float64 // ms
 	failures  float64
 	took      time.Duration
-	err       error // the first one
+	err       error // of a client that failed
 }
 
 // run gives each client a processor of the runtime's: it sleeps in the kernel like a process of its own, and the
 // runtime's scheduler is not what is measured.
-func (l load) run() outcome {
+func (l load) run() (all outcome) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(l.clients + 8))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	latencies := make([][]float64, l.clients)
-	var failures atomic.Int64
-	var first atomic.Pointer[error]
+	outcomes := make([]outcome, l.clients)
 	var clients sync.WaitGroup
 	gate := make(chan struct{})
 	var begin time.Time
 	for i := range l.clients {
 		clients.Go(func() {
 			<-gate
-			for n := 0; n < l.times || l.times == 0 && time.Since(begin) < l.last; n++ {
+			o := &outcomes[i]
+			for n := 0; n < l.times || l.times == 0 && o.err == nil && time.Since(begin) < l.last; n++ {
 				start := time.Now()
 				if err := l.ask(i); err != nil {
-					failures.Add(1)
-					first.CompareAndSwap(nil, &err)
-					if l.times == 0 {
-						return
-					}
+					o.failures, o.err = o.failures+1, err
 				} else {
-					latencies[i] = append(latencies[i], milliseconds(start))
+					o.latencies = append(o.latencies, milliseconds(start))
 				}
 			}
 		})
@@ -122,38 +102,39 @@ func (l load) run() outcome {
 	begin = time.Now()
 	close(gate)
 	clients.Wait()
-	o := outcome{latencies: slices.Concat(latencies...), failures: float64(failures.Load()), took: time.Since(begin)}
-	if err := first.Load(); err != nil {
-		o.err = *err
+	all.took = time.Since(begin)
+	for _, o := range outcomes {
+		all.latencies = append(all.latencies, o.latencies...)
+		all.failures += o.failures
+		all.err = cmp.Or(all.err, o.err)
 	}
-	return o
+	return all
 }
 
 func milliseconds(since time.Time) float64 {
 	return float64(time.Since(since)) / float64(time.Millisecond)
 }
 
-// same is a client's question that is always the same.
-func same(sock string, request []byte) func(int) error {
-	return func(int) error { return askToken(sock, request) }
+// question is a client's that is always the same.
+func (u *user) question(account string, minValid int64) func(int) error {
+	request := tokenRequest(account, "", minValid)
+	return func(int) error { return askToken(u.sock, request) }
 }
 
 // benchSocket has clients ask for a cached token, ours and C's in turn, and a server that only echoes.
 func benchSocket(b *bench, clients int) {
-	p := b.newProvider(0, iam.Settings{})
-	request := tokenRequest("demo", "", 0)
 	echoed := filepath.Join(b.tempDir(), "echo")
-	echo := exec.Command(b.floor("echo"), echoed)
+	echo := b.floor("echo", echoed)
 	echo.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as the agents: Linux shares processors out by session
-	b.check(echo.Start())
+	check(echo.Start())
 	b.atEnd(func() { echo.Process.Kill(); echo.Wait() })
-	b.awaitAnswer(echoed)
+	awaitAnswer(echoed)
+	request := tokenRequest("demo", "", 0)
 	questions := [3]func(int) error{floor: func(int) error { _, err := ask(echoed, request); return err }}
-	for i, m := range makers {
-		u := b.startAgent(m)
+	b.each(iam.Settings{}, func(p *provider, u *user) {
 		u.load(p.account("demo"))
-		questions[i] = same(u.sock, request)
-	}
+		questions[u.make] = u.question("demo", 0)
+	})
 	var rate, p50, p99, worst, failures values
 	for range 5 {
 		for i, question := range questions {
@@ -177,66 +158,63 @@ func benchSocket(b *bench, clients int) {
 
 // benchStorm lets a token expire.
 func benchStorm(b *bench) {
-	var grants, failures, last values
-	for i, m := range makers {
-		p := b.newProvider(0, iam.Settings{AccessTokenLifetime: 2 * time.Second})
-		u := b.startAgent(m)
+	var s storm
+	b.each(iam.Settings{AccessTokenLifetime: 2 * time.Second}, func(p *provider, u *user) {
 		u.load(p.account("demo"))
 		time.Sleep(2100 * time.Millisecond)
 		p.Change(func(s *iam.Settings) { s.AccessTokenLifetime = time.Hour })
-		grants[i], failures[i], last[i] = u.storm(p, "demo", 1000, 0, 300*time.Millisecond)
-	}
-	b.reportClients("1,000 clients, expired token", grants, failures, 1)
-	b.report("the last one answered, over the grant's time", " ms", "", last, atMost(1000, alone))
+		s.run(p, u, load{ask: u.question("demo", 0), clients: 1000, times: 1}, 300*time.Millisecond)
+	})
+	s.report(b, "1,000 clients, expired token", 1)
+	b.report("the last one answered, over the grant's time", " ms", "", s.last, atMost(1000, alone))
 }
 
 func benchForce(b *bench) {
-	var grants, failures, last values
-	for i, m := range makers {
-		p := b.newProvider(0, iam.Settings{})
-		u := b.startAgent(m)
+	var s storm
+	b.each(iam.Settings{}, func(p *provider, u *user) {
 		u.load(p.account("demo"))
-		grants[i], failures[i], last[i] = u.storm(p, "demo", 100, forced, 50*time.Millisecond)
-	}
-	b.reportClients("100 clients with -t 99999999", grants, failures, 3)
-	b.report("the last one answered, over one grant's time", " ms", "", last)
+		s.run(p, u, load{ask: u.question("demo", forced), clients: 100, times: 1}, 50*time.Millisecond)
+	})
+	s.report(b, "100 clients with -t 99999999", 3)
+	b.report("the last one answered, over one grant's time", " ms", "", s.last)
 }
 
-// storm has many clients ask at once. The provider takes its time for a grant, so that all have come before it answers.
-func (u *user) storm(p *provider, account string, clients int, minValid int64, grant time.Duration) (grants, failures, last []float64) {
+// storm is what many clients see that ask at once.
+type storm struct{ grants, failures, took, last values }
+
+// run lets the provider take its time for a grant, so that all have come before it answers.
+func (s *storm) run(p *provider, u *user, l load, grant time.Duration) {
 	p.Fail(iam.Fault{Path: "token", Delay: grant})
 	defer p.ClearFaults()
 	var o outcome
-	n := p.grants(func() {
-		o = load{ask: same(u.sock, tokenRequest(account, "", minValid)), clients: clients, times: 1}.run()
-	})
-	return []float64{n}, []float64{o.failures}, []float64{quantile(o.latencies, 1) - float64(grant.Milliseconds())}
+	s.grants.add(u.make, p.grants(func() { o = l.run() }))
+	s.failures.add(u.make, o.failures)
+	s.took.add(u.make, float64(o.took.Milliseconds()))
+	s.last.add(u.make, quantile(o.latencies, 1)-float64(grant.Milliseconds()))
 }
 
-func (b *bench) reportClients(what string, grants, failures values, most float64) {
-	b.report(what+": grants", "", "", grants, atMost(most, alone))
-	b.report(what+": failures", "", "", failures, atMost(0, alone))
+func (s *storm) report(b *bench, what string, mostGrants float64) {
+	b.report(what+": grants", "", "", s.grants, atMost(mostGrants, alone))
+	b.report(what+": failures", "", "", s.failures, atMost(0, alone))
 }
 
 // benchStall has an account whose provider stays silent while somebody wants a new token of it. C's agent does
 // nothing else meanwhile, so the silence ends.
 func benchStall(b *bench) {
 	var calm, stalled values
-	for i, m := range makers {
-		silent, healthy := b.newProvider(0, iam.Settings{}), b.newProvider(0, iam.Settings{})
-		u := b.startAgent(m)
+	b.each(iam.Settings{}, func(silent *provider, u *user) {
 		u.load(silent.account("a"))
-		u.load(healthy.account("b"))
-		requests := [][]byte{tokenRequest("a", "", 0), tokenRequest("b", "", 0)}
-		cached := load{ask: func(client int) error { return askToken(u.sock, requests[client%2]) }, clients: 4, last: 2 * time.Second}
-		calm.add(i, quantile(cached.run().latencies, 0.99))
+		u.load(b.newProvider(0, iam.Settings{}).account("b"))
+		questions := [2]func(int) error{u.question("a", 0), u.question("b", 0)}
+		cached := load{ask: func(client int) error { return questions[client%2](client) }, clients: 4, last: 2 * time.Second}
+		calm.add(u.make, quantile(cached.run().latencies, 0.99))
 		silent.Fail(iam.Fault{Path: "token", Delay: 3 * time.Second})
 		var waiting sync.WaitGroup
-		waiting.Go(func() { askToken(u.sock, tokenRequest("a", "", forced)) })
+		waiting.Go(func() { u.question("a", forced)(0) })
 		time.Sleep(50 * time.Millisecond)
-		stalled.add(i, quantile(cached.run().latencies, 0.99))
+		stalled.add(u.make, quantile(cached.run().latencies, 0.99))
 		waiting.Wait()
-	}
+	})
 	b.report("4 clients of two accounts, p99, idle", " ms", "", calm)
 	b.report("the same while the one's provider is silent", " ms", "", stalled, atMost(50, alone))
 }

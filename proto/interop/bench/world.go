@@ -5,9 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,24 +41,24 @@ type provider struct {
 	ours   string // the refresh token of direct
 }
 
+var clients = []iam.Client{{ClientID: "bench", ClientSecret: "words", GrantTypes: []string{"password", "refresh_token"}}}
+
 // newProvider starts an IAM; delay is how far away it is, each way, by TLS then.
 func (b *bench) newProvider(delay time.Duration, settings iam.Settings) *provider {
-	key := must[*ecdsa.PrivateKey](b)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	config := iam.Config{Settings: settings, Alg: iam.ES256, Key: key, Clients: []iam.Client{{
-		ClientID: "bench", ClientSecret: "words", GrantTypes: []string{"password", "refresh_token"},
-	}}}
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	config := iam.Config{Settings: settings, Alg: iam.ES256, Key: key, Clients: clients}
 	p := &provider{b: b, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 10}}}
 	if delay == 0 {
-		p.Server = must[*iam.Server](b)(iam.Start(config))
+		p.Server = must(iam.Start(config))
 		p.issuer = p.Issuer()
 		b.atEnd(func() { p.Server.Close() })
 		return p
 	}
-	front := must[net.Listener](b)(net.Listen("tcp", "127.0.0.1:0"))
+	front := must(net.Listen("tcp", "127.0.0.1:0"))
 	b.atEnd(func() { front.Close() })
 	p.issuer = "https://" + front.Addr().String() + "/"
 	config.Issuer = p.issuer
-	p.Server = must[*iam.Server](b)(iam.New(config))
+	p.Server = must(iam.New(config))
 	server := httptest.NewUnstartedServer(p.Server)
 	server.EnableHTTP2 = true
 	server.StartTLS()
@@ -67,25 +66,25 @@ func (b *bench) newProvider(delay time.Duration, settings iam.Settings) *provide
 	go proxy(front, server.Listener.Addr().String(), delay)
 	p.client = server.Client()
 	p.cert = filepath.Join(b.tempDir(), "ca.pem")
-	b.check(os.WriteFile(p.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o644))
+	check(os.WriteFile(p.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o644))
 	return p
 }
 
-// grant is one request at the token endpoint, straight from here.
-func (p *provider) grant(form url.Values) (refreshToken string) {
+// post is one request at the token endpoint, straight from here.
+func (p *provider) post(form url.Values) (answer string, err error) {
 	form.Set("client_id", "bench")
 	form.Set("client_secret", "words")
-	response := must[*http.Response](p.b)(p.client.PostForm(p.issuer+"token", form))
+	response, err := p.client.PostForm(p.issuer+"token", form)
+	if err != nil {
+		return "", err
+	}
 	defer response.Body.Close()
-	var answer struct {
-		RefreshToken string `json:"refresh_token"`
-	}
-	text := must[[]byte](p.b)(io.ReadAll(response.Body))
-	p.b.check(json.Unmarshal(text, &answer))
-	if answer.RefreshToken == "" {
-		p.b.check(fmt.Errorf("no refresh token: %s", text))
-	}
-	return answer.RefreshToken
+	text, err := io.ReadAll(response.Body)
+	return string(text), err
+}
+
+func (p *provider) grant(form url.Values) (refreshToken string) {
+	return find(`"refresh_token":\s*"([^"]+)"`, must(p.post(form)))
 }
 
 const scope = "openid profile offline_access storage.read:/ compute.read compute.modify"
@@ -121,47 +120,43 @@ func (p *provider) account(name string) *account.Account {
 
 // proxy hands connections on. Each piece of what is said arrives later, by the same time.
 func proxy(front net.Listener, to string, delay time.Duration) {
-	type piece struct {
-		due  time.Time
-		data []byte
-	}
-	pass := func(from, to net.Conn) {
-		pieces := make(chan piece, 1000)
-		go func() {
-			defer close(pieces)
-			for buf := make([]byte, 65536); ; {
-				n, err := from.Read(buf)
-				if n > 0 {
-					pieces <- piece{time.Now().Add(delay), bytes.Clone(buf[:n])}
-				}
-				if err != nil {
-					return
-				}
-			}
-		}()
-		for p := range pieces {
-			time.Sleep(time.Until(p.due))
-			to.Write(p.data)
-		}
-		to.Close()
-	}
 	for {
 		near, err := front.Accept()
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", to)
-		if err != nil {
-			near.Close()
-			continue
+		if far, err := net.Dial("tcp", to); err == nil {
+			go passLate(near, far, delay)
+			go passLate(far, near, delay)
 		}
-		go pass(near, far)
-		go pass(far, near)
 	}
 }
 
+func passLate(from, to net.Conn, delay time.Duration) {
+	type piece struct {
+		due  time.Time
+		data []byte
+	}
+	pieces := make(chan piece, 1000)
+	go func() {
+		defer close(pieces)
+		for buf := make([]byte, 65536); ; {
+			n, err := from.Read(buf)
+			pieces <- piece{time.Now().Add(delay), bytes.Clone(buf[:n])}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for p := range pieces {
+		time.Sleep(time.Until(p.due))
+		to.Write(p.data)
+	}
+	to.Close()
+}
+
 func (b *bench) tempDir() string {
-	dir := must[string](b)(os.MkdirTemp("", "bench-"))
+	dir := must(os.MkdirTemp("", "bench-"))
 	b.atEnd(func() { os.RemoveAll(dir) })
 	return dir
 }
@@ -169,81 +164,87 @@ func (b *bench) tempDir() string {
 // A user has a home and the programs of one make, and perhaps an agent.
 type user struct {
 	b    *bench
-	make maker
+	make int // us or peer
 	home string
 	env  []string
 	sock string
 	pid  int
 }
 
-type maker int
-
-const (
-	us maker = iota
-	kit
-)
-
-var makers = [...]maker{us, kit}
-
-func (b *bench) newUser(m maker) *user {
-	u := &user{b: b, make: m, home: b.tempDir()}
-	b.check(os.MkdirAll(filepath.Join(u.home, ".config", "oidc-agent"), 0o700))
-	b.check(os.WriteFile(filepath.Join(u.home, "pw"), []byte(password+"\n"), 0o600))
+func (b *bench) newUser(make int) *user {
+	u := &user{b: b, make: make, home: b.tempDir()}
+	check(os.MkdirAll(filepath.Join(u.home, ".config", "oidc-agent"), 0o700))
+	check(os.WriteFile(filepath.Join(u.home, "pw"), []byte(password+"\n"), 0o600))
 	u.env = []string{"HOME=" + u.home, "TMPDIR=" + u.home, "LC_ALL=C", "PATH=/usr/bin:/bin"}
 	return u
 }
 
-// program is the path of a program.
-func (u *user) program(name string) string {
-	if u.make == kit {
-		return "/usr/bin/" + name
+// each measures with an agent of each make, beside a provider of its own.
+func (b *bench) each(settings iam.Settings, measure func(p *provider, u *user)) {
+	for _, make := range []int{us, peer} {
+		measure(b.newProvider(0, settings), b.startAgent(make))
 	}
-	return must[string](u.b)(filepath.Abs(filepath.Join(u.b.bin, name)))
 }
 
-func (b *bench) floor(name string) string {
-	return must[string](b)(filepath.Abs(filepath.Join(b.bin, "bench", name)))
-}
-
-// run runs a program of the user's that must succeed.
-func (u *user) run(name string, args ...string) string {
-	cmd := exec.Command(u.program(name), args...)
+// command is a call of one of the user's programs.
+func (u *user) command(name string, args ...string) *exec.Cmd {
+	path := "/usr/bin/" + name
+	if u.make == us {
+		path = must(filepath.Abs(filepath.Join(u.b.bin, name)))
+	}
+	cmd := exec.Command(path, args...)
 	cmd.Env = u.env
+	return cmd
+}
+
+func (u *user) run(name string, args ...string) { output(u.command(name, args...)) }
+
+// floor is a call of a program that does the least that can be done.
+func (b *bench) floor(name string, args ...string) *exec.Cmd {
+	return exec.Command(must(filepath.Abs(filepath.Join(b.bin, "bench", name))), args...)
+}
+
+// output runs a program that must succeed.
+func output(cmd *exec.Cmd) string {
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		u.b.check(fmt.Errorf("%q: %w: %s", cmd.Args, err, out))
+		check(fmt.Errorf("%q: %w: %s", cmd.Args, err, out))
 	}
 	return string(out)
 }
 
-var started = regexp.MustCompile(`OIDC_SOCK=([^;]+);[\s\S]*OIDCD_PID=(\d+)`)
+// find returns what a pattern's group matches.
+func find(pattern, text string) (group string) {
+	found := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	if found == nil {
+		check(fmt.Errorf("%s is not in %q", pattern, text))
+	}
+	return found[1]
+}
 
-// startAgent starts an agent and waits for its first answer.
-func (b *bench) startAgent(m maker) *user {
-	u := b.newUser(m)
+func toNumber(text string) float64 { return must(strconv.ParseFloat(text, 64)) }
+
+func (b *bench) startAgent(make int) *user {
+	u := b.newUser(make)
 	b.atEnd(u.stop)
 	u.start()
 	u.env = append(u.env, "OIDC_SOCK="+u.sock)
 	return u
 }
 
+// start starts an agent and waits for its first answer.
 func (u *user) start() {
-	output := must[[]byte](u.b)((&exec.Cmd{Path: u.program("oidc-agent"), Args: []string{"oidc-agent"}, Env: u.env}).Output())
-	found := started.FindStringSubmatch(string(output))
-	if found == nil {
-		u.b.check(fmt.Errorf("the agent says %q", output))
-	}
-	u.sock = found[1]
-	u.pid, _ = strconv.Atoi(found[2])
-	u.b.awaitAnswer(u.sock)
+	said := string(must(u.command("oidc-agent").Output()))
+	u.sock, u.pid = find("OIDC_SOCK=([^;]+);", said), int(toNumber(find(`OIDCD_PID=(\d+)`, said)))
+	awaitAnswer(u.sock)
 }
 
-func (b *bench) awaitAnswer(sock string) {
+func awaitAnswer(sock string) {
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Microsecond) {
 		if _, err := ask(sock, []byte(`{"request":"loaded_accounts"}`)); err == nil {
 			return
 		} else if time.Now().After(deadline) {
-			b.check(fmt.Errorf("nobody answers: %w", err))
+			check(fmt.Errorf("nobody answers: %w", err))
 		}
 	}
 }
@@ -252,27 +253,24 @@ func (b *bench) awaitAnswer(sock string) {
 func (u *user) stop() {
 	pids := u.pids()
 	u.pid = 0
-	for _, pid := range pids {
-		syscall.Kill(pid, syscall.SIGTERM)
-	}
-	for range 2000 {
-		alive := false
+	kill := func(signal syscall.Signal) {
 		for _, pid := range pids {
-			alive = alive || syscall.Kill(pid, 0) == nil && !isZombie(pid)
+			syscall.Kill(pid, signal)
 		}
-		if !alive {
+	}
+	kill(syscall.SIGTERM)
+	for range 2000 {
+		if !slices.ContainsFunc(pids, isAlive) {
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
-	for _, pid := range pids {
-		syscall.Kill(pid, syscall.SIGKILL)
-	}
+	kill(syscall.SIGKILL)
 }
 
-func isZombie(pid int) bool {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return bytes.Contains(text, []byte(") Z "))
+func isAlive(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !bytes.Contains(text, []byte(") Z "))
 }
 
 // pids are the agent's processes: C's are two.
@@ -285,9 +283,8 @@ func (u *user) pids() []int {
 
 func children(parent int) (pids []int) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
-	for _, child := range strings.Fields(string(text)) {
-		pid, _ := strconv.Atoi(child)
-		pids = append(pids, pid)
+	for child := range strings.FieldsSeq(string(text)) {
+		pids = append(pids, int(toNumber(child)))
 	}
 	return pids
 }
@@ -304,25 +301,21 @@ func (u *user) load(a *account.Account) {
 }
 
 func (u *user) add(request *cjson.Object) {
-	answer, err := ask(u.sock, request.Compact())
-	if err == nil && !bytes.Contains(answer, []byte("success")) {
-		err = errors.New(string(answer))
-	}
-	u.b.check(err)
+	find("(success)", string(must(ask(u.sock, request.Compact()))))
 }
 
 // file writes an account's file in a format and returns its path.
 func (u *user) file(a *account.Account, format crypt.Format) (path string, key *crypt.Key) {
-	key = must[*crypt.Key](u.b)(crypt.NewKey(secret.FromString(password), format))
-	text := must[[]byte](u.b)(key.Encrypt(a.Object().Layout()))
+	key = must(crypt.NewKey(secret.FromString(password), format))
+	text := must(key.Encrypt(a.Object().Layout()))
 	path = filepath.Join(u.home, ".config", "oidc-agent", a.Name)
-	u.b.check(os.WriteFile(path, text, 0o600))
+	check(os.WriteFile(path, text, 0o600))
 	return path, key
 }
 
 // loadFromFile gives an account to the agent with the file that new refresh tokens go into.
 func (u *user) loadFromFile(a *account.Account) {
-	if u.make == kit {
+	if u.make == peer {
 		u.file(a, crypt.FormatC)
 		u.run("oidc-add", "--pw-store", "--pw-file="+u.home+"/pw", a.Name)
 		return

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/cli"
+	"oidc-agent/proto/cli/prompt"
+	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/ipc/box"
+	"oidc-agent/proto/secret"
+)
+
+// askTimeout is a little longer than the agent itself waits for a provider.
+const askTimeout = 45 * time.Second
+
+// ask sends a request to the agent, or with --remote to the one that OIDC_REMOTE_SOCK names. An answer that tells a
+// failure is an error, and the answer is returned with it.
+func ask(ctx context.Context, r *request, question *cjson.Object) (answer *cjson.Object, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	address := os.Getenv(box.EnvRemote)
+	switch {
+	case !r.remote:
+		answer, err = ipc.Call(ctx, ipc.SocketPath(), question)
+	case address == "":
+		err = errors.New(box.EnvRemote + " is not set: it names the remote agent as HOST or HOST:PORT")
+	default:
+		answer, err = box.Call(ctx, address, question)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return answer, ipc.Check(answer)
+}
+
+// order has the agent do something and tells of its success as the C tool does: the word on stdout, what else there
+// is to say on stderr.
+func order(ctx context.Context, r *request, question *cjson.Object) error {
+	answer, err := ask(ctx, r, question)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Println("success")
+	if info := answer.Text(ipc.KeyInfo); info != "" {
+		fmt.Fprintln(os.Stderr, cli.Printable(info))
+	}
+	return err
+}
+
+// relay carries one request from stdin to the agent and its answer to stdout. oidc-token uses it to reach a
+// remote agent without having the network inside.
+func relay(ctx context.Context, r *request) error {
+	message, err := ipc.ReadMessage(os.Stdin)
+	if err != nil {
+		return err
+	}
+	question, err := cjson.Parse(message)
+	if err != nil {
+		return err
+	}
+	answer, err := ask(ctx, r, question)
+	if answer == nil {
+		return err
+	}
+	_, err = os.Stdout.Write(answer.Compact())
+	return err
+}
+
+// remove tells an account that is not loaded from one that does not exist.
+func remove(ctx context.Context, r *request) error {
+	err := order(ctx, r, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.account))
+	if errors.Is(err, ipc.ErrNotLoaded) {
+		if _, missing := read(r.account); missing != nil {
+			return missing
+		}
+	}
+	return err
+}
+
+func removeAll(ctx context.Context, r *request) error {
+	return order(ctx, r, ipc.Request(ipc.RequestRemoveAll))
+}
+
+const lockQuestion = "Enter lock password: "
+
+// lock asks for a password twice and locks the agent with it.
+func lock(ctx context.Context, r *request) error {
+	password, err := prompt.NewPassword(lockQuestion, "Confirm lock password: ", false)
+	if errors.Is(err, prompt.ErrMismatch) {
+		err = fmt.Errorf("the %w: nothing was locked", err)
+	}
+	return sendPassword(ctx, r, ipc.RequestLock, password, err)
+}
+
+func unlock(ctx context.Context, r *request) error {
+	password, err := prompt.Password(lockQuestion)
+	return sendPassword(ctx, r, ipc.RequestUnlock, password, err)
+}
+
+func sendPassword(ctx context.Context, r *request, kind string, password secret.Secret, err error) error {
+	if errors.Is(err, prompt.ErrNoTerminal) {
+		err = cli.WithHint(err, "The lock password is typed on a terminal and nowhere else: run the same command on one.")
+	}
+	if err != nil {
+		return err
+	}
+	defer password.Wipe()
+	return order(ctx, r, ipc.Request(kind).SetSecret(ipc.KeyPassword, password))
+}
