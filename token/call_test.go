@@ -27,7 +27,7 @@ func newWorld(t *testing.T, answers []string, printed string, fails bool) *world
 	socket := filepath.Join(w.dir, "agent")
 	t.Setenv("OIDC_SOCK", socket)
 	t.Setenv("PATH", w.dir+":"+os.Getenv("PATH"))
-	script := fmt.Sprintf("#!/bin/sh\ncd '%s'\n{ echo \"$*\"; [ $1 != --remote ] || { cat; echo; }; } >>noted\nprintf %%s '%s'\n", w.dir, printed)
+	script := fmt.Sprintf("#!/bin/sh\ncd '%s'\n{ echo \"$*\"; [ $1 != --remote ] || { dd bs=9999 count=1 2>/dev/null; echo; }; } >>noted\nprintf %%s '%s'\n", w.dir, printed)
 	if fails {
 		script += "exit 5\n"
 	}
@@ -90,6 +90,7 @@ func TestFetch(t *testing.T) {
 			`{"request":"access_token","min_valid_period":-1,"account":"demo","scope":"a","application_hint":"n","audience":"b","no_autoload":1,"timeout":99}`}},
 		"id-token": {args: "--id-token", answers: []string{`{"status":"success","id_token":"IT"}`}, token: "IT", questions: []string{
 			`{"request":"id_token","account":"demo","application_hint":"oidc-token","no_autoload":1}`}},
+		"no token":         {answers: []string{`{"status":"success"}`}, err: "the agent's answer cannot be read: there is no access_token in it"},
 		"no agent":         {err: "could not connect to oidc-agent"},
 		"no agent here":    {remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
 		"no account here":  {answers: []string{noAccount}, remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
@@ -120,8 +121,8 @@ func TestFetch(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := fetch(r)
-			if string(got.Token.Reveal()) != c.token || (err == nil) != (c.err == "") || err != nil && !strings.HasPrefix(err.Error(), c.err) {
-				t.Errorf("token %q and %v, want %q and %q", got.Token.Reveal(), err, c.token, c.err)
+			if string(got.value.Reveal()) != c.token || (err == nil) != (c.err == "") || err != nil && !strings.HasPrefix(err.Error(), c.err) {
+				t.Errorf("token %q and %v, want %q and %q", got.value.Reveal(), err, c.token, c.err)
 			}
 			for _, want := range c.questions {
 				if got := <-w.questions; got != want {

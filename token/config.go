@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -19,7 +18,7 @@ func defaultMinValid() (int64, error) {
 		if err != nil {
 			continue
 		}
-		o, err := cjson.Parse(withoutComments(data))
+		o, err := cjson.Parse(cjson.WithoutComments(data))
 		if err != nil {
 			return 0, errors.New(strconv.Quote(path) + ": " + err.Error())
 		}
@@ -49,14 +48,4 @@ func configFiles() []string {
 		}
 	}
 	return []string{user, "/etc/oidc-agent/config"}
-}
-
-func withoutComments(data []byte) []byte {
-	var kept []byte
-	for line := range bytes.Lines(data) {
-		if !bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {
-			kept = append(kept, line...)
-		}
-	}
-	return kept
 }
