@@ -22,12 +22,9 @@ func defaultMinValid() (int64, error) {
 		if err != nil {
 			return 0, errors.New(strconv.Quote(path) + ": " + err.Error())
 		}
-		section := o.Object("oidc-token")
-		if section == nil {
-			continue
-		}
 		for _, key := range [...]string{"default-min-lifetime", "default_min_lifetime"} { // the code's, the shipped file's
-			if seconds, ok := section.Int(key); ok {
+			if section := o.Object("oidc-token"); section != nil && section.Has(key) {
+				seconds, _ := section.Int(key)
 				return seconds, nil
 			}
 		}
@@ -37,8 +34,7 @@ func defaultMinValid() (int64, error) {
 
 // configFiles are the places of `config`, in the order of proto/account, which this program does not enter.
 func configFiles() []string {
-	user := os.Getenv("OIDC_USER_CONFIG")
-	home := os.Getenv("HOME")
+	user, home := os.Getenv("OIDC_USER_CONFIG"), os.Getenv("HOME")
 	for _, dir := range [...]string{os.Getenv("OIDC_CONFIG_DIR"), home + "/.config/oidc-agent", home + "/.oidc-agent"} {
 		if user != "" || dir == "" {
 			continue // a system call for nothing, at every start

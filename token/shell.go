@@ -84,11 +84,11 @@ func parseShell(args []string) (*shell, error) {
 	}
 	if s.name == "" && len(operands) > 0 {
 		s.name = operands[0]
+	} else if s.name == "" {
+		s.name, err = onlyAccount()
 	}
-	if s.name == "" {
-		if s.name, err = onlyAccount(); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	// A file of its own: two of us, for two accounts, do not take it from each other.
 	own := cli.DefaultBearerFile() + ".sh-" + strconv.Itoa(os.Getpid())
@@ -109,16 +109,13 @@ func onlyAccount() (string, error) {
 		return "", err
 	}
 	defer list.Close()
-	text, readErr := io.ReadAll(list)
+	text, _ := io.ReadAll(list)
 	state, err := add.Wait()
 	if err == nil {
 		err = ended(state)
 	}
-	if err = cmp.Or(err, readErr); err != nil {
-		return "", err
-	}
-	if names := strings.Fields(string(text)); len(names) == 1 {
-		return names[0], nil
+	if names := strings.Fields(string(text)); err != nil || len(names) == 1 {
+		return strings.Join(names, ""), err
 	}
 	// The C tool's code and words.
 	return "", &cli.ExitError{Code: 3, Err: cli.WithHint(errors.New("Please specify the oidc-agent shortname that you wish to use"),
@@ -154,21 +151,19 @@ func (s *shell) run(expires time.Time) error {
 
 // start runs the command as a shell would, in our own process group: the terminal's keys reach it, and a shell that it
 // may be does its own job control.
-func (s *shell) start() (*os.Process, error) {
+func (s *shell) start() (command *os.Process, err error) {
 	os.Setenv(cli.EnvBearerTokenFile, s.file)
 	os.Unsetenv(cli.EnvBearerToken) // programs would take that instead
 	path, err := cli.LookPath(s.command[0])
-	var command *os.Process
 	if err == nil {
 		command, err = os.StartProcess(path, s.command, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 	}
-	switch {
-	case err == nil:
-		return command, nil
-	case errors.Is(err, os.ErrPermission):
-		return nil, &cli.ExitError{Code: 126, Err: err}
+	if errors.Is(err, os.ErrPermission) {
+		err = &cli.ExitError{Code: 126, Err: err}
+	} else if err != nil {
+		err = &cli.ExitError{Code: 127, Err: err}
 	}
-	return nil, &cli.ExitError{Code: 127, Err: err}
+	return command, err
 }
 
 // forward passes signals on. The terminal has sent some of them to the command as well, if it was the terminal.

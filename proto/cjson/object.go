@@ -50,20 +50,12 @@ func (o *Object) Raw(key string) []byte {
 // Text returns a value as the C tools read it: a string's meaning (with U+FFFD for bytes that are not
 // UTF-8), a number, true, false or a nested value as its JSON text; and "" for what they take for absent:
 // "", "null", "(null)" and null.
-func (o *Object) Text(key string) string { return scalarText(o.Raw(key)) }
-
-func scalarText(raw []byte) string {
-	if len(raw) > 0 && raw[0] == '"' {
-		return present(decodeText(raw))
-	}
-	return present(validText(string(raw)))
-}
+func (o *Object) Text(key string) string { return present(decodeText(o.Raw(key))) }
 
 // present maps the C tools' ways to say "nothing" to the empty string. "(null)" is what their printf makes
 // of a string that is missing.
 func present[T string | []byte](s T) T {
-	switch string(s) {
-	case "null", "(null)":
+	if string(s) == "null" || string(s) == "(null)" {
 		return s[:0]
 	}
 	return s
@@ -72,11 +64,7 @@ func present[T string | []byte](s T) T {
 // Secret returns a value as Text does, in bytes of its own, and makes no string of it. Bytes that are
 // not UTF-8 stay as they are: a password is bytes.
 func (o *Object) Secret(key string) secret.Secret {
-	raw := o.Raw(key)
-	if len(raw) > 0 && raw[0] == '"' {
-		return secret.New(present(unescape(raw)))
-	}
-	return secret.New(bytes.Clone(present(raw)))
+	return secret.New(present(unquote(o.Raw(key), true)))
 }
 
 // Int returns a number: 1, "1" and true are 1; a fraction is cut off. It reports false if the value is
@@ -125,7 +113,7 @@ func (o *Object) Texts(key string) (texts []string) {
 		elements = [][]byte{o.Raw(key)}
 	}
 	for _, e := range elements {
-		if text := scalarText(e); text != "" {
+		if text := present(decodeText(e)); text != "" {
 			texts = append(texts, text)
 		}
 	}

@@ -27,16 +27,16 @@ func (o *Object) print(tabs bool) []byte {
 		size += len(m.key) + len(m.value) + 8
 	}
 	w := printer{out: make([]byte, 0, size), tabs: tabs}
-	w.write([]byte{'{'})
+	w.structure('{')
 	for i, m := range o.members {
 		if i > 0 {
-			w.write([]byte{','})
+			w.structure(',')
 		}
 		w.write(Quote(nil, m.key))
-		w.write([]byte{':'})
+		w.structure(':')
 		w.write(m.value)
 	}
-	w.write([]byte{'}'})
+	w.structure('}')
 	return w.out
 }
 

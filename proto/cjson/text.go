@@ -16,25 +16,27 @@ const (
 	meanings = "\b\f\n\r\t"
 )
 
-// decodeText returns what the raw string, with its quotes, stands for; bytes that are not UTF-8 become U+FFFD.
+// decodeText returns what a raw value stands for; bytes that are not UTF-8 become U+FFFD.
 func decodeText(raw []byte) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return validText(string(raw[1 : len(raw)-1]))
-	}
-	return validText(string(unescape(raw)))
-}
-
-func validText(s string) string {
+	s := string(unquote(raw, false))
 	if utf8.ValidString(s) {
 		return s
 	}
 	return string([]rune(s))
 }
 
-// unescape returns the bytes that the raw string, with its quotes, stands for. Bytes that are not UTF-8 stay as they are.
-func unescape(raw []byte) []byte {
-	out := make([]byte, 0, len(raw)) // an escape is never shorter than its meaning
-	for rest := raw[1 : len(raw)-1]; len(rest) > 0; {
+// unquote returns the bytes that a string stands for, and any other value as it is; own: in a slice of its own in any
+// case. Bytes that are not UTF-8 stay as they are.
+func unquote(raw []byte, own bool) []byte {
+	if len(raw) == 0 || raw[0] != '"' {
+		return bytes.Clone(raw)
+	}
+	rest := raw[1 : len(raw)-1]
+	if !own && bytes.IndexByte(rest, '\\') < 0 {
+		return rest
+	}
+	out := make([]byte, 0, len(rest)) // an escape is never shorter than its meaning
+	for len(rest) > 0 {
 		if rest[0] != '\\' {
 			out, rest = append(out, rest[0]), rest[1:]
 			continue

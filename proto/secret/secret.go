@@ -11,8 +11,6 @@ import "errors"
 // The zero value is the empty secret.
 type Secret struct{ p **[]byte }
 
-var errMarshal = errors.New("a secret cannot be marshalled: call Reveal where it is meant")
-
 // New takes ownership of b: the caller must not use it again.
 func New(b []byte) Secret {
 	if len(b) == 0 {
@@ -57,7 +55,9 @@ func (s Secret) Wipe() {
 func (s Secret) String() string { return "[secret]" }
 
 // MarshalText refuses, so that no encoder, encoding/json too, writes a secret by accident.
-func (s Secret) MarshalText() ([]byte, error) { return nil, errMarshal }
+func (s Secret) MarshalText() ([]byte, error) {
+	return nil, errors.New("a secret cannot be marshalled: call Reveal where it is meant")
+}
 
 // Grow returns b with room for n more bytes. Where they must move, nothing of them stays behind, as it would with append.
 func Grow(b []byte, n int) []byte {

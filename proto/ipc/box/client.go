@@ -12,8 +12,8 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// DefaultPort is where a remote agent listens if its address names no port.
-const DefaultPort = "42424"
+// defaultPort is where a remote agent listens if its address names no port.
+const defaultPort = "42424"
 
 // EnvRemote is the environment variable that names a remote agent, HOST or HOST:PORT.
 const EnvRemote = "OIDC_REMOTE_SOCK"
@@ -54,7 +54,7 @@ func remoteAddress(address string) string {
 	if _, _, err := net.SplitHostPort(address); err == nil {
 		return address
 	}
-	return net.JoinHostPort(strings.Trim(address, "[]"), DefaultPort)
+	return net.JoinHostPort(strings.Trim(address, "[]"), defaultPort)
 }
 
 // exchange makes the channel and sends the request through it. The agent may answer with a plain failure at any time.
@@ -66,7 +66,7 @@ func exchange(conn io.ReadWriter, request []byte) (*cjson.Object, error) {
 	if _, err := conn.Write(public); err != nil {
 		return nil, err
 	}
-	start, rest, err := readOpening(conn, func() {}) // the context bounds it
+	start, rest, err := readOpening(conn)
 	if err != nil {
 		return nil, err
 	}

@@ -128,9 +128,8 @@ const blanks = "\x00 \t\r\n"
 const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
 // readOpening reads the beginning of a connection, or of what the agent says: a public key, or the first bytes of an
-// object. rest is what came behind them. What can be neither is not waited for; hurry is called whenever the rest of a
-// key is.
-func readOpening(r io.Reader, hurry func()) (start, rest []byte, err error) {
+// object. rest is what came behind them. What can be neither is not waited for.
+func readOpening(r io.Reader) (start, rest []byte, err error) {
 	start, rest, err = ipc.Read(r, nil, func(buf []byte) (int, error) {
 		text := bytes.TrimLeft(buf, blanks)
 		skipped := len(buf) - len(text)
@@ -138,17 +137,14 @@ func readOpening(r io.Reader, hurry func()) (start, rest []byte, err error) {
 		switch {
 		case skipped > ipc.MaxMessage:
 			return 0, ipc.TooLong(ipc.MaxMessage)
-		case len(text) == 0:
-			return 0, nil
-		case text[0] == '{':
+		case bytes.HasPrefix(text, []byte{'{'}):
 			return len(buf), nil
 		case len(bytes.Trim(key, base64Digits)) > 0:
 			return 0, &cjson.SyntaxError{Offset: skipped, What: "neither an object nor a public key"}
-		case len(key) < keyText:
-			hurry()
-			return 0, nil
+		case len(key) == keyText:
+			return skipped + keyText, nil
 		}
-		return skipped + keyText, nil
+		return 0, nil
 	})
 	return bytes.TrimLeft(start, blanks), rest, err
 }

@@ -13,18 +13,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Handler answers one request. Request and answer are JSON objects; the request has an object's form but has not been
-// parsed. The handler owns the request's bytes.
-type Handler func(ctx context.Context, request []byte) (answer []byte)
-
-const (
-	requestTimeout = 10 * time.Second // for a complete request
-	answerTimeout  = 10 * time.Second // for writing the answer
-
-	// keyTimeout is how long a key may take once its first bytes are there: it comes in one piece. Without this, a word
-	// like "hello" would be waited upon as long as half a request is.
-	keyTimeout = time.Second
-)
+// timeout is how long a complete request may take, and as long the writing of its answer.
+const timeout = 10 * time.Second
 
 // A Conn is what the server needs of a net.Conn.
 type Conn interface {
@@ -34,13 +24,14 @@ type Conn interface {
 }
 
 // ServeConn reads the request, plain or encrypted as the client likes, writes the handler's answer in one write, and
-// closes the connection. What cannot become a request is answered with a failure at once; one that is not complete in
-// time, when the time is over. The context is the handler's, and its end breaks off the reading. The error is for a log;
-// a client that leaves without a word is none.
-func ServeConn(ctx context.Context, conn Conn, handle Handler) error {
+// closes the connection. What can be no request is answered with a failure at once; what is not complete in time, when
+// the time is over. The handler gets a JSON object that has not been parsed, and owns its bytes. The context is the
+// handler's, and its end breaks off the reading. The error is for a log; a client that leaves without a word is none.
+func ServeConn(ctx context.Context, conn Conn, handle func(ctx context.Context, request []byte) (answer []byte)) error {
 	defer conn.Close()
+	conn.SetReadDeadline(time.Now().Add(timeout))
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	request, c, err := readRequest(conn, time.Now().Add(requestTimeout))
+	request, c, err := readRequest(conn)
 	if !stop() {
 		return context.Cause(ctx)
 	}
@@ -60,11 +51,8 @@ func ServeConn(ctx context.Context, conn Conn, handle Handler) error {
 }
 
 // readRequest returns the request, and the channel if it is encrypted.
-func readRequest(conn Conn, deadline time.Time) ([]byte, *channel, error) {
-	conn.SetReadDeadline(deadline)
-	start, rest, err := readOpening(conn, func() {
-		conn.SetReadDeadline(time.Now().Add(min(keyTimeout, time.Until(deadline))))
-	})
+func readRequest(conn Conn) ([]byte, *channel, error) {
+	start, rest, err := readOpening(conn)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,7 +60,6 @@ func readRequest(conn Conn, deadline time.Time) ([]byte, *channel, error) {
 		request, err := ipc.ReadObject(conn, start, ipc.MaxMessage)
 		return request, nil, err
 	}
-	conn.SetReadDeadline(deadline)
 	own, public, err := newKey()
 	if err != nil {
 		return nil, nil, err
@@ -134,7 +121,7 @@ func reply(conn Conn, c *channel, answer []byte) error {
 }
 
 func write(conn Conn, message []byte) error {
-	conn.SetWriteDeadline(time.Now().Add(answerTimeout))
+	conn.SetWriteDeadline(time.Now().Add(timeout))
 	_, err := conn.Write(message)
 	return err
 }

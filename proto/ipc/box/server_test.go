@@ -156,12 +156,12 @@ func TestServeTimeout(t *testing.T) {
 		send, want string
 		after      time.Duration
 	}{
-		{false, "", "Bad Request: could not parse json", requestTimeout},
-		{false, " ", "Bad Request: could not parse json", requestTimeout},
-		{false, `{"request":"check"`, "Bad Request: could not parse json", requestTimeout},
-		{false, "AAAA", "Bad Request: could not parse json", 2*time.Second + keyTimeout},
-		{true, "", "internal error: ipc encrypted message malformed", requestTimeout},
-		{true, "19:AAAA", "internal error: ipc encrypted message malformed", requestTimeout},
+		{false, "", "Bad Request: could not parse json", timeout},
+		{false, " ", "Bad Request: could not parse json", timeout},
+		{false, `{"request":"check"`, "Bad Request: could not parse json", timeout},
+		{false, "AAAA", "Bad Request: could not parse json", timeout},
+		{true, "", "internal error: ipc encrypted message malformed", timeout},
+		{true, "19:AAAA", "internal error: ipc encrypted message malformed", timeout},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
@@ -194,7 +194,7 @@ func TestServeAnswerTimeout(t *testing.T) {
 		client, done := serve(t)
 		io.WriteString(client, check)
 		start := time.Now()
-		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != answerTimeout {
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != timeout {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
