@@ -248,6 +248,18 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// The limit on members is none on elements.
+func TestParseArray(t *testing.T) {
+	t.Parallel()
+	elements, err := ParseArray([]byte(" [" + strings.Repeat(`"x" ,`, 1024) + "\n{}]"))
+	if err != nil || len(elements) != 1025 || string(elements[0]) != `"x"` || string(elements[1024]) != "{}" {
+		t.Errorf("%d elements, %v", len(elements), err)
+	}
+	if _, err := ParseArray([]byte("{}")); err == nil || err.Error() != "malformed JSON at byte 0: array expected" {
+		t.Errorf("an object: %v", err)
+	}
+}
+
 func TestSyntaxErrorTellsWhereAndNotWhat(t *testing.T) {
 	t.Parallel()
 	_, err := Parse([]byte(`{"password":"hunter2" "x"}`))

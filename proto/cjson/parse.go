@@ -118,6 +118,12 @@ func (p *parser) blanks() {
 	}
 }
 
+// next takes a byte behind blanks.
+func (p *parser) next(c string) bool {
+	p.blanks()
+	return p.take(c)
+}
+
 // value reads the value at pos; depth is the number of containers around it.
 func (p *parser) value(depth int) bool {
 	switch p.peek() {
@@ -143,13 +149,23 @@ func (p *parser) container(depth int, closing string) bool {
 		return p.fail(tooDeep)
 	}
 	p.pos++
-	if p.blanks(); p.take(closing) {
+	if p.next(closing) {
 		return true
 	}
 	for {
 		var m member
-		if closing == "}" && !p.key(&m, depth) {
-			return false
+		if p.blanks(); closing == "}" {
+			start := p.pos
+			if !p.str() {
+				return false
+			}
+			if depth == 1 {
+				m.key = decodeText(p.data[start:p.pos])
+			}
+			if !p.next(":") {
+				return p.fail("colon expected")
+			}
+			p.blanks()
 		}
 		start := p.pos
 		if !p.value(depth) {
@@ -161,38 +177,21 @@ func (p *parser) container(depth int, closing string) bool {
 				return p.fail(tooMany)
 			}
 		}
-		if p.blanks(); p.take(closing) {
+		if p.next(closing) {
 			return true
 		}
 		if !p.take(",") {
 			return p.fail("comma or end expected")
 		}
-		p.blanks()
 	}
-}
-
-// key reads a member's key, and what stands between it and the value.
-func (p *parser) key(m *member, depth int) bool {
-	start := p.pos
-	if p.peek() != '"' {
-		return p.fail("key expected")
-	}
-	if !p.str() {
-		return false
-	}
-	if depth == 1 {
-		m.key = decodeText(p.data[start:p.pos])
-	}
-	if p.blanks(); !p.take(":") {
-		return p.fail("colon expected")
-	}
-	p.blanks()
-	return true
 }
 
 // str reads a string with its quotes.
 func (p *parser) str() bool {
-	for p.pos++; p.pos < len(p.data); p.pos++ {
+	if !p.take(`"`) {
+		return p.fail("string expected")
+	}
+	for ; p.pos < len(p.data); p.pos++ {
 		switch p.data[p.pos] {
 		case '"':
 			p.pos++

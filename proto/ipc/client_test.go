@@ -66,7 +66,7 @@ func TestCall(t *testing.T) {
 		{"one blank", " ", "", BadAnswer("it ends too early").Error()},
 		{"cut", `{"status":"succ`, "", BadAnswer("it ends too early").Error()},
 		{"a public key", "VxR2nRFr92Q2rnS8eT0sMK0ZA8WaxSc4BcfiaYtBDDY=", "", BadAnswer("malformed JSON at byte 0: object expected").Error()},
-		{"braces but no JSON", `{status}`, "", BadAnswer("malformed JSON at byte 1: key expected").Error()},
+		{"braces but no JSON", `{status}`, "", BadAnswer("malformed JSON at byte 1: string expected").Error()},
 	} {
 		path := listen(t, func(conn net.Conn) {
 			// A C agent takes one read for the whole message.
@@ -127,6 +127,10 @@ func TestCallRefusedEarly(t *testing.T) {
 	answer, err := Call(soon(t), path, cjson.New().SetText("data", strings.Repeat("x", 4<<20)))
 	if err != nil || answer.Text(KeyError) != "too large" {
 		t.Errorf("got %v", err)
+	}
+	path = listen(t, func(conn net.Conn) { conn.Read(make([]byte, 1)) })
+	if _, err = Call(soon(t), path, Request(RequestCheck)); !errors.Is(err, ErrNoAnswer) { // ECONNRESET
+		t.Errorf("an agent that closes in the midst: got %v", err)
 	}
 	path = listen(t, func(conn net.Conn) {})
 	if _, err = Call(soon(t), path, cjson.New().SetText("data", strings.Repeat("x", 4<<20))); !errors.Is(err, ErrNoAnswer) {

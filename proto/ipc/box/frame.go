@@ -122,10 +122,13 @@ func frameEnd(limit int) func([]byte) (int, error) {
 	}
 }
 
-// blanks around messages do no harm, NUL among them: some C clients send the end of their string.
-const blanks = "\x00 \t\r\n"
+const (
+	// blanks around messages do no harm, NUL among them: some C clients send the end of their string.
+	blanks    = "\x00 \t\r\n"
+	maxBlanks = 1024
 
-const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+	base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+)
 
 // readOpening reads the beginning of a connection, or of what the agent says: a public key, or the first bytes of an
 // object. rest is what came behind them. What can be neither is not waited for.
@@ -135,8 +138,8 @@ func readOpening(r io.Reader) (start, rest []byte, err error) {
 		skipped := len(buf) - len(text)
 		key := text[:min(len(text), keyText)]
 		switch {
-		case skipped > ipc.MaxMessage:
-			return 0, ipc.TooLong(ipc.MaxMessage)
+		case skipped > maxBlanks:
+			return 0, ipc.TooLong(maxBlanks)
 		case bytes.HasPrefix(text, []byte{'{'}):
 			return len(buf), nil
 		case len(bytes.Trim(key, base64Digits)) > 0:

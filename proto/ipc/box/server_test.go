@@ -115,7 +115,7 @@ func TestServeRefuses(t *testing.T) {
 		{"word", false, "hello, is this http?", "Bad Request: malformed JSON at byte 0: neither an object nor a public key", false},
 		{"array", false, "[1]", "Bad Request: malformed JSON at byte 0: neither an object nor a public key", false},
 		{"too deep", false, strings.Repeat(`{"a":`, 100), "Bad Request: malformed JSON at byte 320: nested too deep", false},
-		{"endless blanks", false, strings.Repeat(" ", ipc.MaxMessage+1), "Bad Request: malformed JSON at byte 1048576: the message is too long", false},
+		{"endless blanks", false, strings.Repeat(" ", maxBlanks+1), "Bad Request: malformed JSON at byte 1024: the message is too long", false},
 		{"zero key", false, base64.StdEncoding.EncodeToString(make([]byte, 32)), "received suspicious public key", false},
 		{"no key", false, strings.Repeat("A", keyText), "internal error: ipc encrypted message malformed", false},
 		{"wrong key", true, "19:" + anyNonce + ":" + strings.Repeat("A", 47) + "=", "decryption failed", false},
