@@ -114,8 +114,12 @@ func onlyAccount() (string, error) {
 	if err == nil {
 		err = ended(state)
 	}
-	if names := strings.Fields(string(text)); err != nil || len(names) == 1 {
-		return strings.Join(names, ""), err
+	names := strings.Fields(string(text))
+	switch {
+	case err != nil:
+		return "", err
+	case len(names) == 1:
+		return names[0], nil
 	}
 	// The C tool's code and words.
 	return "", &cli.ExitError{Code: 3, Err: cli.WithHint(errors.New("Please specify the oidc-agent shortname that you wish to use"),

@@ -74,7 +74,7 @@ func (w *printer) char(raw []byte) int {
 		plain++
 	}
 	if plain > 0 {
-		w.out = append(secret.Grow(w.out, plain), raw[:plain]...)
+		w.put(raw[:plain]...)
 		return plain
 	}
 	r, n := utf8.DecodeRune(raw)
@@ -88,7 +88,7 @@ func (w *printer) char(raw []byte) int {
 	case r < utf8.RuneSelf:
 		w.out = appendEscaped(w.out, byte(r))
 	case r == utf8.RuneError && n == 1:
-		w.out = append(w.out, raw[0])
+		w.put(raw[0])
 	default:
 		w.out = utf8.AppendRune(w.out, r)
 	}
@@ -101,11 +101,11 @@ func (w *printer) structure(c byte) {
 	switch c {
 	case '{', '[':
 		w.open = append(w.open, c)
-	case '}', ']':
+	case '}':
 		w.open = w.open[:last]
-		if c == '}' {
-			w.line()
-		}
+		w.line()
+	case ']':
+		w.open = w.open[:last]
 	}
 	w.put(c)
 	switch {
@@ -118,7 +118,7 @@ func (w *printer) structure(c byte) {
 	}
 }
 
-func (w *printer) put(c byte) { w.out = append(secret.Grow(w.out, 1), c) }
+func (w *printer) put(b ...byte) { w.out = append(secret.Grow(w.out, len(b)), b...) }
 
 func (w *printer) line() {
 	if w.tabs {
