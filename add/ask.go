@@ -55,7 +55,7 @@ func order(ctx context.Context, r *request, question *cjson.Object) error {
 // relay carries one request from stdin to the agent and its answer to stdout. oidc-token uses it to reach a
 // remote agent without having the network inside.
 func relay(ctx context.Context, r *request) error {
-	message, err := ipc.ReadMessage(os.Stdin)
+	message, err := ipc.ReadObject(os.Stdin, nil, ipc.MaxMessage)
 	if err != nil {
 		return err
 	}

@@ -184,9 +184,9 @@ func TestBearerFailing(t *testing.T) {
 		if text := w.status(); !strings.Contains(text, path+", not there; the last renewal failed: ") {
 			t.Error(text)
 		}
-		reply := w.must(w.agent, cjson.New().SetText("request", "status_json")).Object("info").Array("bearer_files")
-		if len(reply) != 1 || !strings.Contains(string(reply[0]), `"present":false,"error":"`) {
-			t.Errorf("%s", reply)
+		reply := w.must(w.agent, cjson.New().SetText("request", "status_json")).Object("info").Texts("bearer_files")
+		if len(reply) != 1 || !strings.Contains(reply[0], `"present":false,"error":"`) {
+			t.Errorf("%q", reply)
 		}
 		w.idp.ForgetRequests()
 		time.Sleep(time.Hour)

@@ -141,7 +141,7 @@ func (a *agent) answerAtOnce(ctx context.Context, c *conn) ([]byte, error) {
 	defer buffers.Put(buffer)
 	n, _ := unix.Read(c.fd, buffer[:]) // an error comes again when it is waited for
 	first := buffer[:max(n, 0)]
-	if end, whole, _ := new(cjson.Scanner).Feed(first); whole {
+	if end, _ := new(cjson.Scanner).End(first); end > 0 {
 		return a.answerInTime(ctx, first[:end]), nil
 	}
 	return nil, c.wait(first)

@@ -103,7 +103,7 @@ func TestServeRubbish(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer, err := io.ReadAll(conn)
-	if want := `{"status":"failure","error":"Bad Request: neither a JSON object nor a public key"}`; err != nil || string(answer) != want {
+	if want := `{"status":"failure","error":"Bad Request: malformed JSON at byte 0: neither an object nor a public key"}`; err != nil || string(answer) != want {
 		t.Errorf("answered %q, %v", answer, err)
 	}
 }

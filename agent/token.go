@@ -66,7 +66,8 @@ func tokenFrom(p *provider, r *oidc.TokenResponse) token {
 		t.lifespan = lasting(p.asked, r.ExpiresIn)
 	}
 	if !r.AccessToken.IsEmpty() {
-		o := ipc.AccessToken{Token: r.AccessToken, Issuer: t.issuer, ExpiresAt: t.expiresAt}.Encode()
+		o := ipc.Success("").SetSecret(ipc.KeyAccessToken, r.AccessToken).SetText(ipc.KeyIssuer, t.issuer).
+			SetInt(ipc.KeyExpiresAt, t.expiresAt)
 		t.answer = secret.New(o.Compact())
 		o.Wipe()
 	}

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"oidc-agent/proto/cjson"
@@ -44,9 +42,7 @@ func (r *request) call(question *cjson.Object) (answer *cjson.Object, err error)
 	_, unreached := errors.AsType[*ipc.ConnectError](err)
 	if remote != "" && (unreached || errors.Is(err, ipc.ErrNoAccount)) {
 		r.remote, agent = true, remote
-		ctx, cancel := context.WithTimeout(context.Background(), wait)
-		defer cancel()
-		if answer, err = callRemote(ctx, question); err == nil {
+		if answer, err = callRemote(question, wait); err == nil {
 			err = ipc.Check(answer)
 		}
 	}
@@ -60,42 +56,40 @@ func (r *request) call(question *cjson.Object) (answer *cjson.Object, err error)
 
 // callRemote lets oidc-add carry the request: the encrypted channel and the network would cost every call of
 // this program a part of its start-up, though hardly one needs them.
-func callRemote(ctx context.Context, question *cjson.Object) (*cjson.Object, error) {
-	text, state, err := runAdd(ctx, question.Compact(), "--remote", "--relay")
-	switch {
-	case err != nil:
+func callRemote(question *cjson.Object, wait time.Duration) (*cjson.Object, error) {
+	add, conn, err := talkToAdd("--remote", "--relay")
+	if err != nil {
 		return nil, err
-	case !state.Success(): // it has told why
+	}
+	defer conn.Close()
+	timer := time.AfterFunc(wait, func() { add.Kill() })
+	conn.Write(question.Compact()) // where that fails it has ended, and does not answer
+	answer, err := ipc.Answer(conn)
+	add.Wait()
+	switch {
+	case !timer.Stop():
+		return nil, context.DeadlineExceeded
+	case err != nil: // it has told why
 		return nil, errors.New("the agent that OIDC_REMOTE_SOCK names gave no answer")
 	}
-	return ipc.Answer(bytes.NewReader(text))
+	return answer, nil
 }
 
-// runAdd runs oidc-add, but no longer than ctx lives, with a text on its standard input, and returns what it prints.
-func runAdd(ctx context.Context, input []byte, args ...string) ([]byte, *os.ProcessState, error) {
-	in, writer, err := os.Pipe()
+// talkToAdd runs oidc-add with a socket as its standard input and output, of which the other end is ours.
+func talkToAdd(args ...string) (*os.Process, *os.File, error) {
+	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	reader, out, err := os.Pipe()
+	syscall.CloseOnExec(ends[0])
+	syscall.CloseOnExec(ends[1])
+	ours, its := os.NewFile(uintptr(ends[0]), "oidc-add"), os.NewFile(uintptr(ends[1]), "oidc-add")
+	defer its.Close()
+	add, err := startAdd([]*os.File{its, its, os.Stderr}, args...)
 	if err != nil {
-		return nil, nil, err
+		ours.Close()
 	}
-	defer reader.Close()
-	add, err := startAdd([]*os.File{in, out, os.Stderr}, args...)
-	in.Close()
-	out.Close()
-	if err != nil {
-		writer.Close()
-		return nil, nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { add.Kill() })
-	defer stop()
-	writer.Write(input) // where that fails it has ended, and its state tells
-	writer.Close()
-	text, readErr := io.ReadAll(reader)
-	state, waitErr := add.Wait()
-	return text, state, cmp.Or(ctx.Err(), readErr, waitErr)
+	return add, ours, err
 }
 
 func startAdd(files []*os.File, args ...string) (*os.Process, error) {

@@ -27,7 +27,7 @@ func newWorld(t *testing.T, answers []string, printed string, fails bool) *world
 	socket := filepath.Join(w.dir, "agent")
 	t.Setenv("OIDC_SOCK", socket)
 	t.Setenv("PATH", w.dir+":"+os.Getenv("PATH"))
-	script := fmt.Sprintf("#!/bin/sh\ncd '%s'\n{ echo \"$*\"; [ $1 != --remote ] || { cat; echo; }; } >>noted\nprintf %%s '%s'\n", w.dir, printed)
+	script := fmt.Sprintf("#!/bin/sh\ncd '%s'\n{ echo \"$*\"; [ $1 != --remote ] || { dd bs=9999 count=1 2>/dev/null; echo; }; } >>noted\nprintf %%s '%s'\n", w.dir, printed)
 	if fails {
 		script += "exit 5\n"
 	}
@@ -90,6 +90,7 @@ func TestFetch(t *testing.T) {
 			`{"request":"access_token","min_valid_period":-1,"account":"demo","scope":"a","application_hint":"n","audience":"b","no_autoload":1,"timeout":99}`}},
 		"id-token": {args: "--id-token", answers: []string{`{"status":"success","id_token":"IT"}`}, token: "IT", questions: []string{
 			`{"request":"id_token","account":"demo","application_hint":"oidc-token","no_autoload":1}`}},
+		"no token":         {answers: []string{`{"status":"success"}`}, err: "the agent's answer cannot be read: there is no access_token in it"},
 		"no agent":         {err: "could not connect to oidc-agent"},
 		"no agent here":    {remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
 		"no account here":  {answers: []string{noAccount}, remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
@@ -120,8 +121,8 @@ func TestFetch(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := fetch(r)
-			if string(got.Token.Reveal()) != c.token || (err == nil) != (c.err == "") || err != nil && !strings.HasPrefix(err.Error(), c.err) {
-				t.Errorf("token %q and %v, want %q and %q", got.Token.Reveal(), err, c.token, c.err)
+			if string(got.value.Reveal()) != c.token || (err == nil) != (c.err == "") || err != nil && !strings.HasPrefix(err.Error(), c.err) {
+				t.Errorf("token %q and %v, want %q and %q", got.value.Reveal(), err, c.token, c.err)
 			}
 			for _, want := range c.questions {
 				if got := <-w.questions; got != want {
@@ -174,7 +175,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// The test binary ends as a shell has ended: by its signal, else with its code.
+// The test binary ends as a shell has ended: interrupted, else with its code.
 func TestEnded(t *testing.T) {
 	if script := os.Getenv("TOKEN_TEST_SCRIPT"); script != "" {
 		child := exec.Command("sh", "-c", script)
@@ -186,7 +187,7 @@ func TestEnded(t *testing.T) {
 		"exit 0":        "exit status 0",
 		"exit 7":        "exit status 7",
 		"kill -INT $$":  "signal: interrupt",
-		"kill -TERM $$": "signal: terminated",
+		"kill -TERM $$": "exit status 143",
 		"kill -KILL $$": "exit status 137",
 	} {
 		us := exec.Command(os.Args[0], "-test.run=^TestEnded$")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -19,16 +18,13 @@ func defaultMinValid() (int64, error) {
 		if err != nil {
 			continue
 		}
-		o, err := cjson.Parse(withoutComments(data))
+		o, err := cjson.Parse(cjson.WithoutComments(data))
 		if err != nil {
 			return 0, errors.New(strconv.Quote(path) + ": " + err.Error())
 		}
-		section := o.Object("oidc-token")
-		if section == nil {
-			continue
-		}
 		for _, key := range [...]string{"default-min-lifetime", "default_min_lifetime"} { // the code's, the shipped file's
-			if seconds, ok := section.Int(key); ok {
+			if section := o.Object("oidc-token"); section != nil && section.Has(key) {
+				seconds, _ := section.Int(key)
 				return seconds, nil
 			}
 		}
@@ -38,8 +34,7 @@ func defaultMinValid() (int64, error) {
 
 // configFiles are the places of `config`, in the order of proto/account, which this program does not enter.
 func configFiles() []string {
-	user := os.Getenv("OIDC_USER_CONFIG")
-	home := os.Getenv("HOME")
+	user, home := os.Getenv("OIDC_USER_CONFIG"), os.Getenv("HOME")
 	for _, dir := range [...]string{os.Getenv("OIDC_CONFIG_DIR"), home + "/.config/oidc-agent", home + "/.oidc-agent"} {
 		if user != "" || dir == "" {
 			continue // a system call for nothing, at every start
@@ -49,14 +44,4 @@ func configFiles() []string {
 		}
 	}
 	return []string{user, "/etc/oidc-agent/config"}
-}
-
-func withoutComments(data []byte) []byte {
-	var kept []byte
-	for line := range bytes.Lines(data) {
-		if !bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {
-			kept = append(kept, line...)
-		}
-	}
-	return kept
 }

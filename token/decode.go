@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
@@ -30,7 +28,8 @@ func decode(r *request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stdout.Write(layout(cjson.New().SetObject("header", header).SetObject("payload", claims))); err != nil {
+	shown := cjson.New().SetObject("header", header).SetObject("payload", claims)
+	if _, err := os.Stdout.WriteString(layout(shown)); err != nil {
 		return err
 	}
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
@@ -42,7 +41,7 @@ func decode(r *request) error {
 func (r *request) tokenToDecode() (secret.Secret, error) {
 	if r.name != "-" {
 		t, err := fetch(r)
-		return t.Token, err
+		return t.value, err
 	}
 	text, err := io.ReadAll(io.LimitReader(os.Stdin, maxToken))
 	return secret.New(bytes.TrimSpace(text)), err
@@ -144,21 +143,8 @@ func length(d time.Duration) string {
 	return strconv.Itoa(int(d/time.Second)) + " seconds"
 }
 
-// layout is an object with two blanks a level. What could steer a terminal is escaped, and stays the same JSON: such
-// characters stand nowhere but in strings.
-func layout(o *cjson.Object) (out []byte) {
-	for _, r := range string(o.Layout()) {
-		switch {
-		case r == '\t' && out[len(out)-1] == ':':
-			out = append(out, ' ')
-		case r == '\t':
-			out = append(out, "  "...)
-		case r != '\n' && unicode.IsControl(r):
-			out = append(out, `\u00`...)
-			out = append(out, "0123456789abcdef"[r>>4], "0123456789abcdef"[r&15])
-		default:
-			out = utf8.AppendRune(out, r)
-		}
-	}
-	return append(out, '\n')
+// layout is an object with two blanks a level. A tab in a string would be escaped.
+func layout(o *cjson.Object) string {
+	text := strings.ToValidUTF8(string(o.Layout()), "\uFFFD")
+	return strings.NewReplacer(":\t", ": ", "\t", "  ").Replace(text) + "\n"
 }

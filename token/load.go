@@ -101,23 +101,19 @@ func load(name string, options []string) error {
 	return ended(state)
 }
 
-// ended is how a child has ended, for us to end in the same way: by the same signal, so that a shell that runs us
-// sees the interrupt; else with its code. It has told why itself.
+// ended is how a child has ended, for us to end in the same way: by an interrupt, so that a shell that runs us stops its
+// script; else with the code that a shell has for it. It has told why itself.
 func ended(state *os.ProcessState) error {
-	if state.Success() {
-		return nil
-	}
 	status := state.Sys().(syscall.WaitStatus)
-	if status.Exited() {
+	switch {
+	case state.Success():
+		return nil
+	case status.Exited():
 		return &cli.ExitError{Code: status.ExitStatus()}
-	}
-	switch s := status.Signal(); s {
-	case syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP:
-		if !signal.Ignored(s) { // nohup
-			signal.Reset(s)
-			syscall.Kill(os.Getpid(), s)
-			time.Sleep(time.Second) // it may come to another thread
-		}
+	case status.Signal() == syscall.SIGINT:
+		signal.Reset(syscall.SIGINT)
+		syscall.Kill(os.Getpid(), syscall.SIGINT)
+		time.Sleep(time.Second) // it may come to another thread
 	}
 	return &cli.ExitError{Code: 128 + int(status.Signal())}
 }

@@ -42,7 +42,7 @@ func run(args []string) error {
 		return err
 	}
 	if r.outfile.wanted {
-		return r.writeFile(t.Token)
+		return r.writeFile(t.value)
 	}
 	_, err = os.Stdout.WriteString(render(r, t))
 	return err
@@ -59,36 +59,49 @@ func (r *request) writeFile(token secret.Secret) error {
 // warn tells what the user should know though all went well.
 func warn(text string) { os.Stderr.WriteString(cli.Printable("oidc-token: warning: " + text + "\n")) }
 
+// token is what the agent gives.
+type token struct {
+	value   secret.Secret
+	issuer  string
+	expires int64 // seconds since 1970, 0 if not known
+}
+
 // fetch asks the agent.
-func fetch(r *request) (ipc.AccessToken, error) {
+func fetch(r *request) (t token, err error) {
 	answer, err := obtain(r, r.question())
 	if err != nil {
-		return ipc.AccessToken{}, err
+		return token{}, err
 	}
 	if text := answer.Text(ipc.KeyWarning); text != "" {
 		warn(text)
 	}
+	key := ipc.KeyAccessToken
 	if r.idToken {
-		return ipc.AccessToken{Token: answer.Secret(ipc.KeyIDToken), Issuer: answer.Text(ipc.KeyIssuer)}, nil
+		key = ipc.KeyIDToken
 	}
-	return ipc.ParseAccessToken(answer)
+	t.value, t.issuer = answer.Secret(key), answer.Text(ipc.KeyIssuer)
+	t.expires, _ = answer.Int(ipc.KeyExpiresAt)
+	if t.value.IsEmpty() {
+		return token{}, ipc.BadAnswer("there is no " + key + " in it")
+	}
+	return t, nil
 }
 
+// question is the request in the order of the C client.
 func (r *request) question() *cjson.Object {
-	question := ipc.AccessTokenRequest{
-		Account: r.name, MinValidPeriod: r.minValid, Scope: r.scope, Audience: r.audience, ApplicationHint: r.hint,
-	}
 	key := ipc.KeyAccount
 	if isIssuer(r.name) {
-		key, question.Account, question.Issuer = ipc.KeyIssuer, "", r.name
+		key = ipc.KeyIssuer
 	}
 	if r.idToken {
 		return ipc.Request(ipc.RequestIDToken).SetText(key, r.name).SetText(ipc.KeyApplicationHint, "oidc-token")
 	}
+	minValid := r.minValid
 	if r.force {
-		question.MinValidPeriod = -1
+		minValid = -1
 	}
-	return question.Encode()
+	return ipc.Request(ipc.RequestAccessToken).SetInt(ipc.KeyMinValidPeriod, minValid).SetText(key, r.name).
+		SetOptional(ipc.KeyScope, r.scope).SetOptional(ipc.KeyApplicationHint, r.hint).SetOptional(ipc.KeyAudience, r.audience)
 }
 
 // isIssuer: an account's name has no scheme. Plain http is for a provider on the loopback.

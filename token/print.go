@@ -4,15 +4,13 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
-
-	"oidc-agent/proto/ipc"
 )
 
 // render is what goes to standard output, for one of the forms that the user can choose.
-func render(r *request, t ipc.AccessToken) string {
-	token, expiry := string(t.Token.Reveal()), strconv.FormatInt(t.ExpiresAt, 10)
+func render(r *request, t token) string {
+	token, expiry := string(t.value.Reveal()), strconv.FormatInt(t.expires, 10)
 	if r.all {
-		return token + "\n" + t.Issuer + "\n" + expiry + "\n"
+		return token + "\n" + t.issuer + "\n" + expiry + "\n"
 	}
 	exports, wanted, shell := "", 0, r.env
 	for _, part := range [...]struct {
@@ -20,7 +18,7 @@ func render(r *request, t ipc.AccessToken) string {
 		name, value string
 	}{
 		{r.token, "OIDC_AT", token},
-		{r.issuer, "OIDC_ISS", t.Issuer},
+		{r.issuer, "OIDC_ISS", t.issuer},
 		{r.expiry, "OIDC_EXP", expiry},
 	} {
 		if part.wanted || r.env {
@@ -34,7 +32,7 @@ func render(r *request, t ipc.AccessToken) string {
 	case shell:
 		return exports
 	case r.issuer.wanted:
-		return t.Issuer + "\n"
+		return t.issuer + "\n"
 	case r.expiry.wanted:
 		return expiry + "\n"
 	case r.header:

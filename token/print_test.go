@@ -3,13 +3,12 @@ package main
 import (
 	"testing"
 
-	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/secret"
 )
 
 func TestRender(t *testing.T) {
 	t.Parallel()
-	token := ipc.AccessToken{Token: secret.FromString("AT"), Issuer: "https://op.example/", ExpiresAt: 1795453511}
+	given := token{secret.FromString("AT"), "https://op.example/", 1795453511}
 	const all = "AT\nhttps://op.example/\n1795453511\n"
 	const env = "OIDC_AT=AT; export OIDC_AT;\nOIDC_ISS=https://op.example/; export OIDC_ISS;\nOIDC_EXP=1795453511; export OIDC_EXP;\n"
 	for _, c := range []struct {
@@ -39,7 +38,7 @@ func TestRender(t *testing.T) {
 			t.Errorf("%q: %v", c.args, err)
 			continue
 		}
-		if got := render(r, token); got != c.want {
+		if got := render(r, given); got != c.want {
 			t.Errorf("%q: %q, want %q", c.args, got, c.want)
 		}
 	}

@@ -2,8 +2,8 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -23,15 +23,11 @@ type shell struct {
 	request
 	minsecs int64 // seconds that the token in the file is always good for
 	file    string
+	existed bool // the file was there before: it is not ours to remove
 	inside  bool // this process was started by the agent that it needed
 	verbose bool
 	command []string
-
-	existed bool       // the file was there before: it is not ours to remove
 	writing sync.Mutex // held while the file is written, and when the command has ended
-	expires time.Time
-	next    time.Time // renewal
-	failing bool      // the last renewal failed, and the user knows
 }
 
 func shellOptions(s *shell) *cli.Program {
@@ -60,7 +56,7 @@ func runShell(args []string) error {
 	if err != nil {
 		return err
 	}
-	err = s.renew(fetch(&s.request))
+	expires, err := s.renew()
 	if _, unreached := errors.AsType[*ipc.ConnectError](err); unreached && !s.inside {
 		// Once more, beside an agent of its own that ends with it.
 		if agent, missing := cli.Sister("oidc-agent"); missing == nil {
@@ -71,7 +67,7 @@ func runShell(args []string) error {
 	if err != nil {
 		return err
 	}
-	return s.run()
+	return s.run(expires)
 }
 
 func parseShell(args []string) (*shell, error) {
@@ -79,20 +75,20 @@ func parseShell(args []string) (*shell, error) {
 	if i := slices.Index(args, "--"); i >= 0 {
 		args, s.command = args[:i], args[i+1:]
 	}
+	if len(s.command) == 0 {
+		s.command = []string{cmp.Or(os.Getenv("SHELL"), "/bin/sh")}
+	}
 	operands, err := shellOptions(s).Parse(args)
 	if err != nil {
 		return nil, err
 	}
 	if s.name == "" && len(operands) > 0 {
 		s.name = operands[0]
+	} else if s.name == "" {
+		s.name, err = onlyAccount()
 	}
-	if s.name == "" {
-		if s.name, err = onlyAccount(); err != nil {
-			return nil, err
-		}
-	}
-	if len(s.command) == 0 {
-		s.command = []string{cmp.Or(os.Getenv("SHELL"), "/bin/sh")}
+	if err != nil {
+		return nil, err
 	}
 	// A file of its own: two of us, for two accounts, do not take it from each other.
 	own := cli.DefaultBearerFile() + ".sh-" + strconv.Itoa(os.Getpid())
@@ -101,21 +97,28 @@ func parseShell(args []string) (*shell, error) {
 		return nil, err
 	}
 	s.minValid = s.minsecs + 1
-	_, err = os.Lstat(s.file)
-	s.existed = err == nil
+	_, missing := os.Lstat(s.file)
+	s.existed = missing == nil
 	return s, nil
 }
 
 // onlyAccount is the account to use where none is named. oidc-add knows where accounts are.
 func onlyAccount() (string, error) {
-	text, state, err := runAdd(context.Background(), nil, "--list")
-	if err == nil {
-		err = ended(state)
-	}
+	add, list, err := talkToAdd("--list")
 	if err != nil {
 		return "", err
 	}
-	if names := strings.Fields(string(text)); len(names) == 1 {
+	defer list.Close()
+	text, _ := io.ReadAll(list)
+	state, err := add.Wait()
+	if err == nil {
+		err = ended(state)
+	}
+	names := strings.Fields(string(text))
+	switch {
+	case err != nil:
+		return "", err
+	case len(names) == 1:
 		return names[0], nil
 	}
 	// The C tool's code and words.
@@ -123,44 +126,10 @@ func onlyAccount() (string, error) {
 		"See which accounts there are:  oidc-add -l  and name one:  oidc-tokensh --oidc NAME")}
 }
 
-// renew puts a new token into the file and sets the time of the next one.
-func (s *shell) renew(t ipc.AccessToken, err error) error {
-	if err == nil {
-		err = cli.WriteBearerFile(s.file, t.Token)
-	}
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	if s.expires = time.Unix(t.ExpiresAt, 0); t.ExpiresAt == 0 {
-		s.expires = now.Add(5 * time.Minute) // its issuer does not say
-	}
-	left := s.expires.Sub(now.Round(0))
-	wait := left - time.Duration(s.minsecs)*time.Second
-	if wait <= 0 { // it lives shorter than the user wants it to
-		wait = max(left/2, time.Second)
-	}
-	s.next = now.Add(wait)
-	s.failing = false
-	if s.verbose {
-		say("the token in " + s.file + " is valid until " + s.expires.Format(time.TimeOnly))
-	}
-	return nil
-}
-
-// later takes a renewal that failed: it is told once, and tried again.
-func (s *shell) later(err error) {
-	s.next = time.Now().Add(10 * time.Second)
-	if !s.failing || s.verbose {
-		say("warning: the token in " + s.file + " ends at " + s.expires.Format(time.TimeOnly) + " and cannot be renewed: " + err.Error())
-	}
-	s.failing = true
-}
-
 func say(text string) { os.Stderr.WriteString(cli.Printable("oidc-tokensh: " + text + "\n")) }
 
 // run starts the command, keeps the token fresh until it ends, and ends in the same way.
-func (s *shell) run() error {
+func (s *shell) run(expires time.Time) error {
 	signals := make(chan os.Signal, 4)
 	for _, one := range [...]os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(one) { // nohup: the command shall ignore it as well
@@ -171,7 +140,7 @@ func (s *shell) run() error {
 	command, err := s.start()
 	if err == nil {
 		go forward(signals, command)
-		go s.keepFresh()
+		go s.keepFresh(expires)
 		state, err = command.Wait()
 	}
 	s.writing.Lock() // for ever
@@ -186,21 +155,19 @@ func (s *shell) run() error {
 
 // start runs the command as a shell would, in our own process group: the terminal's keys reach it, and a shell that it
 // may be does its own job control.
-func (s *shell) start() (*os.Process, error) {
+func (s *shell) start() (command *os.Process, err error) {
 	os.Setenv(cli.EnvBearerTokenFile, s.file)
 	os.Unsetenv(cli.EnvBearerToken) // programs would take that instead
 	path, err := cli.LookPath(s.command[0])
-	var command *os.Process
 	if err == nil {
 		command, err = os.StartProcess(path, s.command, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 	}
-	switch {
-	case err == nil:
-		return command, nil
-	case errors.Is(err, os.ErrPermission):
-		return nil, &cli.ExitError{Code: 126, Err: err}
+	if errors.Is(err, os.ErrPermission) {
+		err = &cli.ExitError{Code: 126, Err: err}
+	} else if err != nil {
+		err = &cli.ExitError{Code: 127, Err: err}
 	}
-	return nil, &cli.ExitError{Code: 127, Err: err}
+	return command, err
 }
 
 // forward passes signals on. The terminal has sent some of them to the command as well, if it was the terminal.
@@ -212,20 +179,52 @@ func forward(signals <-chan os.Signal, command *os.Process) {
 	}
 }
 
-// keepFresh renews the token. It looks at both clocks, at least every half minute: timers and the monotonic clock stand
-// still while a machine sleeps, and the other one may be set.
-func (s *shell) keepFresh() {
-	s.noAutoload = true // from now on the terminal is the command's
-	for {
-		time.Sleep(min(max(time.Until(s.next), time.Second), time.Minute/2))
-		if now := time.Now(); now.Before(s.next) && now.Round(0).Before(s.next.Round(0)) {
-			continue
-		}
-		token, err := fetch(&s.request)
+// renew puts a token into the file and tells how long it lives.
+func (s *shell) renew() (expires time.Time, err error) {
+	t, err := fetch(&s.request)
+	if err == nil {
 		s.writing.Lock()
-		if err = s.renew(token, err); err != nil {
-			s.later(err)
-		}
+		err = cli.WriteBearerFile(s.file, t.value)
 		s.writing.Unlock()
 	}
+	if expires = time.Unix(t.expires, 0); t.expires == 0 {
+		expires = time.Now().Add(5 * time.Minute) // its issuer does not say
+	}
+	if err == nil && s.verbose {
+		say("the token in " + s.file + " is valid until " + expires.Format(time.TimeOnly))
+	}
+	return expires, err
+}
+
+// keepFresh renews the token. It looks at both clocks, at least every half minute: timers and the monotonic clock stand
+// still while a machine sleeps, and the other one may be set. A renewal that fails is told once, and tried again.
+func (s *shell) keepFresh(expires time.Time) {
+	s.noAutoload = true // from now on the terminal is the command's
+	failing := false
+	for next := s.renewal(expires); ; {
+		time.Sleep(min(max(time.Until(next), time.Second), time.Minute/2))
+		if now := time.Now(); now.Before(next) && now.Round(0).Before(next.Round(0)) {
+			continue
+		}
+		renewed, err := s.renew()
+		if err == nil {
+			expires, next, failing = renewed, s.renewal(renewed), false
+			continue
+		}
+		if !failing || s.verbose {
+			say("warning: the token in " + s.file + " ends at " + expires.Format(time.TimeOnly) + " and cannot be renewed: " + err.Error())
+		}
+		next, failing = time.Now().Add(10*time.Second), true
+	}
+}
+
+// renewal is when to renew a token: while it is good for what the user wants, or halfway if it lives shorter than that.
+func (s *shell) renewal(expires time.Time) time.Time {
+	now := time.Now()
+	left := expires.Sub(now.Round(0))
+	wait := left - time.Duration(s.minsecs)*time.Second
+	if wait <= 0 {
+		wait = max(left/2, time.Second)
+	}
+	return now.Add(wait)
 }

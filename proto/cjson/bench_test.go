@@ -22,7 +22,7 @@ func BenchmarkScanner(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s := new(Scanner)
-		if end, done, err := s.Feed(benchAnswer); !done || end != len(benchAnswer) {
+		if end, err := s.End(benchAnswer); end != len(benchAnswer) {
 			b.Fatal(err)
 		}
 	}

@@ -3,9 +3,9 @@ package cjson
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -37,10 +37,9 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%q prints to %q, which is %q", data, printed, again.Compact())
 			}
 		}
-		var s Scanner
-		end, done, err := s.Feed(data)
-		if !done || err != nil || len(bytes.Trim(data[end:], blanks)) > 0 {
-			t.Fatalf("the scanner ends %q at %d, %v, %v", data, end, done, err)
+		end, err := new(Scanner).End(data)
+		if end == 0 || err != nil || len(bytes.Trim(data[end:], blanks)) > 0 {
+			t.Fatalf("the scanner ends %q at %d, %v", data, end, err)
 		}
 	})
 }
@@ -59,7 +58,7 @@ func compareWithStandard(t *testing.T, data []byte, o *Object, err error) {
 	if json.Unmarshal(data, &want) != nil || want == nil { // no JSON, or null
 		return
 	}
-	if errors.Is(err, ErrTooDeep) || errors.Is(err, ErrTooMany) {
+	if err != nil && (strings.HasSuffix(err.Error(), tooDeep) || strings.HasSuffix(err.Error(), tooMany)) {
 		return
 	}
 	if err != nil {
@@ -114,17 +113,14 @@ func FuzzScanner(f *testing.F) {
 		if cut < 0 || cut > len(data) {
 			return
 		}
-		var whole, parts Scanner
-		end, done, err := whole.Feed(data)
-		got, gotDone, gotErr := parts.Feed(data[:cut])
-		if !gotDone && gotErr == nil {
-			got, gotDone, gotErr = parts.Feed(data[cut:])
-			if gotDone {
-				got += cut
-			}
+		end, err := new(Scanner).End(data)
+		var parts Scanner
+		got, gotErr := parts.End(data[:cut])
+		if got == 0 && gotErr == nil {
+			got, gotErr = parts.End(data)
 		}
-		if got != end || gotDone != done || gotErr != err {
-			t.Fatalf("%q cut at %d: %d, %v, %v, want %d, %v, %v", data, cut, got, gotDone, gotErr, end, done, err)
+		if got != end || (gotErr == nil) != (err == nil) {
+			t.Fatalf("%q cut at %d: %d, %v, want %d, %v", data, cut, got, gotErr, end, err)
 		}
 	})
 }

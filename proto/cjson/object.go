@@ -3,6 +3,7 @@ package cjson
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,12 +33,7 @@ func (o *Object) Keys() []string {
 }
 
 func (o *Object) index(key string) int {
-	for i := range o.members {
-		if o.members[i].key == key {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(o.members, func(m member) bool { return m.key == key })
 }
 
 // Has reports whether there is such a key, whatever its value.
@@ -54,20 +50,12 @@ func (o *Object) Raw(key string) []byte {
 // Text returns a value as the C tools read it: a string's meaning (with U+FFFD for bytes that are not
 // UTF-8), a number, true, false or a nested value as its JSON text; and "" for what they take for absent:
 // "", "null", "(null)" and null.
-func (o *Object) Text(key string) string { return scalarText(o.Raw(key)) }
-
-func scalarText(raw []byte) string {
-	if len(raw) == 0 || raw[0] != '"' {
-		return present(strings.ToValidUTF8(string(raw), "\uFFFD"))
-	}
-	return present(decodeText(raw))
-}
+func (o *Object) Text(key string) string { return present(decodeText(o.Raw(key))) }
 
 // present maps the C tools' ways to say "nothing" to the empty string. "(null)" is what their printf makes
 // of a string that is missing.
 func present[T string | []byte](s T) T {
-	switch string(s) {
-	case "null", "(null)":
+	if string(s) == "null" || string(s) == "(null)" {
 		return s[:0]
 	}
 	return s
@@ -76,38 +64,23 @@ func present[T string | []byte](s T) T {
 // Secret returns a value as Text does, in bytes of its own, and makes no string of it. Bytes that are
 // not UTF-8 stay as they are: a password is bytes.
 func (o *Object) Secret(key string) secret.Secret {
-	raw := o.Raw(key)
-	if len(raw) == 0 || raw[0] != '"' {
-		return secret.New(bytes.Clone(present(raw)))
-	}
-	text := unescape(raw)
-	if len(text) == len(raw)-2 { // nothing was escaped: text is a part of raw
-		return secret.New(bytes.Clone(present(text)))
-	}
-	return secret.New(present(text))
+	return secret.New(present(unquote(o.Raw(key), true)))
 }
 
 // Int returns a number: 1, "1" and true are 1; a fraction is cut off. It reports false if the value is
 // absent, no number, or beyond an int64.
 func (o *Object) Int(key string) (int64, bool) {
-	switch text := o.Text(key); text {
-	case "":
-		return 0, false
+	text := o.Text(key)
+	switch text {
 	case "true":
 		return 1, true
 	case "false":
 		return 0, true
-	default:
-		return parseInt(text)
 	}
-}
-
-func parseInt(text string) (int64, bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, true
 	}
-	p := parser{data: []byte(text)}
-	if p.number() != nil || p.pos != len(text) { // ParseFloat knows more than JSON: inf, hex, underscores
+	if strings.Trim(text, "0123456789+-.eE") != "" { // ParseFloat knows more: inf, hex, underscores
 		return 0, false
 	}
 	f, err := strconv.ParseFloat(text, 64)
@@ -132,29 +105,15 @@ func (o *Object) Object(key string) *Object {
 	return nested
 }
 
-// Array returns the raw elements of the array under key, nil if that is absent or no array.
-func (o *Object) Array(key string) [][]byte {
-	elements, err := ParseArray(o.Raw(key))
-	if err != nil {
-		return nil
-	}
-	return elements
-}
-
 // Texts returns the elements of an array, each as Text returns it and without the empty ones; a value
 // that is no array counts as the only element.
-func (o *Object) Texts(key string) []string {
-	raw := o.Raw(key)
-	if len(raw) == 0 {
-		return nil
+func (o *Object) Texts(key string) (texts []string) {
+	elements, err := ParseArray(o.Raw(key))
+	if err != nil {
+		elements = [][]byte{o.Raw(key)}
 	}
-	elements := [][]byte{raw}
-	if raw[0] == '[' {
-		elements = o.Array(key)
-	}
-	var texts []string
 	for _, e := range elements {
-		if text := scalarText(e); text != "" {
+		if text := present(decodeText(e)); text != "" {
 			texts = append(texts, text)
 		}
 	}
@@ -175,10 +134,17 @@ func (o *Object) set(key string, value []byte) *Object {
 // the member, and returns o.
 func (o *Object) SetText(key, v string) *Object { return o.set(key, Quote(nil, v)) }
 
+// SetOptional stores a string unless it is empty.
+func (o *Object) SetOptional(key, v string) *Object {
+	if v != "" {
+		o.SetText(key, v)
+	}
+	return o
+}
+
 // SetSecret stores a string that Wipe can overwrite; s stays the caller's.
 func (o *Object) SetSecret(key string, s secret.Secret) *Object {
-	b := s.Reveal()
-	return o.set(key, QuoteBytes(make([]byte, 0, quotedLen(b)), b))
+	return o.set(key, Quote(nil, s.Reveal()))
 }
 
 // SetInt stores a number.
@@ -192,35 +158,43 @@ func (o *Object) SetBool(key string, b bool) *Object {
 }
 
 // SetRaw stores JSON text without copying it. What is not one JSON value is stored as null.
-func (o *Object) SetRaw(key string, raw []byte) *Object { return o.set(key, sanitize(raw)) }
-
-func sanitize(raw []byte) []byte {
+func (o *Object) SetRaw(key string, raw []byte) *Object {
 	raw = bytes.TrimFunc(raw, func(r rune) bool { return r <= ' ' })
-	if !valid(raw) {
-		return []byte("null")
+	if p := (parser{data: raw}); !p.value(0) || p.pos < len(raw) {
+		raw = []byte("null")
 	}
-	return raw
+	return o.set(key, raw)
 }
 
 // SetTexts stores an array of strings.
 func (o *Object) SetTexts(key string, texts []string) *Object {
-	raw := []byte{'['}
-	for i, t := range texts {
-		if i > 0 {
-			raw = append(raw, ',')
-		}
-		raw = Quote(raw, t)
-	}
-	return o.set(key, append(raw, ']'))
+	return o.set(key, array(texts, func(t string) []byte { return Quote(nil, t) }))
 }
 
 // SetObject stores a copy of nested.
 func (o *Object) SetObject(key string, nested *Object) *Object { return o.set(key, nested.Compact()) }
 
+// SetObjects stores an array of copies.
+func (o *Object) SetObjects(key string, objects []*Object) *Object {
+	return o.set(key, array(objects, (*Object).Compact))
+}
+
+// array returns an array of values, each written by text.
+func array[T any](values []T, text func(T) []byte) []byte {
+	out := []byte{'['}
+	for i, v := range values {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, text(v)...)
+	}
+	return append(out, ']')
+}
+
 // Delete removes the member; it does not wipe the value.
 func (o *Object) Delete(key string) {
 	if i := o.index(key); i >= 0 {
-		o.members = append(o.members[:i], o.members[i+1:]...)
+		o.members = slices.Delete(o.members, i, i+1)
 	}
 }
 

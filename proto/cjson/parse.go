@@ -9,8 +9,9 @@
 package cjson
 
 import (
-	"errors"
+	"bytes"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -20,96 +21,78 @@ const (
 	maxMembers = 1024
 )
 
-var (
-	// ErrNotObject: the first byte that is not blank does not open an object.
-	ErrNotObject = errors.New("not a JSON object")
-	// ErrTooDeep: objects and arrays stand in each other more than 64 levels deep.
-	ErrTooDeep = errors.New("JSON nested too deep")
-	// ErrTooMany: an object of more than 1024 members.
-	ErrTooMany = errors.New("JSON object with too many members")
-)
-
-// SyntaxError tells where text stopped being JSON. It shows nothing of the text, which may hold secrets.
+// SyntaxError tells where text stopped being JSON, or went beyond what is read: 64 levels, 1024 members in an object.
+// It shows nothing of the text, which may hold secrets.
 type SyntaxError struct {
 	Offset int    // in bytes, from the start of the text
 	What   string // what is wrong there
 }
 
+const (
+	noObject = "object expected"
+	tooDeep  = "nested too deep"
+	tooMany  = "too many members"
+)
+
+// Error names the byte.
 func (e *SyntaxError) Error() string {
 	return "malformed JSON at byte " + strconv.Itoa(e.Offset) + ": " + e.What
 }
 
 // Parse reads one object. Blanks and NUL bytes around it do no harm, anything else does. Raw control
 // characters inside strings are accepted, since the C agent's replies have them. The values alias data:
-// who wipes data wipes them. The error is [ErrNotObject], [ErrTooDeep], [ErrTooMany] or a *[SyntaxError].
+// who wipes data wipes them. The error is a *[SyntaxError].
 func Parse(data []byte) (*Object, error) {
-	o := New()
-	count := 0
-	err := parse(data, '{', func(key, value []byte) error {
-		if count++; count > maxMembers {
-			return ErrTooMany
-		}
-		if k := decodeText(key); !o.Has(k) {
-			o.members = append(o.members, member{k, value})
-		}
-		return nil
-	})
+	members, err := parse(data, '{', noObject)
 	if err != nil {
 		return nil, err
+	}
+	o := &Object{members[:0]}
+	for _, m := range members {
+		if !o.Has(m.key) {
+			o.members = append(o.members, m)
+		}
 	}
 	return o, nil
 }
 
-// ParseArray reads one array and returns its elements as raw JSON text that aliases data.
+// ParseArray reads one array and returns its elements as raw JSON text that aliases data. The error is a *[SyntaxError].
 func ParseArray(data []byte) ([][]byte, error) {
+	members, err := parse(data, '[', "array expected")
 	var elements [][]byte
-	err := parse(data, '[', func(_, value []byte) error {
-		elements = append(elements, value)
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	for _, m := range members {
+		elements = append(elements, m.value)
 	}
-	return elements, nil
+	return elements, err
 }
 
-// parse reads data as nothing but one container that opens with the given bracket.
-func parse(data []byte, open byte, visit visitor) error {
+// parse reads data as nothing but one container that opens with the given bracket; else it is wrong.
+func parse(data []byte, open byte, wrong string) ([]member, error) {
 	p := parser{data: data}
-	p.blanks()
-	switch {
-	case p.peek() == open:
-	case open == '{':
-		return ErrNotObject
-	default:
-		return p.fail("array expected")
+	if p.blanks(); p.peek() != open {
+		return nil, &SyntaxError{p.pos, wrong}
 	}
-	if err := p.each(1, visit); err != nil {
-		return err
+	if p.value(0) {
+		if p.blanks(); p.pos == len(data) {
+			return p.members, nil
+		}
+		p.fail("text after the end")
 	}
-	p.blanks()
-	if p.pos < len(data) {
-		return p.fail("text after the end")
-	}
-	return nil
+	return nil, &p.failure
 }
 
-// valid reports whether data is one JSON value with nothing around it.
-func valid(data []byte) bool {
-	p := parser{data: data}
-	return p.value(0) == nil && p.pos == len(data)
-}
-
-// parser walks over text; pos is the next byte to read.
+// parser walks over text. Its methods report whether they found what they read.
 type parser struct {
-	data []byte
-	pos  int
+	data    []byte
+	pos     int      // of the next byte
+	members []member // of the outermost container; the elements of an array have no key
+	failure SyntaxError
 }
 
-// visitor is shown the raw key (nil in arrays) and the raw value of each member of a container.
-type visitor func(key, value []byte) error
-
-func (p *parser) fail(what string) error { return &SyntaxError{p.pos, what} }
+func (p *parser) fail(what string) bool {
+	p.failure = SyntaxError{p.pos, what}
+	return false
+}
 
 // peek returns the next byte, 0 at the end of the text.
 func (p *parser) peek() byte {
@@ -119,13 +102,13 @@ func (p *parser) peek() byte {
 	return 0
 }
 
-// take reads the next byte if it is c.
-func (p *parser) take(c byte) bool {
-	if p.pos < len(p.data) && p.data[p.pos] == c {
-		p.pos++
-		return true
+// take reads the next byte if it is one of these.
+func (p *parser) take(these string) bool {
+	if p.pos == len(p.data) || strings.IndexByte(these, p.data[p.pos]) < 0 {
+		return false
 	}
-	return false
+	p.pos++
+	return true
 }
 
 // blanks skips what cJSON skips: every byte up to the space, so NUL as well.
@@ -135,143 +118,112 @@ func (p *parser) blanks() {
 	}
 }
 
+// next takes a byte behind blanks.
+func (p *parser) next(c string) bool {
+	p.blanks()
+	return p.take(c)
+}
+
 // value reads the value at pos; depth is the number of containers around it.
-func (p *parser) value(depth int) error {
-	switch c := p.peek(); {
-	case c == '{' || c == '[':
-		return p.each(depth+1, nil)
-	case c == '"':
+func (p *parser) value(depth int) bool {
+	switch p.peek() {
+	case '{':
+		return p.container(depth+1, "}")
+	case '[':
+		return p.container(depth+1, "]")
+	case '"':
 		return p.str()
-	case c == '-' || isDigit(c):
-		return p.number()
 	}
 	for _, word := range [...]string{"true", "false", "null"} {
-		if end := p.pos + len(word); end <= len(p.data) && string(p.data[p.pos:end]) == word {
-			p.pos = end
-			return nil
+		if bytes.HasPrefix(p.data[p.pos:], []byte(word)) {
+			p.pos += len(word)
+			return true
 		}
 	}
-	return p.fail("value expected")
+	return p.number()
 }
 
-// each reads the object or array at pos and shows its members to visit, unless that is nil.
-func (p *parser) each(depth int, visit visitor) error {
+// container reads the object or array at pos.
+func (p *parser) container(depth int, closing string) bool {
 	if depth > maxDepth {
-		return ErrTooDeep
-	}
-	closing := byte(']')
-	if p.peek() == '{' {
-		closing = '}'
+		return p.fail(tooDeep)
 	}
 	p.pos++
-	p.blanks()
-	if p.take(closing) {
-		return nil
+	if p.next(closing) {
+		return true
 	}
 	for {
-		key, err := p.key(closing == '}')
-		if err != nil {
-			return err
+		var m member
+		if p.blanks(); closing == "}" {
+			start := p.pos
+			if !p.str() {
+				return false
+			}
+			if depth == 1 {
+				m.key = decodeText(p.data[start:p.pos])
+			}
+			if !p.next(":") {
+				return p.fail("colon expected")
+			}
+			p.blanks()
 		}
 		start := p.pos
-		if err := p.value(depth); err != nil {
-			return err
+		if !p.value(depth) {
+			return false
 		}
-		if visit != nil {
-			if err := visit(key, p.data[start:p.pos:p.pos]); err != nil {
-				return err
+		if depth == 1 {
+			m.value = p.data[start:p.pos:p.pos]
+			if p.members = append(p.members, m); closing == "}" && len(p.members) > maxMembers {
+				return p.fail(tooMany)
 			}
 		}
-		p.blanks()
-		if p.take(closing) {
-			return nil
+		if p.next(closing) {
+			return true
 		}
-		if !p.take(',') {
+		if !p.take(",") {
 			return p.fail("comma or end expected")
 		}
-		p.blanks()
 	}
-}
-
-// key reads a member's key and colon up to its value; arrays have none.
-func (p *parser) key(wanted bool) ([]byte, error) {
-	if !wanted {
-		return nil, nil
-	}
-	start := p.pos
-	if p.peek() != '"' {
-		return nil, p.fail("key expected")
-	}
-	if err := p.str(); err != nil {
-		return nil, err
-	}
-	key := p.data[start:p.pos]
-	p.blanks()
-	if !p.take(':') {
-		return nil, p.fail("colon expected")
-	}
-	p.blanks()
-	return key, nil
 }
 
 // str reads a string with its quotes.
-func (p *parser) str() error {
-	for p.pos++; p.pos < len(p.data); p.pos++ {
+func (p *parser) str() bool {
+	if !p.take(`"`) {
+		return p.fail("string expected")
+	}
+	for ; p.pos < len(p.data); p.pos++ {
 		switch p.data[p.pos] {
 		case '"':
 			p.pos++
-			return nil
+			return true
 		case '\\':
-			if err := p.escape(); err != nil {
-				return err
+			p.pos++
+			if _, ok := hex4(p.data[p.pos:]); !ok && strings.IndexByte(`"\/`+letters, p.peek()) < 0 {
+				return p.fail("unknown escape sequence")
 			}
 		}
 	}
 	return p.fail("string without end")
 }
 
-// escape checks the escape sequence at pos and moves to its last byte.
-func (p *parser) escape() error {
-	p.pos++
-	switch p.peek() {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return nil
-	case 'u':
-		if _, ok := hex4(p.data[p.pos+1:]); ok {
-			p.pos += 4
-			return nil
-		}
-	}
-	return p.fail("unknown escape sequence")
-}
-
 // number reads a number, RFC 8259 section 6.
-func (p *parser) number() error {
-	p.take('-')
-	if !p.take('0') && !p.digits() {
-		return p.fail("digit expected")
+func (p *parser) number() bool {
+	p.take("-")
+	ok := p.take("0") || p.digits()
+	if ok && p.take(".") {
+		ok = p.digits()
 	}
-	if p.take('.') && !p.digits() {
-		return p.fail("digit expected")
+	if ok && p.take("eE") {
+		p.take("+-")
+		ok = p.digits()
 	}
-	if p.take('e') || p.take('E') {
-		if !p.take('+') {
-			p.take('-')
-		}
-		if !p.digits() {
-			return p.fail("digit expected")
-		}
-	}
-	return nil
+	return ok || p.fail("value expected")
 }
 
-// digits reads digits and reports whether there was one.
+// digits reads digits, one at least.
 func (p *parser) digits() bool {
 	start := p.pos
-	for isDigit(p.peek()) {
-		p.pos++
+	for p.take("0123456789") {
 	}
 	return p.pos > start
 }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }

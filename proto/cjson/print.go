@@ -1,141 +1,130 @@
 package cjson
 
+import (
+	"unicode/utf8"
+
+	"oidc-agent/proto/secret"
+)
+
 // Compact returns the object without a blank, {"a":1,"b":["x","y"]}: one line, since control
 // characters inside strings are escaped.
 func (o *Object) Compact() []byte { return o.print(false) }
 
-// Layout returns the object as cJSON prints it: a line for each member, tabs before the key and the
-// value, arrays on one line, no newline at the end.
+// Layout returns the object as cJSON prints it, for people to read: a line for each member, tabs before the key and the
+// value, arrays on one line, no newline at the end. What could steer a terminal is escaped.
 func (o *Object) Layout() []byte { return o.print(true) }
 
-// LayoutArray returns an array of the given raw JSON values in the layout of [Object.Layout].
-// A text that is no JSON value is written as null.
+// LayoutArray returns an array of raw JSON values in the layout of [Object.Layout].
 func LayoutArray(elements [][]byte) []byte {
 	w := printer{tabs: true}
-	w.open('[')
-	for i, e := range elements {
-		if i > 0 {
-			w.put(',', ' ')
-		}
-		w.value(sanitize(e))
-	}
-	w.close(false)
+	w.write(array(elements, func(e []byte) []byte { return e }))
 	return w.out
 }
 
 func (o *Object) print(tabs bool) []byte {
 	size := 2
 	for _, m := range o.members {
-		size += len(m.key) + len(m.value) + 16
+		size += len(m.key) + len(m.value) + 8
 	}
 	w := printer{out: make([]byte, 0, size), tabs: tabs}
-	w.open('{')
+	w.structure('{')
 	for i, m := range o.members {
-		w.separate(i, true)
-		w.put(Quote(nil, m.key)...)
-		w.colon()
-		w.value(m.value)
+		if i > 0 {
+			w.structure(',')
+		}
+		w.write(Quote(nil, m.key))
+		w.structure(':')
+		w.write(m.value)
 	}
-	w.close(true)
+	w.structure('}')
 	return w.out
 }
 
-// printer writes JSON again out of raw values.
+// printer writes JSON again.
 type printer struct {
-	out   []byte
-	tabs  bool
-	depth int // containers that are open
+	out      []byte
+	tabs     bool
+	open     []byte // the brackets that are
+	inString bool
 }
 
-// put appends b. A buffer that has become too small is cleared, since it may hold secrets.
-func (w *printer) put(b ...byte) {
-	if len(w.out)+len(b) > cap(w.out) {
-		bigger := append(make([]byte, 0, 2*cap(w.out)+len(b)), w.out...)
-		clear(w.out)
-		w.out = bigger
-	}
-	w.out = append(w.out, b...)
-}
-
-// value writes a raw value, which is valid JSON.
-func (w *printer) value(raw []byte) {
-	switch raw[0] {
-	case '{', '[':
-		w.container(raw)
-	case '"':
-		text := unescape(raw)
-		quoted := QuoteBytes(make([]byte, 0, quotedLen(text)), text)
-		w.put(quoted...)
-		clear(quoted)
-		if len(text) != len(raw)-2 { // something was escaped: a copy
-			clear(text)
+// write takes valid JSON, whole or a token of it.
+func (w *printer) write(raw []byte) {
+	for n := 0; len(raw) > 0; raw = raw[n:] {
+		n = 1
+		switch c := raw[0]; {
+		case c == '"':
+			if w.inString = !w.inString; w.inString && w.out[len(w.out)-1] == '{' {
+				w.line()
+			}
+			w.put(c)
+		case w.inString:
+			n = w.char(raw)
+		case c > ' ':
+			w.structure(c)
 		}
-	default:
-		w.put(raw...)
 	}
 }
 
-func (w *printer) container(raw []byte) {
-	object := raw[0] == '{'
-	w.open(raw[0])
-	i := 0
-	p := parser{data: raw}
-	// A depth far below zero: what SetObject has put together may be deeper than what Parse accepts.
-	_ = p.each(-len(raw), func(key, value []byte) error {
-		w.separate(i, object)
-		if object {
-			w.value(key)
-			w.colon()
-		}
-		w.value(value)
-		i++
-		return nil
-	})
-	w.close(object)
-}
-
-func (w *printer) open(bracket byte) {
-	w.put(bracket)
-	w.depth++
-}
-
-// close ends a container; cJSON breaks the line in an empty object too.
-func (w *printer) close(object bool) {
-	w.depth--
-	if !object {
-		w.put(']')
-		return
+// char writes the first character of raw, which is inside a string, or several that stay as they are, and returns their
+// length.
+func (w *printer) char(raw []byte) int {
+	plain := 0
+	for plain < len(raw) && ' ' <= raw[plain] && raw[plain] < 0x7f && raw[plain] != '"' && raw[plain] != '\\' {
+		plain++
 	}
-	w.line()
-	w.put('}')
-}
-
-// separate writes what stands before member number i.
-func (w *printer) separate(i int, object bool) {
-	if i > 0 {
-		w.put(',')
+	if plain > 0 {
+		w.put(raw[:plain]...)
+		return plain
 	}
+	r, n := utf8.DecodeRune(raw)
+	if r == '\\' {
+		r, n = escaped(raw)
+	}
+	w.out = secret.Grow(w.out, 6)
 	switch {
-	case object:
-		w.line()
-	case i > 0 && w.tabs:
-		w.put(' ')
+	case w.tabs && 0x7f <= r && r < 0xa0:
+		w.out = appendUnicode(w.out, byte(r))
+	case r < utf8.RuneSelf:
+		w.out = appendEscaped(w.out, byte(r))
+	case r == utf8.RuneError && n == 1:
+		w.put(raw[0])
+	default:
+		w.out = utf8.AppendRune(w.out, r)
 	}
+	return n
 }
 
-func (w *printer) colon() {
-	w.put(':')
-	if w.tabs {
+// structure writes a byte that is in no string. In the layout of cJSON the line breaks in an empty object too.
+func (w *printer) structure(c byte) {
+	last := len(w.open) - 1
+	switch c {
+	case '{', '[':
+		w.open = append(w.open, c)
+	case '}':
+		w.open = w.open[:last]
+		w.line()
+	case ']':
+		w.open = w.open[:last]
+	}
+	w.put(c)
+	switch {
+	case c == ',' && w.open[last] == '{':
+		w.line()
+	case c == ',' && w.tabs:
+		w.put(' ')
+	case c == ':' && w.tabs:
 		w.put('\t')
 	}
 }
+
+func (w *printer) put(b ...byte) { w.out = append(secret.Grow(w.out, len(b)), b...) }
 
 func (w *printer) line() {
-	if !w.tabs {
-		return
-	}
-	w.put('\n')
-	for range w.depth {
-		w.put('\t')
+	if w.tabs {
+		w.put('\n')
+		for range w.open {
+			w.put('\t')
+		}
 	}
 }

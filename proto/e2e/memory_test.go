@@ -271,7 +271,7 @@ func (m *memoryStory) refreshAll() {
 	var all sync.WaitGroup
 	for _, a := range m.accounts {
 		all.Go(func() {
-			m.ask(ipc.AccessTokenRequest{Account: a.Text("name"), MinValidPeriod: -1}.Encode())
+			m.ask(ipc.Request(ipc.RequestAccessToken).SetText(ipc.KeyAccount, a.Text("name")).SetInt(ipc.KeyMinValidPeriod, -1))
 		})
 	}
 	all.Wait()

@@ -136,7 +136,7 @@ func TestForeignLock(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	n.must(ipc.AccessTokenRequest{Account: "demo"}.Encode()) // out of the cache
+	n.must(ipc.Request(ipc.RequestAccessToken).SetText(ipc.KeyAccount, "demo")) // out of the cache
 	unlock()
 	n.refresh()
 	if all, twice := s.refreshes(); twice > 0 {

@@ -205,7 +205,7 @@ func (n *node) program(line string) user.Result {
 
 // forced asks for an access token that is new, so the refresh token is used and replaced.
 func forced() *cjson.Object {
-	return ipc.AccessTokenRequest{Account: "demo", MinValidPeriod: -1}.Encode()
+	return ipc.Request(ipc.RequestAccessToken).SetText(ipc.KeyAccount, "demo").SetInt(ipc.KeyMinValidPeriod, -1)
 }
 
 // refresh gets a new access token, which must work.

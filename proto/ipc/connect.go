@@ -16,41 +16,39 @@ type ConnectError struct {
 const startAgent = "Start an agent:  eval $(oidc-agent)"
 
 // Error names the socket and the reason in the user's words.
-func (e *ConnectError) Error() string { return "could not connect to oidc-agent: " + e.reason() }
+func (e *ConnectError) Error() string {
+	reason, _ := e.explain()
+	return "could not connect to oidc-agent: " + reason
+}
 
 // Unwrap returns the system's reason.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
 // Hint says how to get an agent, where starting one helps.
 func (e *ConnectError) Hint() string {
-	switch e.Err {
-	case syscall.ENOENT, syscall.ENOTDIR, syscall.ECONNREFUSED, syscall.EINVAL, syscall.ENAMETOOLONG:
-		return startAgent
-	case syscall.EACCES, syscall.EPERM:
-		return "It may belong to another user. " + startAgent
-	}
-	return ""
+	_, hint := e.explain()
+	return hint
 }
 
-func (e *ConnectError) reason() string {
+func (e *ConnectError) explain() (reason, hint string) {
 	path := strconv.Quote(e.Path)
 	switch e.Err {
 	case syscall.ENOENT, syscall.ENOTDIR:
 		if os.Getenv(EnvSocket) == "" && e.Path == DefaultSocketPath() {
-			return EnvSocket + " is not set, and there is no socket at the default place " + path
+			return EnvSocket + " is not set, and there is no socket at the default place " + path, startAgent
 		}
-		return "there is no socket at " + path
+		return "there is no socket at " + path, startAgent
 	case syscall.ECONNREFUSED:
 		if info, err := os.Stat(e.Path); err == nil && info.Mode()&os.ModeSocket == 0 {
-			return path + " is not a socket"
+			return path + " is not a socket", startAgent
 		}
-		return "the agent at " + path + " has ended, nobody listens on its socket"
+		return "the agent at " + path + " has ended, nobody listens on its socket", startAgent
 	case syscall.EACCES, syscall.EPERM:
-		return "no permission to use the socket " + path
+		return "no permission to use the socket " + path, "It may belong to another user. " + startAgent
 	case syscall.EINVAL, syscall.ENAMETOOLONG:
-		return "this path is too long for a socket: " + path
+		return "this path is too long for a socket: " + path, startAgent
 	case context.DeadlineExceeded:
-		return "the agent at " + path + " is there, but takes no connection"
+		return "the agent at " + path + " is there, but takes no connection", ""
 	}
-	return "socket " + path + ": " + e.Err.Error()
+	return "socket " + path + ": " + e.Err.Error(), ""
 }

@@ -1,8 +1,9 @@
 package ipc
 
 import (
+	"cmp"
+
 	"oidc-agent/proto/cjson"
-	"oidc-agent/proto/secret"
 )
 
 // Requests, the values of KeyRequest.
@@ -123,11 +124,7 @@ func Flag(on bool) int64 {
 
 // Success returns an answer, with info unless that is empty.
 func Success(info string) *cjson.Object {
-	o := cjson.New().SetText(KeyStatus, StatusSuccess)
-	if info != "" {
-		o.SetText(KeyInfo, info)
-	}
-	return o
+	return cjson.New().SetText(KeyStatus, StatusSuccess).SetOptional(KeyInfo, info)
 }
 
 // Failure is what the agent answers when it cannot do what it was asked for. errors.Is finds it by its text, so
@@ -176,11 +173,7 @@ func (f *Failure) Is(target error) bool {
 
 // Encode returns the failure as an answer.
 func (f *Failure) Encode() *cjson.Object {
-	o := cjson.New().SetText(KeyStatus, StatusFailure).SetText(KeyError, f.Text)
-	if f.Info != "" {
-		o.SetText(KeyInfo, f.Info)
-	}
-	return o
+	return cjson.New().SetText(KeyStatus, StatusFailure).SetText(KeyError, f.Text).SetOptional(KeyInfo, f.Info)
 }
 
 // Check returns the *Failure that an answer tells, else nil. An answer with an error text counts as one whatever its
@@ -190,68 +183,5 @@ func Check(answer *cjson.Object) error {
 	if answer.Text(KeyStatus) != StatusFailure && text == "" {
 		return nil
 	}
-	if text == "" {
-		text = "the agent tells a failure without a reason"
-	}
-	return &Failure{Text: text, Info: answer.Text(KeyInfo)}
-}
-
-// AccessTokenRequest asks for an access token: RequestAccessToken.
-type AccessTokenRequest struct {
-	Account         string // short name, or
-	Issuer          string // issuer URL
-	MinValidPeriod  int64  // seconds that the token must still be valid for; negative: always a new one
-	Scope           string // separated by blanks; empty: the account's
-	Audience        string // separated by blanks; empty: the account's
-	ApplicationHint string // who asks, shown to the user when he must confirm
-	Timeout         int64  // seconds to wait at most; 0 or less: as long as the agent does
-}
-
-// Encode returns the request in the C client's order of keys.
-func (r AccessTokenRequest) Encode() *cjson.Object {
-	o := Request(RequestAccessToken).SetInt(KeyMinValidPeriod, r.MinValidPeriod)
-	for _, m := range [...]struct{ key, value string }{
-		{KeyAccount, r.Account}, {KeyIssuer, r.Issuer}, {KeyScope, r.Scope},
-		{KeyApplicationHint, r.ApplicationHint}, {KeyAudience, r.Audience},
-	} {
-		if m.value != "" {
-			o.SetText(m.key, m.value)
-		}
-	}
-	if r.Timeout > 0 {
-		o.SetInt(KeyTimeout, r.Timeout)
-	}
-	return o
-}
-
-// AccessToken answers an AccessTokenRequest.
-type AccessToken struct {
-	Token     secret.Secret
-	Issuer    string
-	ExpiresAt int64  // seconds since 1970, 0 if not known
-	Warning   string // what the user must know all the same; empty: nothing
-}
-
-// Encode returns the answer.
-func (t AccessToken) Encode() *cjson.Object {
-	o := Success("").SetSecret(KeyAccessToken, t.Token).SetText(KeyIssuer, t.Issuer).SetInt(KeyExpiresAt, t.ExpiresAt)
-	if t.Warning != "" {
-		o.SetText(KeyWarning, t.Warning)
-	}
-	return o
-}
-
-// ParseAccessToken reads the answer: the *Failure in it, an ErrBadAnswer if there is no token, or the token.
-func ParseAccessToken(answer *cjson.Object) (AccessToken, error) {
-	if err := Check(answer); err != nil {
-		return AccessToken{}, err
-	}
-	expiresAt, _ := answer.Int(KeyExpiresAt)
-	t := AccessToken{
-		Token: answer.Secret(KeyAccessToken), Issuer: answer.Text(KeyIssuer), ExpiresAt: expiresAt, Warning: answer.Text(KeyWarning),
-	}
-	if t.Token.IsEmpty() {
-		return AccessToken{}, wrap("there is no access token", ErrBadAnswer)
-	}
-	return t, nil
+	return &Failure{cmp.Or(text, "the agent tells a failure without a reason"), answer.Text(KeyInfo)}
 }

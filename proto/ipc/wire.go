@@ -6,9 +6,9 @@ package ipc
 
 import (
 	"io"
-	"strconv"
 
 	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/secret"
 )
 
 // Largest messages in bytes. The C agents fail beyond 150 kB; answers may be larger because an account configuration
@@ -18,62 +18,48 @@ const (
 	MaxAnswer  = 16 << 20 // an answer that a client accepts
 )
 
-// TooLargeError is a message beyond its limit.
-type TooLargeError struct{ Limit int }
-
-// Error names the limit.
-func (e *TooLargeError) Error() string {
-	return "message is larger than " + strconv.Itoa(e.Limit) + " bytes"
-}
-
-// ReadMessage reads one request: a JSON object of at most MaxMessage bytes. The protocol has neither a length nor a
-// terminator, so the object's own end is the end, in how many pieces it may come; what comes behind it is dropped.
-// The error is cjson.ErrNotObject as soon as the first byte that is not blank opens no object, a *TooLargeError, io.EOF
-// where nothing came, or io.ErrUnexpectedEOF.
-func ReadMessage(r io.Reader) ([]byte, error) { return ReadObject(r, nil, MaxMessage) }
-
-// ReadAnswer reads an answer of at most MaxAnswer bytes, in the same way. Most come in one read.
-func ReadAnswer(r io.Reader) ([]byte, error) { return ReadObject(r, make([]byte, 0, 4096), MaxAnswer) }
-
-// ReadObject is ReadMessage for a stream whose first bytes are already known, and with another limit.
+// ReadObject reads a JSON object of at most limit bytes; known are the first of them, if some are. The protocol has
+// neither a length nor a terminator, so the object's own end is the end, in how many pieces it may come; what comes
+// behind it is dropped. The error is a *cjson.SyntaxError as soon as the first byte that is not blank opens no object,
+// or one of Read.
 func ReadObject(r io.Reader, known []byte, limit int) ([]byte, error) {
 	var s cjson.Scanner
-	buf := known
-	for fresh := known; ; {
-		start := len(buf) - len(fresh)
-		end, done, err := s.Feed(fresh)
-		if err != nil {
-			return nil, err
+	object, _, err := Read(r, known, func(buf []byte) (int, error) {
+		end, err := s.End(buf)
+		if err == nil && (end > limit || end == 0 && len(buf) > limit) {
+			err = TooLong(limit)
 		}
-		if done && start+end <= limit {
-			return buf[:start+end], nil
-		}
-		if done || len(buf) > limit {
-			return nil, &TooLargeError{Limit: limit}
-		}
-		if fresh, err = readSome(r, &buf); err != nil {
-			clear(buf)
-			return nil, err
-		}
-	}
+		return end, err
+	})
+	return object, err
 }
 
-// readSome appends what one read brings and returns that part.
-func readSome(r io.Reader, buf *[]byte) ([]byte, error) {
-	old := len(*buf)
-	if cap(*buf)-old < 256 {
-		grown := make([]byte, old, max(512, 2*cap(*buf)))
-		copy(grown, *buf)
-		clear(*buf) // it may hold a password
-		*buf = grown
+// TooLong is the error of a message beyond its limit in bytes.
+func TooLong(limit int) error {
+	return &cjson.SyntaxError{Offset: limit, What: "the message is too long"}
+}
+
+// Read reads a message up to its end, which a function finds in what has been read so far, 0 as long as it is not
+// there. It returns what came behind it, too. The error is that of the function, io.EOF where nothing came,
+// io.ErrUnexpectedEOF where not all did, or the reader's. A message may hold a password, so nothing is left behind.
+func Read(r io.Reader, known []byte, end func([]byte) (int, error)) (message, rest []byte, err error) {
+	buf := known
+	for err == nil {
+		n, wrong := end(buf)
+		if n > 0 && wrong == nil {
+			return buf[:n:n], buf[n:], nil
+		}
+		if err = wrong; err == nil {
+			buf = secret.Grow(buf, 512)
+			n, err = r.Read(buf[len(buf):cap(buf)])
+			if buf = buf[:len(buf)+n]; n > 0 {
+				err = nil // if there is one, it comes again
+			}
+		}
 	}
-	n, err := r.Read((*buf)[old:cap(*buf)])
-	*buf = (*buf)[:old+n]
-	switch {
-	case n > 0 || err == nil:
-		return (*buf)[old:], nil
-	case err == io.EOF && old > 0:
-		return nil, io.ErrUnexpectedEOF
+	if err == io.EOF && len(buf) > 0 {
+		err = io.ErrUnexpectedEOF
 	}
-	return nil, err
+	clear(buf)
+	return nil, nil, err
 }

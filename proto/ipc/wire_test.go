@@ -2,48 +2,45 @@ package ipc
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
-
-	"oidc-agent/proto/cjson"
 )
 
-func TestReadMessage(t *testing.T) {
+func TestReadObject(t *testing.T) {
 	t.Parallel()
 	long := `{"data":"` + strings.Repeat("x", MaxMessage-len(`{"data":""}`)) + `"}`
 	for _, c := range []struct {
 		name, stream, want string
-		err                error
+		err                string
 	}{
-		{"request", `{"request":"check"}`, `{"request":"check"}`, nil},
-		{"nested, braces in strings", `{"a":{"b":["}",{}]},"c":"\"}"}`, `{"a":{"b":["}",{}]},"c":"\"}"}`, nil},
-		{"newline and NUL behind", "{\"request\":\"check\"}\n\x00", `{"request":"check"}`, nil},
-		{"another message behind", `{"request":"check"}{"request":"status"}`, `{"request":"check"}`, nil},
-		{"blanks before", "\x00\n {}", "\x00\n {}", nil},
-		{"as long as may be", long, long, nil},
-		{"nothing", "", "", io.EOF},
-		{"cut", `{"request":"check"`, "", io.ErrUnexpectedEOF},
-		{"blanks only", "  ", "", io.ErrUnexpectedEOF},
-		{"array", "[1]", "", cjson.ErrNotObject},
-		{"word", "hello", "", cjson.ErrNotObject},
-		{"too deep", strings.Repeat(`{"a":`, 100), "", cjson.ErrTooDeep},
+		{"request", `{"request":"check"}`, `{"request":"check"}`, ""},
+		{"nested, braces in strings", `{"a":{"b":["}",{}]},"c":"\"}"}`, `{"a":{"b":["}",{}]},"c":"\"}"}`, ""},
+		{"newline and NUL behind", "{\"request\":\"check\"}\n\x00", `{"request":"check"}`, ""},
+		{"another message behind", `{"request":"check"}{"request":"status"}`, `{"request":"check"}`, ""},
+		{"blanks before", "\x00\n {}", "\x00\n {}", ""},
+		{"as long as may be", long, long, ""},
+		{"nothing", "", "", "EOF"},
+		{"cut", `{"request":"check"`, "", "unexpected EOF"},
+		{"blanks only", "  ", "", "unexpected EOF"},
+		{"array", "[1]", "", "malformed JSON at byte 0: object expected"},
+		{"word", "hello", "", "malformed JSON at byte 0: object expected"},
+		{"too deep", strings.Repeat(`{"a":`, 100), "", "malformed JSON at byte 320: nested too deep"},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(c.stream), iotest.OneByteReader(strings.NewReader(c.stream)),
 			iotest.DataErrReader(strings.NewReader(c.stream))} {
-			got, err := ReadMessage(r)
-			if string(got) != c.want || err != c.err {
+			got, err := ReadObject(r, nil, MaxMessage)
+			if string(got) != c.want || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
 				t.Errorf("%s: got %.100q and %v, want %.100q and %v", c.name, got, err, c.want, c.err)
 			}
 		}
 	}
 }
 
-func TestReadMessageTooLarge(t *testing.T) {
+func TestReadObjectTooLong(t *testing.T) {
 	t.Parallel()
 	start := `{"data":"`
 	for _, stream := range []io.Reader{
@@ -51,12 +48,40 @@ func TestReadMessageTooLarge(t *testing.T) {
 		endless(' '),
 		strings.NewReader(start + strings.Repeat("x", MaxMessage-len(start)-1) + `"}`), // one byte too many
 	} {
-		_, err := ReadMessage(stream)
-		var tooLarge *TooLargeError
-		if !errors.As(err, &tooLarge) || tooLarge.Limit != MaxMessage {
+		_, err := ReadObject(stream, nil, MaxMessage)
+		if err == nil || err.Error() != TooLong(MaxMessage).Error() {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// Nothing of a message stays in the buffers that it has outgrown, nor of one that failed.
+func TestReadLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []string{`{"password":"` + strings.Repeat("x", 5000) + `"}`, `{"password":"hunter2`, `{"password":"hunter2"`} {
+		known := append(make([]byte, 0, 16), stream[:10]...)
+		r := &witness{Reader: strings.NewReader(stream[10:])}
+		message, err := ReadObject(r, known, MaxMessage)
+		for _, buf := range append(r.buffers, known) {
+			if left := bytes.Trim(buf, "\x00"); len(left) > 0 && (err != nil || !bytes.HasSuffix(message, left)) {
+				t.Errorf("%.20s: left %.20q", stream, left)
+			}
+		}
+		if err == nil && string(message) != stream {
+			t.Errorf("got %q", message)
+		}
+	}
+}
+
+// witness keeps the buffers that were read into.
+type witness struct {
+	io.Reader
+	buffers [][]byte
+}
+
+func (w *witness) Read(p []byte) (int, error) {
+	w.buffers = append(w.buffers, p)
+	return w.Reader.Read(p)
 }
 
 type endless byte
@@ -68,8 +93,8 @@ func (e endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FuzzReadMessage: however the stream is cut, the same message comes out, and it is the beginning of the stream.
-func FuzzReadMessage(f *testing.F) {
+// FuzzReadObject: however the stream is cut, the same message comes out, and it is the beginning of the stream.
+func FuzzReadObject(f *testing.F) {
 	for _, stream := range []string{`{"request":"check"}`, `{"a":{"b":"}"}} x`, "\x00{}", "[1]", `{"a`, "", `{"\\":"\\\""}`, "{]"} {
 		f.Add([]byte(stream))
 	}
@@ -87,9 +112,9 @@ func FuzzReadMessage(f *testing.F) {
 		f.Add(answer)
 	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		whole, err := ReadMessage(bytes.NewReader(stream))
-		pieces, perr := ReadMessage(iotest.OneByteReader(bytes.NewReader(stream)))
-		if !bytes.Equal(whole, pieces) || err != perr {
+		whole, err := ReadObject(bytes.NewReader(stream), nil, MaxMessage)
+		pieces, perr := ReadObject(iotest.OneByteReader(bytes.NewReader(stream)), nil, MaxMessage)
+		if !bytes.Equal(whole, pieces) || (err == nil) != (perr == nil) || err != nil && err.Error() != perr.Error() {
 			t.Errorf("%q: whole %q and %v, in pieces %q and %v", stream, whole, err, pieces, perr)
 		}
 		if !bytes.HasPrefix(stream, whole) || err == nil && !bytes.ContainsAny(whole[len(whole)-1:], "}]") {

@@ -11,10 +11,6 @@ import "errors"
 // The zero value is the empty secret.
 type Secret struct{ p **[]byte }
 
-const redacted = "[secret]"
-
-var errMarshal = errors.New("a secret cannot be marshalled: call Reveal where it is meant")
-
 // New takes ownership of b: the caller must not use it again.
 func New(b []byte) Secret {
 	if len(b) == 0 {
@@ -49,21 +45,26 @@ func (s Secret) Clone() Secret { return New(append([]byte(nil), s.Reveal()...)) 
 
 // Wipe overwrites the bytes; every copy of this Secret is empty afterwards.
 func (s Secret) Wipe() {
-	if s.p == nil {
-		return
+	if s.p != nil {
+		clear(**s.p)
+		**s.p = nil
 	}
-	clear(**s.p)
-	**s.p = nil
 }
 
 // String says only that there is a secret.
-func (s Secret) String() string { return redacted }
+func (s Secret) String() string { return "[secret]" }
 
-// GoString says only that there is a secret, for %#v.
-func (s Secret) GoString() string { return redacted }
+// MarshalText refuses, so that no encoder, encoding/json too, writes a secret by accident.
+func (s Secret) MarshalText() ([]byte, error) {
+	return nil, errors.New("a secret cannot be marshalled: call Reveal where it is meant")
+}
 
-// MarshalText refuses, so that no encoder writes a secret by accident.
-func (s Secret) MarshalText() ([]byte, error) { return nil, errMarshal }
-
-// MarshalJSON refuses, so that no encoder writes a secret by accident.
-func (s Secret) MarshalJSON() ([]byte, error) { return nil, errMarshal }
+// Grow returns b with room for n more bytes. Where they must move, nothing of them stays behind, as it would with append.
+func Grow(b []byte, n int) []byte {
+	if len(b)+n <= cap(b) {
+		return b
+	}
+	bigger := append(make([]byte, 0, 2*cap(b)+n), b...)
+	clear(b)
+	return bigger
+}

@@ -48,3 +48,16 @@ func TestWipeReachesEveryCopy(t *testing.T) {
 		t.Errorf("the clone was wiped as well: %q", clone.Reveal())
 	}
 }
+
+// What outgrows its buffer leaves nothing of it behind.
+func TestGrow(t *testing.T) {
+	small := append(make([]byte, 0, 10), "hunter2"...)
+	same := append(Grow(small, 3), "abc"...)
+	if &same[0] != &small[0] {
+		t.Error("moved though there is room")
+	}
+	grown := Grow(same, 1)
+	if string(same) != strings.Repeat("\x00", 10) || string(grown) != "hunter2abc" || cap(grown) < 20 {
+		t.Errorf("the old buffer holds %q, the new one %q of %d", same, grown, cap(grown))
+	}
+}

@@ -3,7 +3,6 @@ package box
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,15 +12,15 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// DefaultPort is where a remote agent listens if its address names no port.
-const DefaultPort = "42424"
+// defaultPort is where a remote agent listens if its address names no port.
+const defaultPort = "42424"
 
 // EnvRemote is the environment variable that names a remote agent, HOST or HOST:PORT.
 const EnvRemote = "OIDC_REMOTE_SOCK"
 
 // Call asks the agent at HOST[:PORT], or at the Unix socket if the address is an absolute path, in the encrypted form.
 // The answer may tell a failure: see ipc.Check. The context bounds the whole call. The error wraps ipc.ErrNoAnswer or
-// ipc.ErrBadAnswer, or is the network's.
+// an ipc.BadAnswer, or is the network's.
 func Call(ctx context.Context, address string, request *cjson.Object) (*cjson.Object, error) {
 	conn, err := dial(ctx, address)
 	if err != nil {
@@ -33,21 +32,21 @@ func Call(ctx context.Context, address string, request *cjson.Object) (*cjson.Ob
 	data := request.Compact()
 	defer clear(data) // requests may hold passwords
 	answer, err := exchange(conn, data)
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err == nil:
+		return answer, nil
+	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("asking the agent at %q: %w", address, err)
-	}
-	return answer, nil
+	return nil, fmt.Errorf("asking the agent at %q: %w", address, ipc.AnswerError(err))
 }
 
 func dial(ctx context.Context, address string) (net.Conn, error) {
-	var d net.Dialer
-	if strings.HasPrefix(address, "/") {
-		return d.DialContext(ctx, "unix", address)
+	network := "unix"
+	if !strings.HasPrefix(address, "/") {
+		network, address = "tcp", remoteAddress(address)
 	}
-	return d.DialContext(ctx, "tcp", remoteAddress(address))
+	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
 // remoteAddress adds the default port to an address without one.
@@ -55,7 +54,7 @@ func remoteAddress(address string) string {
 	if _, _, err := net.SplitHostPort(address); err == nil {
 		return address
 	}
-	return net.JoinHostPort(strings.Trim(address, "[]"), DefaultPort)
+	return net.JoinHostPort(strings.Trim(address, "[]"), defaultPort)
 }
 
 // exchange makes the channel and sends the request through it. The agent may answer with a plain failure at any time.
@@ -67,54 +66,40 @@ func exchange(conn io.ReadWriter, request []byte) (*cjson.Object, error) {
 	if _, err := conn.Write(public); err != nil {
 		return nil, err
 	}
-	o, err := readOpening(conn, func() {}) // the context bounds it
-	switch {
-	case err == io.EOF:
-		return nil, ipc.ErrNoAnswer
-	case err != nil:
-		return nil, badAnswer(err)
-	case o.object:
-		return ipc.Answer(io.MultiReader(bytes.NewReader(o.start), conn))
-	}
-	c, err := newChannel(own, o.start)
+	start, rest, err := readOpening(conn)
 	if err != nil {
-		return nil, badAnswer(err)
+		return nil, err
+	}
+	if start[0] == '{' {
+		return plainAnswer(conn, start)
+	}
+	c, err := newChannel(own, start)
+	if err != nil {
+		return nil, err
 	}
 	if _, err := conn.Write(c.seal(request)); err != nil {
 		return nil, err
 	}
-	return readAnswer(conn, c, o.rest)
-}
-
-// readAnswer reads a frame or a plain object, of which rest is known.
-func readAnswer(conn io.Reader, c *channel, rest []byte) (*cjson.Object, error) {
-	var err error
-	for len(rest) == 0 {
-		if rest, err = readMore(conn, rest); err == io.EOF {
-			return nil, ipc.ErrNoAnswer
-		} else if err != nil {
-			return nil, err
+	frame, _, err := ipc.Read(conn, rest, func(buf []byte) (int, error) {
+		if bytes.HasPrefix(buf, []byte{'{'}) {
+			return len(buf), nil
 		}
-	}
-	if rest[0] == '{' {
-		return ipc.Answer(io.MultiReader(bytes.NewReader(rest), conn))
-	}
-	frame, err := readFrame(conn, rest, ipc.MaxAnswer)
+		return frameEnd(ipc.MaxAnswer)(buf)
+	})
 	if err != nil {
-		return nil, badAnswer(err)
+		return nil, err
+	}
+	if frame[0] == '{' {
+		return plainAnswer(conn, frame)
 	}
 	message, err := c.open(frame)
 	if err != nil {
-		return nil, badAnswer(err)
+		return nil, err
 	}
 	return ipc.Answer(bytes.NewReader(message))
 }
 
-// badAnswer marks what the agent sent, not what the network did to it.
-func badAnswer(err error) error {
-	var network net.Error
-	if errors.As(err, &network) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ipc.ErrBadAnswer, err)
+// plainAnswer reads an answer of which the first bytes, or all of them, are known.
+func plainAnswer(conn io.Reader, known []byte) (*cjson.Object, error) {
+	return ipc.Answer(io.MultiReader(bytes.NewReader(known), conn))
 }

@@ -77,19 +77,19 @@ func TestCallAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		answers []string // each is written after a read, then it closes
-		want    error
+		want    string   // ends the error
 	}{
-		{"refuses the key", []string{`{"status":"failure","error":"received suspicious public key"}`}, nil},
-		{"refuses the frame", []string{string(public), `{"status":"failure","error":"decryption failed"}`}, nil},
-		{"closes", []string{""}, ipc.ErrNoAnswer},
-		{"closes after the key", []string{string(public), ""}, ipc.ErrNoAnswer},
-		{"no agent", []string{"HTTP/1.1 400 Bad Request\r\n\r\n"}, ipc.ErrBadAnswer},
-		{"zero key", []string{"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}, errSuspicious},
-		{"half a key", []string{"AAAA"}, ipc.ErrBadAnswer},
-		{"no frame", []string{string(public), "hello"}, errMalformed},
-		{"half a frame", []string{string(public), "19:AAAA"}, io.ErrUnexpectedEOF},
-		{"wrong MAC", []string{string(public), "2:" + strings.Repeat("A", 32) + ":" + strings.Repeat("A", 24)}, errDecryption},
-		{"huge frame", []string{string(public), "99999999:"}, ipc.ErrBadAnswer},
+		{"refuses the key", []string{`{"status":"failure","error":"received suspicious public key"}`}, ""},
+		{"refuses the frame", []string{string(public), `{"status":"failure","error":"decryption failed"}`}, ""},
+		{"closes", []string{""}, ipc.ErrNoAnswer.Error()},
+		{"closes after the key", []string{string(public), ""}, ipc.ErrNoAnswer.Error()},
+		{"no agent", []string{"HTTP/1.1 400 Bad Request\r\n\r\n"}, "cannot be read: malformed JSON at byte 0: neither an object nor a public key"},
+		{"zero key", []string{"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}, "cannot be read: received suspicious public key"},
+		{"half a key", []string{"AAAA"}, "cannot be read: it ends too early"},
+		{"no frame", []string{string(public), "hello"}, "cannot be read: internal error: ipc encrypted message malformed"},
+		{"half a frame", []string{string(public), "19:AAAA"}, "cannot be read: it ends too early"},
+		{"wrong MAC", []string{string(public), "2:" + strings.Repeat("A", 32) + ":" + strings.Repeat("A", 24)}, "cannot be read: decryption failed"},
+		{"huge frame", []string{string(public), "99999999:"}, "cannot be read: malformed JSON at byte 16777216: the message is too long"},
 	} {
 		address := listen(t, "unix", filepath.Join(t.TempDir(), "s"), func(conn net.Conn) {
 			for _, text := range c.answers {
@@ -101,9 +101,9 @@ func TestCallAnswers(t *testing.T) {
 		answer, err := Call(ctx, address, ipc.Request(ipc.RequestCheck))
 		cancel()
 		switch {
-		case c.want == nil && (err != nil || ipc.Check(answer) == nil):
+		case c.want == "" && (err != nil || ipc.Check(answer) == nil):
 			t.Errorf("%s: got %v, want a failure", c.name, err)
-		case c.want != nil && (!errors.Is(err, c.want) || c.want != ipc.ErrNoAnswer && !errors.Is(err, ipc.ErrBadAnswer)):
+		case c.want != "" && (err == nil || !strings.HasSuffix(err.Error(), c.want)):
 			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 		}
 	}

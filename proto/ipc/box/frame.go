@@ -1,6 +1,6 @@
 // Package box is the encrypted form of the protocol on the agent's socket: an X25519 key each way, then the request and
 // the answer in NaCl boxes. The C programs speak nothing else; ours speak it over TCP. The keys are anonymous, so it
-// keeps listeners out and nobody else. The agent enters through Server, which takes both forms; the commands through
+// keeps listeners out and nobody else. The agent enters through ServeConn, which takes both forms; the commands through
 // Call. It imports net, so oidc-token does not enter but for a remote agent.
 package box
 
@@ -9,13 +9,13 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"io"
 	"strconv"
 
 	"golang.org/x/crypto/nacl/box"
 	"golang.org/x/crypto/nacl/secretbox"
 
+	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
 )
 
@@ -74,10 +74,8 @@ func (c *channel) seal(message []byte) []byte {
 }
 
 func (c *channel) sealWith(nonce [nonceSize]byte, message []byte) []byte {
-	frame := strconv.AppendInt(nil, int64(len(message)), 10)
-	frame = append(frame, ':')
-	frame = base64.StdEncoding.AppendEncode(frame, nonce[:])
-	frame = append(frame, ':')
+	frame := append(strconv.AppendInt(nil, int64(len(message)), 10), ':')
+	frame = append(base64.StdEncoding.AppendEncode(frame, nonce[:]), ':')
 	return base64.StdEncoding.AppendEncode(frame, secretbox.Seal(nil, message, &nonce, &c.key))
 }
 
@@ -87,16 +85,12 @@ func (c *channel) open(frame []byte) ([]byte, error) {
 	if len(fields) != 3 {
 		return nil, errMalformed
 	}
-	size, err := parseLength(fields[0])
-	if err != nil {
-		return nil, err
-	}
 	nonce, err := base64.StdEncoding.AppendDecode(nil, fields[1])
 	if err != nil || len(nonce) != nonceSize {
 		return nil, errMalformed
 	}
 	sealed, err := base64.StdEncoding.AppendDecode(nil, fields[2])
-	if err != nil || len(sealed) != size+secretbox.Overhead {
+	if err != nil || string(fields[0]) != strconv.Itoa(len(sealed)-secretbox.Overhead) {
 		return nil, errMalformed
 	}
 	message, ok := secretbox.Open(nil, sealed, (*[nonceSize]byte)(nonce), &c.key)
@@ -106,125 +100,54 @@ func (c *channel) open(frame []byte) ([]byte, error) {
 	return message, nil
 }
 
-// parseLength reads LEN: digits, no sign.
-func parseLength(digits []byte) (int, error) {
-	if len(digits) == 0 || len(digits) > maxDigits {
-		return 0, errMalformed
-	}
-	n := 0
-	for _, d := range digits {
-		if d < '0' || d > '9' {
+// frameEnd returns the function that finds the end of a frame, for a message of at most limit bytes. It checks the
+// length before the rest is waited for.
+func frameEnd(limit int) func([]byte) (int, error) {
+	return func(buf []byte) (int, error) {
+		digits, _, complete := bytes.Cut(buf, []byte{':'})
+		if len(buf) == 0 {
+			return 0, nil
+		}
+		n, err := strconv.ParseUint(string(digits[:min(len(digits), maxDigits+1)]), 10, 0) // takes no sign
+		end := len(digits) + 1 + nonceText + 1 + base64.StdEncoding.EncodedLen(int(n)+secretbox.Overhead)
+		switch {
+		case err != nil || len(digits) > maxDigits:
 			return 0, errMalformed
+		case int(n) > limit:
+			return 0, ipc.TooLong(limit)
+		case !complete || len(buf) < end:
+			return 0, nil
 		}
-		n = 10*n + int(d-'0')
-	}
-	return n, nil
-}
-
-// frameLength returns how long the frame that begins with buf will be, 0 if LEN is not complete.
-func frameLength(buf []byte, limit int) (int, error) {
-	digits, _, complete := bytes.Cut(buf, []byte{':'})
-	if !complete && len(digits) == 0 {
-		return 0, nil
-	}
-	n, err := parseLength(digits)
-	switch {
-	case err != nil:
-		return 0, err
-	case n > limit:
-		return 0, &ipc.TooLargeError{Limit: limit}
-	case !complete:
-		return 0, nil
-	}
-	return len(digits) + 1 + nonceText + 1 + base64.StdEncoding.EncodedLen(n+secretbox.Overhead), nil
-}
-
-// readFrame reads one frame, of which buf is known, for a message of at most limit bytes. It checks the length before
-// it waits for the rest.
-func readFrame(r io.Reader, buf []byte, limit int) ([]byte, error) {
-	for {
-		n, err := frameLength(buf, limit)
-		if err != nil {
-			return nil, err
-		}
-		if n > 0 && len(buf) >= n {
-			return buf[:n], nil
-		}
-		if buf, err = readMore(r, buf); err != nil {
-			return nil, err
-		}
+		return end, nil
 	}
 }
 
-// readMore appends what one read brings.
-func readMore(r io.Reader, buf []byte) ([]byte, error) {
-	if cap(buf)-len(buf) < 256 {
-		buf = append(make([]byte, 0, max(512, 2*cap(buf))), buf...)
-	}
-	n, err := r.Read(buf[len(buf):cap(buf)])
-	switch {
-	case n > 0 || err == nil:
-		return buf[:len(buf)+n], nil
-	case err == io.EOF && len(buf) > 0:
-		return buf, io.ErrUnexpectedEOF
-	}
-	return buf, err
-}
+const (
+	// blanks around messages do no harm, NUL among them: some C clients send the end of their string.
+	blanks    = "\x00 \t\r\n"
+	maxBlanks = 1024
 
-// opening is how a connection, or an answer, begins.
-type opening struct {
-	object bool   // with a JSON object: this is the plain form
-	start  []byte // its first bytes, blanks left out
-	rest   []byte // what came behind the public key
-}
-
-var (
-	errNeither = errors.New("neither a JSON object nor a public key")
-	errBroken  = errors.New("what begins as a JSON object is none")
+	base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 )
 
-// readOpening reads until it is sure whether a JSON object begins or a public key has come. It looks at every byte,
-// so that it never waits for the rest of something that can be neither. hurry is called whenever it waits for the rest
-// of a key.
-func readOpening(r io.Reader, hurry func()) (opening, error) {
-	var buf []byte
-	for blank := false; ; blank = true {
-		more, err := readMore(r, buf)
-		if err == io.EOF && blank {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return opening{}, err
-		}
-		buf = bytes.TrimLeft(more, blanks)
-		switch text := buf[:min(len(buf), keyText)]; {
-		case len(buf) == 0:
-		case buf[0] == '{':
-			if inside := bytes.TrimLeft(buf[1:], blanks); len(inside) > 0 && inside[0] != '"' && inside[0] != '}' {
-				return opening{}, errBroken
-			}
-			return opening{object: true, start: buf}, nil
-		case !isKey(text):
-			return opening{}, errNeither
-		case len(text) == keyText:
-			return opening{start: text, rest: bytes.TrimLeft(buf[keyText:], blanks)}, nil
-		default:
-			hurry()
-		}
-	}
-}
-
-// blanks around messages do no harm, NUL among them: some C clients send the end of their string.
-const blanks = "\x00 \t\r\n"
-
-// isKey reports whether a public key may begin so.
-func isKey(text []byte) bool {
-	for i, c := range text {
+// readOpening reads the beginning of a connection, or of what the agent says: a public key, or the first bytes of an
+// object. rest is what came behind them. What can be neither is not waited for.
+func readOpening(r io.Reader) (start, rest []byte, err error) {
+	start, rest, err = ipc.Read(r, nil, func(buf []byte) (int, error) {
+		text := bytes.TrimLeft(buf, blanks)
+		skipped := len(buf) - len(text)
+		key := text[:min(len(text), keyText)]
 		switch {
-		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '+', c == '/', c == '=' && i == keyText-1:
-		default:
-			return false
+		case skipped > maxBlanks:
+			return 0, ipc.TooLong(maxBlanks)
+		case bytes.HasPrefix(text, []byte{'{'}):
+			return len(buf), nil
+		case len(bytes.Trim(key, base64Digits)) > 0:
+			return 0, &cjson.SyntaxError{Offset: skipped, What: "neither an object nor a public key"}
+		case len(key) == keyText:
+			return skipped + keyText, nil
 		}
-	}
-	return true
+		return 0, nil
+	})
+	return bytes.TrimLeft(start, blanks), rest, err
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"encoding/hex"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -201,27 +200,19 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// The length is judged before anything is read or allocated for it.
-func TestReadFrameRefusesLengths(t *testing.T) {
+// The length is judged before anything more is read or allocated for it.
+func TestFrameRefusesLengths(t *testing.T) {
 	t.Parallel()
-	var tooLarge *ipc.TooLargeError
 	for _, start := range []string{"1001:", "999999999", "1001"} {
-		if _, err := readFrame(neverRead{t}, []byte(start), 1000); !errors.As(err, &tooLarge) {
+		if _, err := frameEnd(1000)([]byte(start)); err == nil || err.Error() != ipc.TooLong(1000).Error() {
 			t.Errorf("%s: got %v", start, err)
 		}
 	}
-	for _, start := range []string{"9999999999", "-1", "1x", ":", "hello"} {
-		if _, err := readFrame(neverRead{t}, []byte(start), 1000); err != errMalformed {
+	for _, start := range []string{"9999999999", "0000000000", "-1", "+1", "1x", ":", "hello"} {
+		if _, err := frameEnd(1000)([]byte(start)); err != errMalformed {
 			t.Errorf("%s: got %v", start, err)
 		}
 	}
-}
-
-type neverRead struct{ t *testing.T }
-
-func (n neverRead) Read([]byte) (int, error) {
-	n.t.Error("more was read")
-	return 0, os.ErrClosed
 }
 
 // FuzzFrame: what is sealed comes back from a stream in pieces; what is not a frame is refused and changes nothing.
@@ -234,12 +225,12 @@ func FuzzFrame(f *testing.F) {
 		if got, err := c.open(data); err == nil {
 			t.Errorf("%q was opened: %q", data, got)
 		}
-		frame, err := readFrame(iotest.OneByteReader(bytes.NewReader(data)), nil, 1000)
+		frame, _, err := ipc.Read(iotest.OneByteReader(bytes.NewReader(data)), nil, frameEnd(1000))
 		if err == nil && !bytes.HasPrefix(data, frame) {
 			t.Errorf("%q: got frame %q", data, frame)
 		}
 		sealed := c.seal(data)
-		frame, err = readFrame(iotest.OneByteReader(bytes.NewReader(append(sealed, data...))), nil, len(data))
+		frame, _, err = ipc.Read(iotest.OneByteReader(bytes.NewReader(append(sealed, data...))), nil, frameEnd(len(data)))
 		if err != nil || !bytes.Equal(frame, sealed) {
 			t.Fatalf("%q: read %q, %v", data, frame, err)
 		}

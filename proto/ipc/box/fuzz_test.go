@@ -122,7 +122,7 @@ func FuzzExchange(f *testing.F) {
 		if err != nil || !bytes.Equal(got, request) || len(conn.writes) != 2 || len(conn.writes[1])%4096 == 0 {
 			t.Fatalf("%q arrived as %q, %v; %d writes", request, got, err, len(conn.writes))
 		}
-		frame, err := readFrame(iotest.OneByteReader(bytes.NewReader(conn.writes[1])), nil, ipc.MaxAnswer)
+		frame, _, err := ipc.Read(iotest.OneByteReader(bytes.NewReader(conn.writes[1])), nil, frameEnd(ipc.MaxAnswer))
 		if err != nil {
 			t.Fatal(err)
 		}

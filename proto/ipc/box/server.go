@@ -10,24 +10,11 @@ import (
 
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
+	"oidc-agent/proto/secret"
 )
 
-// Handler answers one request. Request and answer are JSON objects; the request has an object's form but has not been
-// parsed. The handler owns the request's bytes.
-type Handler func(ctx context.Context, request []byte) (answer []byte)
-
-// Server serves connections to the agent. The zero value but for Handle is ready.
-type Server struct {
-	Handle         Handler
-	RequestTimeout time.Duration // for a complete request, 10 s if 0
-	AnswerTimeout  time.Duration // for writing the answer, 10 s if 0
-}
-
-const defaultTimeout = 10 * time.Second
-
-// keyTimeout is how long a key may take once its first bytes are there: it comes in one piece. Without this, a word
-// like "hello" would be waited upon as long as half a request is.
-const keyTimeout = time.Second
+// timeout is how long a complete request may take, and as long the writing of its answer.
+const timeout = 10 * time.Second
 
 // A Conn is what the server needs of a net.Conn.
 type Conn interface {
@@ -36,22 +23,15 @@ type Conn interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// ServeConn serves one connection with the default limits.
-func ServeConn(ctx context.Context, conn Conn, handle Handler) error {
-	s := Server{Handle: handle}
-	return s.ServeConn(ctx, conn)
-}
-
 // ServeConn reads the request, plain or encrypted as the client likes, writes the handler's answer in one write, and
-// closes the connection. What cannot become a request is answered with a failure at once; one that is not complete in
-// time, when the time is over. The context is the handler's, and its end breaks off the reading. The error is for a log; a client
-// that leaves without a word is none.
-func (s *Server) ServeConn(ctx context.Context, conn Conn) error {
+// closes the connection. What can be no request is answered with a failure at once; what is not complete in time, when
+// the time is over. The handler gets a JSON object that has not been parsed, and owns its bytes. The context is the
+// handler's, and its end breaks off the reading. The error is for a log; a client that leaves without a word is none.
+func ServeConn(ctx context.Context, conn Conn, handle func(ctx context.Context, request []byte) (answer []byte)) error {
 	defer conn.Close()
-	deadline := time.Now().Add(orDefault(s.RequestTimeout))
-	conn.SetReadDeadline(deadline)
+	conn.SetReadDeadline(time.Now().Add(timeout))
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	request, c, err := s.read(conn, deadline)
+	request, c, err := readRequest(conn)
 	if !stop() {
 		return context.Cause(ctx)
 	}
@@ -60,49 +40,38 @@ func (s *Server) ServeConn(ctx context.Context, conn Conn) error {
 	}
 	if err != nil {
 		if answer := refusal(err, c != nil); answer != nil {
-			s.write(conn, nil, answer.Encode().Compact())
+			Reply(conn, answer.Encode().Compact())
 		}
 		return fmt.Errorf("reading a request: %w", err)
 	}
-	if err := s.write(conn, c, s.Handle(ctx, request)); err != nil {
+	if err := reply(conn, c, handle(ctx, request)); err != nil {
 		return fmt.Errorf("writing an answer: %w", err)
 	}
 	return nil
 }
 
-// Reply writes an answer in the plain form, for who has read the request himself, and wipes it.
-func Reply(conn Conn, answer []byte) error { return new(Server).write(conn, nil, answer) }
-
-func orDefault(d time.Duration) time.Duration {
-	if d == 0 {
-		return defaultTimeout
-	}
-	return d
-}
-
-// read returns the request, and the channel if it is encrypted.
-func (s *Server) read(conn Conn, deadline time.Time) ([]byte, *channel, error) {
-	o, err := readOpening(conn, func() { conn.SetReadDeadline(time.Now().Add(min(keyTimeout, time.Until(deadline)))) })
+// readRequest returns the request, and the channel if it is encrypted.
+func readRequest(conn Conn) ([]byte, *channel, error) {
+	start, rest, err := readOpening(conn)
 	if err != nil {
 		return nil, nil, err
 	}
-	if o.object {
-		request, err := ipc.ReadObject(conn, o.start, ipc.MaxMessage)
+	if start[0] == '{' {
+		request, err := ipc.ReadObject(conn, start, ipc.MaxMessage)
 		return request, nil, err
 	}
-	conn.SetReadDeadline(deadline)
 	own, public, err := newKey()
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := newChannel(own, o.start)
+	c, err := newChannel(own, start)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.writeAll(conn, public); err != nil {
+	if err := write(conn, public); err != nil {
 		return nil, nil, err
 	}
-	frame, err := readFrame(conn, o.rest, ipc.MaxMessage)
+	frame, _, err := ipc.Read(conn, rest, frameEnd(ipc.MaxMessage))
 	if err != nil {
 		return nil, c, err
 	}
@@ -112,13 +81,12 @@ func (s *Server) read(conn Conn, deadline time.Time) ([]byte, *channel, error) {
 
 // refusal returns what to tell a client whose request could not be read, nil if there is nobody to tell.
 func refusal(err error, encrypted bool) *ipc.Failure {
-	var failure *ipc.Failure
-	var tooLarge *ipc.TooLargeError
-	switch {
-	case errors.As(err, &failure):
+	if failure, ok := errors.AsType[*ipc.Failure](err); ok {
 		return failure
-	case errors.Is(err, errBroken):
-	case errors.Is(err, errNeither), errors.As(err, &tooLarge), errors.Is(err, cjson.ErrTooDeep):
+	}
+	_, malformed := errors.AsType[*cjson.SyntaxError](err)
+	switch {
+	case malformed:
 		return &ipc.Failure{Text: "Bad Request: " + err.Error()}
 	case !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, os.ErrDeadlineExceeded):
 		return nil
@@ -128,13 +96,16 @@ func refusal(err error, encrypted bool) *ipc.Failure {
 	return &ipc.Failure{Text: "Bad Request: could not parse json"}
 }
 
-// write writes an answer and wipes it: in the channel if there is one, in any case in one write, because clients take
+// Reply writes an answer in the plain form, for who has read the request himself, and wipes it.
+func Reply(conn Conn, answer []byte) error { return reply(conn, nil, answer) }
+
+// reply writes an answer and wipes it: in the channel if there is one, in any case in one write, because clients take
 // what one read brings for the whole. Some read 4096 bytes at a time until they get fewer, and fail when the last piece
 // is full: such an answer gets a blank at its end.
-func (s *Server) write(conn Conn, c *channel, answer []byte) error {
+func reply(conn Conn, c *channel, answer []byte) error {
 	const pieceOfClients = 4096
 	if len(answer) == 0 {
-		answer = []byte(" ") // as the C agent does
+		answer = []byte{' '} // as the C agent does
 	}
 	defer func() { clear(answer) }()
 	for {
@@ -143,16 +114,14 @@ func (s *Server) write(conn Conn, c *channel, answer []byte) error {
 			message = c.seal(answer)
 		}
 		if len(message)%pieceOfClients != 0 {
-			return s.writeAll(conn, message)
+			return write(conn, message)
 		}
-		longer := append(answer[:len(answer):len(answer)], ' ')
-		clear(answer)
-		answer = longer
+		answer = append(secret.Grow(answer, 1), ' ')
 	}
 }
 
-func (s *Server) writeAll(conn Conn, message []byte) error {
-	conn.SetWriteDeadline(time.Now().Add(orDefault(s.AnswerTimeout)))
+func write(conn Conn, message []byte) error {
+	conn.SetWriteDeadline(time.Now().Add(timeout))
 	_, err := conn.Write(message)
 	return err
 }

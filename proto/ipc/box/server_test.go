@@ -19,15 +19,16 @@ import (
 
 // serve starts a server on one end of a pipe, on which a write of one side is a read of the other, and returns the
 // client's end and where ServeConn's error will come. The handler answers with what it got.
-func serve(t *testing.T, s Server) (net.Conn, <-chan error) {
+func serve(t *testing.T) (net.Conn, <-chan error) {
 	t.Helper()
 	client, conn := net.Pipe()
 	t.Cleanup(func() { client.Close() })
-	if s.Handle == nil {
-		s.Handle = func(_ context.Context, request []byte) []byte { return fmt.Appendf(nil, `{"got":%s}`, request) }
-	}
 	done := make(chan error, 1)
-	go func() { done <- s.ServeConn(t.Context(), conn) }()
+	go func() {
+		done <- ServeConn(t.Context(), conn, func(_ context.Context, request []byte) []byte {
+			return fmt.Appendf(nil, `{"got":%s}`, request)
+		})
+	}()
 	return client, done
 }
 
@@ -46,7 +47,7 @@ const check = `{"request":"check"}`
 func TestServePlain(t *testing.T) {
 	t.Parallel()
 	for _, request := range []string{check, "\x00 \n" + check, `{"a":"}","b":{}}`} {
-		client, done := serve(t, Server{})
+		client, done := serve(t)
 		sendBytes(t, client, request)
 		got, err := io.ReadAll(client)
 		want := `{"got":` + request + `}`
@@ -82,7 +83,7 @@ func openChannel(t *testing.T, conn net.Conn, send func(text string)) *channel {
 func TestServeBox(t *testing.T) {
 	t.Parallel()
 	for _, wrap := range []string{"%s", "\x00\n%s"} {
-		client, done := serve(t, Server{})
+		client, done := serve(t)
 		c := openChannel(t, client, func(text string) { sendBytes(t, client, fmt.Sprintf(wrap, text)) })
 		sendBytes(t, client, string(c.seal([]byte(check))))
 		frame, err := io.ReadAll(client)
@@ -110,21 +111,21 @@ func TestServeRefuses(t *testing.T) {
 		want  string
 		close bool // the client shuts its side down instead of waiting
 	}{
-		{"padding too early", false, "AAAA=", "Bad Request: neither a JSON object nor a public key", false},
-		{"broken object", false, "{ hello", "Bad Request: could not parse json", false},
-		{"word", false, "hello, is this http?", "Bad Request: neither a JSON object nor a public key", false},
-		{"array", false, "[1]", "Bad Request: neither a JSON object nor a public key", false},
-		{"too deep", false, strings.Repeat(`{"a":`, 100), "Bad Request: ", false},
+		{"word behind blanks", false, "\x00 x!", "Bad Request: malformed JSON at byte 2: neither an object nor a public key", false},
+		{"word", false, "hello, is this http?", "Bad Request: malformed JSON at byte 0: neither an object nor a public key", false},
+		{"array", false, "[1]", "Bad Request: malformed JSON at byte 0: neither an object nor a public key", false},
+		{"too deep", false, strings.Repeat(`{"a":`, 100), "Bad Request: malformed JSON at byte 320: nested too deep", false},
+		{"endless blanks", false, strings.Repeat(" ", maxBlanks+1), "Bad Request: malformed JSON at byte 1024: the message is too long", false},
 		{"zero key", false, base64.StdEncoding.EncodeToString(make([]byte, 32)), "received suspicious public key", false},
 		{"no key", false, strings.Repeat("A", keyText), "internal error: ipc encrypted message malformed", false},
 		{"wrong key", true, "19:" + anyNonce + ":" + strings.Repeat("A", 47) + "=", "decryption failed", false},
 		{"no length", true, "x", "internal error: ipc encrypted message malformed", false},
 		{"negative length", true, "-1:" + anyNonce, "internal error: ipc encrypted message malformed", false},
 		{"huge length", true, "99999999999:", "internal error: ipc encrypted message malformed", false},
-		{"too large", true, "1048577:", "Bad Request: message is larger than 1048576 bytes", false},
+		{"too large", true, "1048577:", "Bad Request: malformed JSON at byte 1048576: the message is too long", false},
 		{"three colons", true, "19:" + strings.Repeat(":", 81), "internal error: ipc encrypted message malformed", false},
 	} {
-		client, done := serve(t, Server{})
+		client, done := serve(t)
 		if c.key {
 			openChannel(t, client, func(text string) { io.WriteString(client, text) })
 		}
@@ -155,16 +156,16 @@ func TestServeTimeout(t *testing.T) {
 		send, want string
 		after      time.Duration
 	}{
-		{false, "", "Bad Request: could not parse json", 5 * time.Second},
-		{false, " ", "Bad Request: could not parse json", 5 * time.Second},
-		{false, `{"request":"check"`, "Bad Request: could not parse json", 5 * time.Second},
-		{false, "AAAA", "Bad Request: could not parse json", 2*time.Second + keyTimeout},
-		{true, "", "internal error: ipc encrypted message malformed", 5 * time.Second},
-		{true, "19:AAAA", "internal error: ipc encrypted message malformed", 5 * time.Second},
+		{false, "", "Bad Request: could not parse json", timeout},
+		{false, " ", "Bad Request: could not parse json", timeout},
+		{false, `{"request":"check"`, "Bad Request: could not parse json", timeout},
+		{false, "AAAA", "Bad Request: could not parse json", timeout},
+		{true, "", "internal error: ipc encrypted message malformed", timeout},
+		{true, "19:AAAA", "internal error: ipc encrypted message malformed", timeout},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
-			client, done := serve(t, Server{RequestTimeout: 5 * time.Second})
+			client, done := serve(t)
 			if c.key {
 				openChannel(t, client, func(text string) { io.WriteString(client, text) })
 			}
@@ -190,10 +191,10 @@ func TestServeTimeout(t *testing.T) {
 func TestServeAnswerTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, done := serve(t, Server{})
+		client, done := serve(t)
 		io.WriteString(client, check)
 		start := time.Now()
-		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != defaultTimeout {
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != timeout {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
@@ -201,7 +202,7 @@ func TestServeAnswerTimeout(t *testing.T) {
 
 func TestServeEnds(t *testing.T) {
 	t.Parallel()
-	client, done := serve(t, Server{})
+	client, done := serve(t)
 	client.Close()
 	if err := <-done; err != nil {
 		t.Errorf("a client that leaves: %v", err)
@@ -253,7 +254,7 @@ func TestAnswerIsOneWrite(t *testing.T) {
 		go func() {
 			defer conn.Close() // the last, so that who reads to the end sees what the others do
 			written := bytes.Clone(answer)
-			if err := new(Server).write(counted, c.channel, written); err != nil {
+			if err := reply(counted, c.channel, written); err != nil {
 				t.Error(err)
 			}
 			if len(bytes.Trim(written, "\x00")) > 0 {
