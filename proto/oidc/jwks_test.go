@@ -78,6 +78,9 @@ func TestKeyRotation(t *testing.T) {
 			token := sign(t, signers[name], map[string]any{"alg": alg, "kid": name}, goodClaims())
 			_, err := verified(t, client, token, goodCheck)
 			wantText(t, err, want)
+			if _, again := Temporary(err); again {
+				t.Error("the refresh would be made again because of the keys")
+			}
 			if requests-before != wantRequests {
 				t.Errorf("%s: %d requests, want %d", name, requests-before, wantRequests)
 			}
