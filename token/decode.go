@@ -145,6 +145,6 @@ func length(d time.Duration) string {
 
 // layout is an object with two blanks a level. A tab in a string would be escaped.
 func layout(o *cjson.Object) string {
-	text := strings.ToValidUTF8(string(o.Layout()), "\uFFFD")
+	text := string([]rune(string(o.Layout()))) // each byte that is not UTF-8 becomes U+FFFD
 	return strings.NewReplacer(":\t", ": ", "\t", "  ").Replace(text) + "\n"
 }
