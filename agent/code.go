@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ func (a *agent) startCode(_ context.Context, t attempt) (*cjson.Object, error) {
 		return nil, err
 	}
 	verifier, challenge := oidc.NewPKCE()
-	nonce := randomName(24)
+	nonce := rand.Text()[:24]
 	state := newState(redirectURI, a.socketPath, t.options.onlyAT)
 	parameters := a.tokenParameters(config, tokenRequest{})
 	uri, err := oidc.AuthorizationURL(t.metadata, oidc.AuthorizationRequest{
@@ -52,7 +53,7 @@ func (a *agent) startCode(_ context.Context, t attempt) (*cjson.Object, error) {
 // random characters, and the socket's path with its length. S is 1 for a redirect URI that ends in a slash, O
 // for a flow that ends with an access token.
 func newState(redirectURI, socketPath string, onlyAT bool) string {
-	return fmt.Sprintf("%d:%d%s:%d:%s", ipc.Flag(strings.HasSuffix(redirectURI, "/")), ipc.Flag(onlyAT), randomName(24),
+	return fmt.Sprintf("%d:%d%s:%d:%s", ipc.Flag(strings.HasSuffix(redirectURI, "/")), ipc.Flag(onlyAT), rand.Text()[:24],
 		len(socketPath), base64.RawURLEncoding.EncodeToString([]byte(socketPath)))
 }
 

@@ -247,7 +247,7 @@ func TestLockedFile(t *testing.T) {
 	if err := w.agent.setFile(ctx, l, path, fileKey().Marshal()); !errors.Is(err, context.Canceled) {
 		t.Errorf("setFile: %v", err)
 	}
-	if _, _, err := w.agent.exclusive(ctx, l); !errors.Is(err, context.Canceled) {
+	if _, err := w.agent.exclusive(ctx, l); !errors.Is(err, context.Canceled) {
 		t.Errorf("exclusive: %v", err)
 	}
 	if w.tokenInFile(path) != string(c.RefreshToken.Reveal()) {

@@ -110,11 +110,10 @@ func bubbleBoot(start time.Time) func() time.Duration {
 }
 
 // setClient makes an agent reach providers in its own way.
-func setClient(a *agent, certPath string, client *oidc.Client) {
-	if a.providers.clients == nil {
-		a.providers.clients = make(map[string]*knownClient)
-	}
-	a.providers.clients[certPath] = &knownClient{client, account.Stamp(certPath), a.moment()}
+func setClient(a *agent, certPath string, c *oidc.Client) {
+	known := &client{stamp: account.Stamp(certPath), used: a.moment()}
+	known.http.Store(c)
+	a.providers.clients.Store(certPath, known)
 }
 
 func theClient() iam.Client {

@@ -272,11 +272,11 @@ func (a *agent) finishLogin(ctx context.Context, t attempt, response *oidc.Token
 	if err != nil {
 		return nil, err
 	}
-	first := tokenFrom(t.provider, response)
+	first := a.tokenFrom(t.provider, response)
 	switch {
 	case t.options.onlyAT:
 		response.Wipe()
-		return tokenAnswer(first), nil
+		return a.objectOf(first)
 	case response.RefreshToken.IsEmpty():
 		return nil, errNoNewToken
 	}

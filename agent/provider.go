@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,15 +18,16 @@ const (
 	metadataLifetime = time.Hour
 	// metadataPause is how long after a failure nobody tries to renew it.
 	metadataPause = time.Minute
+	// maxBusy is how long a Retry-After keeps us from asking again: one that was set by mistake must not shut the
+	// provider for a day.
+	maxBusy = 10 * time.Minute
 )
 
-// providers keeps one HTTP client for each CA file, so that connections to a provider are used again, the metadata
-// of each provider, and what issuer.config says.
+// providers are what the agent knows of all of them.
 type providers struct {
-	mu       sync.Mutex
-	clients  map[string]*knownClient // by CA file
-	metadata sync.Map                // knownMetadata by providerKey
-	busy     sync.Map                // busyError by issuer
+	clients  sync.Map // *client by CA file
+	metadata sync.Map // knownMetadata by providerKey
+	busy     sync.Map // busy by issuer
 	issuers  atomic.Pointer[knownIssuers]
 }
 
@@ -36,13 +38,21 @@ type knownMetadata struct {
 	renew time.Duration // since boot: from here on new ones are fetched
 }
 
+// busy is the answer of a provider that has said when it wants to be asked again.
+type busy struct {
+	err   error
+	until time.Duration // since boot
+}
+
 type knownIssuers struct {
 	account.Issuers
 	stamp string // of the files that they came from
 }
 
-type knownClient struct {
-	*oidc.Client
+// client is the one HTTP client for a CA file, so that connections to a provider are used again.
+type client struct {
+	mu    sync.Mutex // held while the file is read; nobody else waits for it
+	http  atomic.Pointer[oidc.Client]
 	stamp string // of the CA file
 	used  moment
 }
@@ -50,38 +60,41 @@ type knownClient struct {
 // client returns the HTTP client for a CA file, which is read again when it has changed. What cannot be read then
 // leaves the client as it is: a file that is being replaced must not stop everything.
 func (a *agent) client(certPath string) (*oidc.Client, error) {
-	stamp, p := account.Stamp(certPath), &a.providers
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	known := p.clients[certPath]
-	if known == nil || known.stamp != stamp {
-		p.mu.Unlock() // nobody else waits for the file
+	stamp := account.Stamp(certPath)
+	value, _ := a.providers.clients.LoadOrStore(certPath, new(client))
+	c := value.(*client)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := c.http.Load()
+	if known == nil || c.stamp != stamp {
 		made, err := oidc.NewClient(oidc.Options{CAFile: certPath, UserAgent: "oidc-agent/" + version})
-		p.mu.Lock()
-		switch now := p.clients[certPath]; {
-		case now != known: // somebody was faster
-			known = now
-		case err != nil && known == nil:
+		switch {
+		case err == nil:
+			c.http.Store(made)
+		case known == nil:
 			return nil, err
-		case err != nil:
-			a.log.warning("still with the CA file as it was: %v", err)
 		default:
-			if known != nil {
-				known.CloseIdle()
-			}
-			known = &knownClient{Client: made}
+			a.log.warning("still with the CA file as it was: %v", err)
 		}
+		c.stamp = stamp
 	}
 	now := a.moment()
-	if now.sleptSince(known.used) {
-		known.CloseIdle() // the other side has given up the connections long ago, or a NAT between
+	if known != nil && (known != c.http.Load() || now.sleptSince(c.used)) {
+		known.CloseIdle() // after a suspend the other side has given up the connections long ago, or a NAT between
 	}
-	known.stamp, known.used = stamp, now
-	if p.clients == nil {
-		p.clients = make(map[string]*knownClient)
+	c.used = now
+	return c.http.Load(), nil
+}
+
+// closeIdle closes connections that nobody uses, and counts those that are still in memory.
+func (p *providers) closeIdle() (open int64) {
+	for _, c := range p.clients.Range {
+		if known := c.(*client).http.Load(); known != nil {
+			known.CloseIdle()
+			open += known.Open()
+		}
 	}
-	p.clients[certPath] = known
-	return known.Client, nil
+	return open
 }
 
 // provider is a place to send requests about one account.
@@ -113,9 +126,16 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 
 // metadata returns what is known of an issuer, or asks.
 func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerKey, fresh bool) (*oidc.Metadata, error) {
+	discover := func(ctx context.Context) (*oidc.Metadata, error) {
+		md, err := client.Discover(ctx, key.issuer, key.endpoint)
+		if err == nil {
+			a.providers.metadata.Store(key, knownMetadata{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)})
+		}
+		return md, err
+	}
 	value, ok := a.providers.metadata.Load(key)
 	if !ok || fresh {
-		return a.discover(ctx, client, key)
+		return discover(ctx)
 	}
 	known, now := value.(knownMetadata), a.boot()
 	if now >= known.renew {
@@ -123,31 +143,31 @@ func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerK
 		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), exchangeTimeout)
 			defer cancel()
-			if _, err := a.discover(ctx, client, key); err != nil {
-				a.log.debugf("the metadata of %s stay: %v", key.issuer, err)
-			}
+			discover(ctx)
 		}()
 	}
 	return known.Metadata, nil
 }
 
-func (a *agent) discover(ctx context.Context, client *oidc.Client, key providerKey) (*oidc.Metadata, error) {
-	md, err := client.Discover(ctx, key.issuer, key.endpoint)
-	if err == nil {
-		a.providers.metadata.Store(key, knownMetadata{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)})
+// isBusy tells how long a provider does not want to be asked (RFC 9110 section 10.2.3), with the answer that said so.
+func (p *providers) isBusy(issuer string, now time.Duration) (left time.Duration, err error) {
+	known, _ := p.busy.Load(issuer)
+	b, _ := known.(busy)
+	if now >= b.until {
+		return 0, nil
 	}
-	return md, err
+	left = b.until - now
+	return left, fmt.Errorf("%w (it asks to try again in %v)", b.err, left.Round(time.Second))
 }
 
-// closeIdle closes connections that nobody uses, and counts those that are still in memory.
-func (p *providers) closeIdle() (open int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.clients {
-		c.CloseIdle()
-		open += c.Open()
+// noteBusy remembers an answer that says when to ask again.
+func (p *providers) noteBusy(issuer string, err error, now time.Duration) (left time.Duration, _ error) {
+	after, _ := oidc.Temporary(err)
+	if after <= 0 {
+		return 0, err
 	}
-	return open
+	p.busy.Store(issuer, busy{err, now + min(after, maxBusy)})
+	return p.isBusy(issuer, now)
 }
 
 // credentials are how an account's client authenticates, and the extra parameters that the user or his site

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
@@ -74,8 +75,12 @@ func (a *agent) answer(ctx context.Context, message []byte) []byte {
 		return failure(fmt.Errorf("Bad Request: could not parse json: %w", err), "").Compact()
 	}
 	r := request{object}
-	ctx, cancel := patience(ctx, r)
-	defer cancel()
+	if seconds, _ := r.Int(ipc.KeyTimeout); seconds > 0 && seconds < int64(answerTimeout/time.Second) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(seconds)*time.Second,
+			fmt.Errorf("no answer within %d s, which is how long the client waits", seconds))
+		defer cancel()
+	}
 	answer, err := a.dispatch(ctx, r)
 	if err == nil {
 		return answer
@@ -93,7 +98,6 @@ func (a *agent) dispatch(ctx context.Context, r request) ([]byte, error) {
 	if name == "" {
 		return nil, errors.New("Bad Request: No request type.")
 	}
-	a.endLifetimes()
 	for _, h := range handlers {
 		if h.name != name {
 			continue
@@ -145,26 +149,16 @@ func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
 	return a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
 }
 
-// patience ends a request's context when its client does not wait any longer.
-func patience(ctx context.Context, r request) (context.Context, context.CancelFunc) {
-	seconds, _ := r.Int(ipc.KeyTimeout)
-	if seconds <= 0 || seconds >= int64(answerTimeout/time.Second) {
-		return ctx, func() {}
-	}
-	return context.WithTimeoutCause(ctx, time.Duration(seconds)*time.Second,
-		fmt.Errorf("no answer within %d s, which is how long the client waits", seconds))
-}
-
 // tokenOf gets a token of the account that a request means, if the user does not mind. An id-token says who he is, so
 // he is asked unless he has said otherwise.
-func (a *agent) tokenOf(ctx context.Context, r request, q tokenRequest) (token, error) {
+func (a *agent) tokenOf(ctx context.Context, r request, what string, q tokenRequest) (token, error) {
 	l, err := a.choose(ctx, r)
 	if err != nil {
 		return token{}, err
 	}
-	what, ask := "access token", l.confirm || a.settings.confirm
-	if q.id {
-		what, ask = "id token", !l.idTokenFree && !a.settings.alwaysAllowIDToken
+	ask := l.confirm || a.settings.confirm
+	if what == idToken {
+		ask = !l.idTokenFree && !a.settings.alwaysAllowIDToken
 	}
 	if ask {
 		if err := a.consent(ctx, what, l.name(), r.Text(ipc.KeyApplicationHint)); err != nil {
@@ -174,29 +168,32 @@ func (a *agent) tokenOf(ctx context.Context, r request, q tokenRequest) (token, 
 	return a.accessToken(ctx, l, q)
 }
 
+const accessToken, idToken = "access token", "id token"
+
 // handleAccessToken answers with bytes that the caller may change.
 func (a *agent) handleAccessToken(ctx context.Context, r request) ([]byte, error) {
 	period, _ := r.Int(ipc.KeyMinValidPeriod)
-	t, err := a.tokenOf(ctx, r, tokenRequest{
+	t, err := a.tokenOf(ctx, r, accessToken, tokenRequest{
 		scope: r.Text(ipc.KeyScope), audience: r.Text(ipc.KeyAudience), minValid: max(period, 0), force: period < 0,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return t.answer.Reveal(), nil
+	return a.answerOf(t)
 }
 
 // handleIDToken gives out a new id-token always: one often ends before the access token that it came with.
 func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, error) {
-	t, err := a.tokenOf(ctx, r, tokenRequest{scope: r.Text(ipc.KeyScope), force: true, id: true})
+	t, err := a.tokenOf(ctx, r, idToken, tokenRequest{scope: r.Text(ipc.KeyScope), force: true})
 	if err != nil {
 		return nil, err
 	}
-	defer t.wipe()
 	if t.id.IsEmpty() {
 		return nil, fmt.Errorf("%s sent no id_token: the account needs the scope openid", t.issuer)
 	}
-	return ipc.Success("").SetSecret(ipc.KeyIDToken, t.id).SetText(ipc.KeyIssuer, t.issuer), nil
+	id, err := a.sealer.Open(t.id)
+	defer id.Wipe()
+	return ipc.Success("").SetSecret(ipc.KeyIDToken, id).SetText(ipc.KeyIssuer, t.issuer), err
 }
 
 // add loads an account. It gets a first access token, so that an account that does not work is known now.
@@ -224,11 +221,9 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, err
 	}
 	if !r.Bool(ipc.KeyPlainAdd) {
-		var t token
-		t, err = a.accessToken(ctx, l, tokenRequest{})
-		t.wipe()
+		_, err = a.accessToken(ctx, l, tokenRequest{})
 	}
-	if err != nil && !l.fileNow().unsaved { // one with a new refresh token stays: memory alone has that
+	if err != nil && !l.fileNow().unsaved() { // one with a new refresh token stays: memory alone has that
 		return nil, err
 	}
 	if there := a.accounts.putNew(l); there != nil { // a login was faster, and is newer
@@ -240,7 +235,7 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, err
 	}
 	info := lifetimeText(lifetime)
-	if err := a.flush(ctx, l, false); err != nil {
+	if err := a.save(ctx, l, false); err != nil {
 		info += "\nThe provider gave a new refresh token, and it is not saved: " + err.Error()
 	}
 	return ipc.Success(strings.TrimSpace(info)), nil
@@ -293,7 +288,7 @@ func (a *agent) takeKey(ctx context.Context, l *loaded, r request) error {
 	l.mu.Lock()
 	l.file.entry = entry
 	l.mu.Unlock()
-	_ = a.flush(ctx, l, false) // told and tried again
+	_ = a.save(ctx, l, false) // told and tried again
 	return nil
 }
 
@@ -333,27 +328,30 @@ func (a *agent) forget(ctx context.Context, meant func(*loaded) bool) bool {
 	gone := a.accounts.take(meant)
 	for _, l := range gone {
 		a.dropBearers(l.name())
-		a.flushLast(ctx, l)
+		a.saveLast(ctx, l)
 	}
 	return len(gone) > 0
 }
 
+// fileWrite keeps a small text that oidc-gen leaves with the agent between its steps: clients with their secrets, so it
+// is sealed, and never reaches the disk. A second write under a name does not replace the first, as in the C agent.
 func (a *agent) fileWrite(_ context.Context, r request) (*cjson.Object, error) {
-	a.notes.write(a.sealer, r.Text(ipc.KeyFilename), r.Secret(ipc.KeyData))
+	a.notes.LoadOrStore(r.Text(ipc.KeyFilename), a.sealer.Seal(r.Secret(ipc.KeyData)))
 	return ipc.Success(""), nil
 }
 
 func (a *agent) fileRead(_ context.Context, r request) (*cjson.Object, error) {
-	data, ok := a.notes.read(a.sealer, r.Text(ipc.KeyFilename))
+	note, ok := a.notes.Load(r.Text(ipc.KeyFilename))
 	if !ok {
 		return nil, errors.New("File not found")
 	}
+	data, err := a.sealer.Open(note.(crypt.Sealed))
 	defer data.Wipe()
-	return ipc.Success("").SetSecret(ipc.KeyData, data), nil
+	return ipc.Success("").SetSecret(ipc.KeyData, data), err
 }
 
 func (a *agent) fileRemove(_ context.Context, r request) (*cjson.Object, error) {
-	a.notes.remove(r.Text(ipc.KeyFilename))
+	a.notes.Delete(r.Text(ipc.KeyFilename))
 	return ipc.Success(""), nil
 }
 

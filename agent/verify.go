@@ -36,13 +36,12 @@ func (p *provider) verifyRefreshed(ctx context.Context, l *loaded, c *account.Ac
 	known := l.subject
 	l.mu.Unlock()
 	found, err := p.verifyIDToken(ctx, r, oidc.IDTokenCheck{ClientID: c.ClientID, Subject: known, AnyTime: true})
-	if err != nil {
-		return err
+	if err == nil {
+		l.mu.Lock()
+		l.subject = found
+		l.mu.Unlock()
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.subject = found
-	return nil
+	return err
 }
 
 // verifyToken tells whether a JWT was signed by its issuer. Keys are fetched from issuers only with which the user has an
