@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,7 +18,7 @@ import (
 type loaded struct {
 	config *account.Account // without its secrets; never changes
 	whole  crypt.Sealed     // the account with its secrets, as JSON
-	order  int              // in which the accounts came
+	order  int64            // in which the accounts came
 	turn   turn             // to use its refresh token
 	atLock atomic.Bool      // who has the turn waits for the lock of the account's file
 
@@ -76,11 +75,11 @@ func (a *agent) newLoaded(config *account.Account) *loaded {
 	return l
 }
 
-// inherit takes over what a new login must not change: what the user has said of the account that l replaces,
-// and which refresh tokens are older than the new one.
-func (a *agent) inherit(l, old *loaded) {
+// replace puts the account of a new login into the place of the one before: what the user has said of that stays, and its
+// refresh tokens are known to be older.
+func (a *agent) replace(l *loaded) {
 	left := a.settings.lifetime
-	if old != nil {
+	if old := a.accounts.find(l.name()); old != nil {
 		old.mu.Lock()
 		l.confirm, l.idTokenFree = old.confirm, old.idTokenFree
 		l.file.tokens = slices.Concat(old.file.tokens, l.file.tokens)
@@ -90,6 +89,7 @@ func (a *agent) inherit(l, old *loaded) {
 		old.mu.Unlock()
 	}
 	a.setLifetime(l, left)
+	a.accounts.put(l)
 }
 
 func (l *loaded) name() string { return l.config.Name }
@@ -154,10 +154,9 @@ func (a *agent) endLifetimes() {
 // accounts are the loaded ones.
 type accounts struct {
 	boot   func() time.Duration // the clock of their lifetimes
-	mu     sync.RWMutex
-	byName map[string]*loaded
-	came   int      // how many have come
-	adding sync.Map // turn by name
+	byName sync.Map             // *loaded
+	came   atomic.Int64         // how many have come
+	adding sync.Map             // turn by name
 }
 
 // reserve keeps others from loading an account of the same name meanwhile: two that begin with the same refresh
@@ -173,24 +172,22 @@ func (s *accounts) reserve(ctx context.Context, name string) (release func(), er
 
 // find returns the account of a name, or nil.
 func (s *accounts) find(name string) *loaded {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.findLocked(name)
-}
-
-func (s *accounts) findLocked(name string) *loaded {
-	if l := s.byName[name]; l != nil && !l.over(s.boot()) {
+	found, _ := s.byName.Load(name)
+	if l, ok := found.(*loaded); ok && !l.over(s.boot()) {
 		return l
 	}
 	return nil
 }
 
 // all returns the accounts in the order in which they came.
-func (s *accounts) all() []*loaded {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	list := slices.SortedFunc(maps.Values(s.byName), func(a, b *loaded) int { return cmp.Compare(a.order, b.order) })
-	return slices.DeleteFunc(list, func(l *loaded) bool { return l.over(s.boot()) })
+func (s *accounts) all() (list []*loaded) {
+	for _, l := range s.byName.Range {
+		if l := l.(*loaded); !l.over(s.boot()) {
+			list = append(list, l)
+		}
+	}
+	slices.SortFunc(list, func(a, b *loaded) int { return cmp.Compare(a.order, b.order) })
+	return list
 }
 
 // ofIssuer returns the accounts of an issuer, which may be spelt with or without its final slash.
@@ -207,41 +204,26 @@ func (s *accounts) names() (names []string) {
 
 // put adds an account, or replaces the one of the same name.
 func (s *accounts) put(l *loaded) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.putLocked(l)
+	l.order = s.came.Add(1)
+	if old, ok := s.byName.Swap(l.name(), l); ok {
+		old.(*loaded).leave()
+	}
 }
 
 // putNew adds an account unless there is one of its name: that one is returned then.
 func (s *accounts) putNew(l *loaded) (there *loaded) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if there = s.findLocked(l.name()); there == nil {
-		s.putLocked(l)
+	l.order = s.came.Add(1)
+	if old, ok := s.byName.LoadOrStore(l.name(), l); ok {
+		there = old.(*loaded)
 	}
 	return there
 }
 
-func (s *accounts) putLocked(l *loaded) {
-	if s.byName == nil {
-		s.byName = make(map[string]*loaded)
-	}
-	if old := s.byName[l.name()]; old != nil {
-		old.leave()
-	}
-	s.came++
-	l.order = s.came
-	s.byName[l.name()] = l
-}
-
 // take removes the accounts that are meant, and returns them.
 func (s *accounts) take(meant func(*loaded) bool) (taken []*loaded) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, l := range s.byName {
-		if meant(l) {
+	for name, l := range s.byName.Range {
+		if l := l.(*loaded); meant(l) && s.byName.CompareAndDelete(name, l) {
 			l.leave()
-			delete(s.byName, name)
 			taken = append(taken, l)
 		}
 	}

@@ -244,7 +244,7 @@ func TestInheritTokens(t *testing.T) {
 	w.load("older")
 	old, l := w.agent.accounts.find("older"), w.agent.newLoaded(w.account("older"))
 	want := append(slices.Clone(old.file.tokens), l.file.current())
-	w.agent.inherit(l, old)
+	w.agent.replace(l)
 	if got := l.file.tokens; !slices.Equal(got, want) || l.fileNow().unsaved() {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -119,9 +119,7 @@ func (a *agent) load(name, path string, data []byte) (*loaded, error) {
 	}
 	config.Name = name // a file that was given another name keeps the old one inside
 	l := a.newLoaded(config)
-	if err := a.setFile(ctx, l, path, key.Marshal()); err != nil {
-		return nil, err
-	}
+	l.setKey(path, a.sealer.Seal(key.Marshal()))
 	if there := a.accounts.putNew(l); there != nil { // oidc-add was faster
 		return there, nil
 	}

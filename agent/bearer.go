@@ -64,13 +64,12 @@ func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error
 	if b.account != l.name() {
 		return nil, fmt.Errorf("token file %q: it holds the token of the account %q", b.path, b.account)
 	}
-	if err := a.lookAtBearer(ctx, b, l); err != nil {
-		if !isOld {
-			a.dropBearer(b)
-		}
-		return nil, err
+	err := a.lookAtBearer(ctx, b, l)
+	if err != nil && !isOld {
+		a.bearers.Delete(b.path)
+		b.remove(true)
 	}
-	return ipc.Success(""), nil
+	return ipc.Success(""), err
 }
 
 // allBearers returns the files in the order of their paths.
@@ -86,28 +85,21 @@ func (a *agent) allBearers() (list []*bearer) {
 func (a *agent) dropBearers(account string) {
 	for _, b := range a.allBearers() {
 		if b.account == account {
-			a.dropBearer(b)
+			a.bearers.Delete(b.path)
+			b.remove(true)
 		}
 	}
 }
 
-func (a *agent) dropBearer(b *bearer) {
+// remove removes the file: for good, or while the agent is locked.
+func (b *bearer) remove(forGood bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.gone = true
-	b.timer.Stop()
-	b.removeLocked()
-	a.bearers.Delete(b.path)
-}
-
-// remove is for an agent that is locked or ends.
-func (b *bearer) remove() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.gone = b.gone || forGood
 	b.removeLocked()
 }
 
-// removeLocked removes the file, unless somebody else has put another token there.
+// removeLocked leaves the file where somebody else has put another token there.
 func (b *bearer) removeLocked() {
 	if b.written != (digest{}) {
 		cli.RemoveBearerFile(b.path, func(token secret.Secret) bool { return digestOf(token) == b.written })
@@ -132,8 +124,7 @@ func (a *agent) tendBearer(b *bearer) {
 		b.removeLocked()
 	}
 	b.mu.Unlock()
-	// What comes later than that is found in the cache by the next look.
-	ctx, cancel := context.WithTimeout(context.Background(), bearerSoon)
+	ctx, cancel := context.WithTimeout(context.Background(), bearerSoon) // what comes later is found by the next look
 	defer cancel()
 	_ = a.lookAtBearer(ctx, b, l) // is told by --status
 }

@@ -17,6 +17,7 @@ import (
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli/prompt"
+	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/secret"
 )
 
@@ -204,7 +205,16 @@ func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object,
 	}
 	if keyText.IsEmpty() || errors.Is(err, crypt.ErrOtherKey) {
 		text, key, err = crypt.OpenAny(ctx, data, func(try func(secret.Secret) error) error {
-			password, err := a.entryPassword(ctx, file.entry)
+			entryText, err := a.sealer.Open(file.entry)
+			if err != nil || entryText.IsEmpty() {
+				return cmp.Or(err, noPassword)
+			}
+			defer entryText.Wipe()
+			entry, err := cjson.Parse(entryText.Reveal())
+			if err != nil {
+				return err
+			}
+			password, err := prompt.ReadEntry(ctx, entry)
 			defer password.Wipe()
 			if err != nil || password.IsEmpty() {
 				return cmp.Or(err, noPassword)
@@ -234,20 +244,6 @@ func (l *loaded) filePath() string {
 	return path
 }
 
-// entryPassword gets the password to which a C client's entry leads, if it leads to one.
-func (a *agent) entryPassword(ctx context.Context, sealed crypt.Sealed) (password secret.Secret, err error) {
-	text, err := a.sealer.Open(sealed)
-	if err != nil || text.IsEmpty() {
-		return password, err
-	}
-	defer text.Wipe()
-	entry, err := cjson.Parse(text.Reveal())
-	if err != nil {
-		return password, err
-	}
-	return prompt.ReadEntry(ctx, entry)
-}
-
 func (a *agent) writeToken(path string, key crypt.FileKey, content *cjson.Object, sealed crypt.Sealed) error {
 	refreshToken, err := a.sealer.Open(sealed)
 	if err != nil {
@@ -264,9 +260,10 @@ func (a *agent) writeToken(path string, key crypt.FileKey, content *cjson.Object
 	return account.WriteFile(path, encrypted)
 }
 
-// setFile tells the agent where an account's file is and gives it the file's key. A refresh token that is
+// setFile takes what a client says of an account's file: where it is, and the key that opens it. A refresh token that is
 // newer than the one in the file is written at once.
-func (a *agent) setFile(ctx context.Context, l *loaded, path string, key secret.Secret) error {
+func (a *agent) setFile(ctx context.Context, l *loaded, told *cjson.Object) error {
+	path, key := told.Text(ipc.KeyFile), told.Secret(ipc.KeyKey)
 	defer key.Wipe()
 	parsed, err := crypt.ParseFileKey(key.Reveal())
 	if err != nil {
@@ -288,7 +285,8 @@ func (l *loaded) setKey(path string, key crypt.Sealed) {
 
 // sealEntry seals what a C client sends in the place of a key: an entry that tells where the password is to be had, or
 // holds it. One that leads nowhere but to a prompt is none.
-func (a *agent) sealEntry(entry *cjson.Object) crypt.Sealed {
+func (a *agent) sealEntry(r request) crypt.Sealed {
+	entry := r.Object.Object(ipc.KeyPwEntry)
 	if entry == nil || !entry.Has("password") && !entry.Has("command") && !entry.Has("pw_file") {
 		return crypt.Sealed{}
 	}

@@ -111,9 +111,7 @@ func bubbleBoot(start time.Time) func() time.Duration {
 
 // setClient makes an agent reach providers in its own way.
 func setClient(a *agent, certPath string, c *oidc.Client) {
-	known := &client{stamp: account.Stamp(certPath), used: a.moment()}
-	known.http.Store(c)
-	a.providers.clients.Store(certPath, known)
+	a.providers.clients.Store(certPath+account.Stamp(certPath), c)
 }
 
 func theClient() iam.Client {

@@ -80,7 +80,7 @@ func (a *agent) lockAgent(_ context.Context, r request) (*cjson.Object, error) {
 	}
 	a.lock.inside.Wait()
 	for _, b := range a.allBearers() {
-		b.remove()
+		b.remove(false)
 	}
 	if err := a.sealer.Lock(password); err != nil {
 		a.reopen()
@@ -155,7 +155,7 @@ func (a *agent) finish(ctx context.Context) {
 		a.log.warning("ended while a provider had not answered yet")
 	}
 	for _, b := range a.allBearers() {
-		b.remove()
+		b.remove(false)
 	}
 	for _, l := range a.accounts.all() {
 		a.saveLast(ctx, l)

@@ -95,7 +95,7 @@ func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
 	defer config.Wipe()
 	return a.startLogin(ctx, config, r.Texts(ipc.KeyFlow), loginOptions{
 		onlyAT:      r.Bool(ipc.KeyOnlyAT),
-		entry:       a.sealEntry(r.Object.Object(ipc.KeyPwEntry)),
+		entry:       a.sealEntry(r),
 		fromC:       r.Has(ipc.KeyPwEntry),
 		noWebserver: r.Bool(ipc.KeyNoWebserver),
 		noScheme:    r.Bool(ipc.KeyNoScheme),
@@ -297,8 +297,7 @@ func (a *agent) finishLogin(ctx context.Context, t attempt, response *oidc.Token
 	if !first.answer.IsEmpty() {
 		l.tokens[tokenKey{}] = first
 	}
-	a.inherit(l, a.accounts.find(l.name()))
-	a.accounts.put(l)
+	a.replace(l)
 	if t.options.fromC {
 		a.noteIssuer(l.config, account.AddAccount)
 	}

@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	// metadataLifetime is how long a provider's metadata is believed where it does not say. Then it serves once more
-	// while the new one comes. An account that is added, made or registered asks anew.
+	// metadataLifetime is how long a provider's metadata is believed where it does not say. An account that is made or
+	// registered asks anew.
 	metadataLifetime = time.Hour
-	// metadataPause is how long after a failure nobody tries to renew it.
-	metadataPause = time.Minute
+	// metadataTimeout is how long who needs no new metadata waits for them, and metadataPause how long nobody tries it
+	// again then.
+	metadataTimeout, metadataPause = 3 * time.Second, time.Minute
 	// maxBusy is how long a Retry-After keeps us from asking again: one that was set by mistake must not shut the
 	// provider for a day.
 	maxBusy = 10 * time.Minute
@@ -25,9 +26,10 @@ const (
 
 // providers are what the agent knows of all of them.
 type providers struct {
-	clients  sync.Map // *client by CA file
-	metadata sync.Map // knownMetadata by providerKey
-	busy     sync.Map // busy by issuer
+	clients  sync.Map               // *oidc.Client by CA file and its stamp
+	used     atomic.Pointer[moment] // when one of them was last used
+	metadata sync.Map               // knownMetadata by providerKey
+	busy     sync.Map               // busy by issuer
 	issuers  atomic.Pointer[knownIssuers]
 }
 
@@ -49,50 +51,30 @@ type knownIssuers struct {
 	stamp string // of the files that they came from
 }
 
-// client is the one HTTP client for a CA file, so that connections to a provider are used again.
-type client struct {
-	mu    sync.Mutex // held while the file is read; nobody else waits for it
-	http  atomic.Pointer[oidc.Client]
-	stamp string // of the CA file
-	used  moment
-}
-
-// client returns the HTTP client for a CA file, which is read again when it has changed. What cannot be read then
-// leaves the client as it is: a file that is being replaced must not stop everything.
+// client returns the HTTP client for a CA file: always the same, so that connections to a provider are used again, and
+// another one when the file has changed.
 func (a *agent) client(certPath string) (*oidc.Client, error) {
-	stamp := account.Stamp(certPath)
-	value, _ := a.providers.clients.LoadOrStore(certPath, new(client))
-	c := value.(*client)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	known := c.http.Load()
-	if known == nil || c.stamp != stamp {
+	key := certPath + account.Stamp(certPath)
+	known, ok := a.providers.clients.Load(key)
+	if !ok {
 		made, err := oidc.NewClient(oidc.Options{CAFile: certPath, UserAgent: "oidc-agent/" + version})
-		switch {
-		case err == nil:
-			c.http.Store(made)
-		case known == nil:
+		if err != nil {
 			return nil, err
-		default:
-			a.log.warning("still with the CA file as it was: %v", err)
 		}
-		c.stamp = stamp
+		known, _ = a.providers.clients.LoadOrStore(key, made) // somebody may have been faster
 	}
 	now := a.moment()
-	if known != nil && (known != c.http.Load() || now.sleptSince(c.used)) {
-		known.CloseIdle() // after a suspend the other side has given up the connections long ago, or a NAT between
+	if last := a.providers.used.Swap(&now); last != nil && now.sleptSince(*last) {
+		a.providers.closeIdle() // the other side has given up the connections long ago, or a NAT between
 	}
-	c.used = now
-	return c.http.Load(), nil
+	return known.(*oidc.Client), nil
 }
 
 // closeIdle closes connections that nobody uses, and counts those that are still in memory.
 func (p *providers) closeIdle() (open int64) {
 	for _, c := range p.clients.Range {
-		if known := c.(*client).http.Load(); known != nil {
-			known.CloseIdle()
-			open += known.Open()
-		}
+		c.(*oidc.Client).CloseIdle()
+		open += c.(*oidc.Client).Open()
 	}
 	return open
 }
@@ -124,29 +106,27 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 	return &provider{client, &md, a.moment()}, nil
 }
 
-// metadata returns what is known of an issuer, or asks.
+// metadata returns what is known of an issuer, or asks. What was known serves on while the provider is away.
 func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerKey, fresh bool) (*oidc.Metadata, error) {
-	discover := func(ctx context.Context) (*oidc.Metadata, error) {
-		md, err := client.Discover(ctx, key.issuer, key.endpoint)
-		if err == nil {
-			a.providers.metadata.Store(key, knownMetadata{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)})
+	value, _ := a.providers.metadata.Load(key)
+	known, ok := value.(knownMetadata)
+	if ok = ok && !fresh; ok {
+		if a.boot() < known.renew {
+			return known.Metadata, nil
 		}
-		return md, err
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, metadataTimeout)
+		defer cancel()
 	}
-	value, ok := a.providers.metadata.Load(key)
-	if !ok || fresh {
-		return discover(ctx)
+	md, err := client.Discover(ctx, key.issuer, key.endpoint)
+	switch {
+	case err == nil:
+		a.providers.metadata.Store(key, knownMetadata{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)})
+	case ok:
+		a.providers.metadata.Store(key, knownMetadata{known.Metadata, a.boot() + metadataPause})
+		return known.Metadata, nil
 	}
-	known, now := value.(knownMetadata), a.boot()
-	if now >= known.renew {
-		a.providers.metadata.Store(key, knownMetadata{known.Metadata, now + metadataPause}) // one renewal is enough
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), exchangeTimeout)
-			defer cancel()
-			discover(ctx)
-		}()
-	}
-	return known.Metadata, nil
+	return md, err
 }
 
 // isBusy tells how long a provider does not want to be asked (RFC 9110 section 10.2.3), with the answer that said so.

@@ -36,7 +36,7 @@ type flight struct {
 	callers int       // who have waited for it
 	until   time.Time // when the last of them gives up
 	held    bool      // it has exclusive use of the refresh token
-	used    digest    // the refresh token that it has presented
+	used    digest    // the refresh token that it has presented; zero: none yet
 }
 
 // accessToken answers from the cache, or takes part in a grant. Who insists on a new token (force) is served
@@ -136,44 +136,34 @@ func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 	close(f.done)
 }
 
-// grant gets a new access token from the provider. Where the refresh token is refused there may be another one by now: a
+// grant gets a new access token from the provider. While it is not known that the refresh token stays the same, grants
+// of an account go one after the other, and hold the lock of its file, so that no refresh token is ever presented twice: a
+// provider takes that for theft (RFC 9700 section 4.14.2). Where the token is refused there may be another one by now: a
 // sibling agent's, or that of a new login.
-func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight) (token, error) {
-	t, err := a.grantOnce(ctx, l, r, f, digest{})
-	refused, _ := errors.AsType[*oidc.Error](err)
-	if refused == nil || !refused.TokenExpired() {
-		return t, err
-	}
-	again, errAgain := a.grantOnce(ctx, l, r, f, f.used)
-	if errAgain == errSameToken {
-		return t, err
-	}
-	return again, errAgain
-}
-
-var errSameToken = errors.New("there is no other refresh token")
-
-// grantOnce presents the refresh token that is the newest, but not one that was refused. While it is not known that the
-// token stays the same, grants of an account go one after the other, and hold the lock of its file, so that no refresh
-// token is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
-func (a *agent) grantOnce(ctx context.Context, l *loaded, r tokenRequest, f *flight, refused digest) (t token, err error) {
-	release, err := a.exclusive(ctx, l)
-	if err != nil {
-		return t, err
-	}
-	if !l.fileNow().key.IsEmpty() {
-		_ = a.meet(ctx, l, refused) // where that fails the token in memory counts
-	}
-	if l.fileNow().current() == refused {
+func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, err error) {
+	for {
+		release, errTurn := a.exclusive(ctx, l)
+		if errTurn != nil {
+			return t, errTurn
+		}
+		refused := f.used
+		if !l.fileNow().key.IsEmpty() {
+			_ = a.meet(ctx, l, refused) // where that fails the token in memory counts
+		}
+		if l.fileNow().current() == refused {
+			release()
+			return t, err
+		}
+		if f.held = !l.keepsToken(); !f.held {
+			release()
+			release = func() {}
+		}
+		t, err = a.persist(ctx, l, r, f)
 		release()
-		return t, errSameToken
+		if e, ok := errors.AsType[*oidc.Error](err); !ok || !e.TokenExpired() || refused != (digest{}) {
+			return t, err
+		}
 	}
-	if f.held = !l.keepsToken(); f.held {
-		defer release()
-	} else {
-		release()
-	}
-	return a.persist(ctx, l, r, f)
 }
 
 // keepsToken reports whether the provider is known to leave the refresh token as it is.
@@ -229,10 +219,7 @@ func (f *flight) awaited(l *loaded, err error, next time.Time) bool {
 // (the connection broke after the request had been written, or time ran out) only a token that is known to stay the
 // same is presented again; else the next request does that, when all is quiet. It is safe where no connection was
 // made, and where an answer says that the request is over and done with: 429 (RFC 6585 section 4), 503 and
-// temporarily_unavailable promise that it was not processed. So does a gateway's 502 or 504 in most cases: it did
-// not reach the provider. If the provider did process the request and only its answer was lost, the token that we
-// hold is spent already and whoever presents it next learns so: waiting would save nothing, while a provider that
-// forgives a repetition does so only for some seconds.
+// temporarily_unavailable promise that it was not processed, and a gateway's 502 or 504 mostly did not reach the provider.
 func (l *loaded) mayRepeat(err error) bool {
 	if broken, ok := errors.AsType[*oidc.ConnectionError](err); ok && !broken.Unsent && !l.keepsToken() {
 		return false
@@ -260,12 +247,20 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, f *fligh
 	if response != nil { // even an answer that is no good may hold the only refresh token that is
 		a.rotate(ctx, l, f.used, response.RefreshToken, f.held)
 	}
-	if err == nil {
-		err = p.verifyRefreshed(ctx, l, config, response)
-	}
 	if err != nil {
 		return t, err
 	}
+	// The id_token must be about the same user as those that this agent has seen before (Core section 12.2).
+	l.mu.Lock()
+	want := oidc.IDTokenCheck{ClientID: config.ClientID, Subject: l.subject, AnyTime: true}
+	l.mu.Unlock()
+	subject, err := p.verifyIDToken(ctx, response, want)
+	if err != nil {
+		return t, err
+	}
+	l.mu.Lock()
+	l.subject = subject
+	l.mu.Unlock()
 	return a.tokenFrom(p, response), nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -196,45 +195,57 @@ func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, er
 	return ipc.Success("").SetSecret(ipc.KeyIDToken, id).SetText(ipc.KeyIssuer, t.issuer), err
 }
 
-// add loads an account. It gets a first access token, so that an account that does not work is known now.
+// add loads an account. It gets a first access token, so that an account that does not work is known now. An add of what
+// is loaded already sets a new lifetime, and brings a key.
 func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	config, err := r.config()
 	if err != nil {
 		return nil, err
 	}
-	lifetime, given := r.Int(ipc.KeyLifetime)
-	if !given {
-		lifetime = a.settings.lifetime
-	}
+	defer config.Wipe()
 	release, err := a.accounts.reserve(ctx, config.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	if l := a.accounts.find(config.Name); l != nil {
-		config.Wipe()
-		return a.addAgain(ctx, l, r)
+	l := a.accounts.find(config.Name)
+	isNew := l == nil
+	if isNew {
+		l = a.newLoaded(config)
+		l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken) || r.Bool(ipc.KeyAlwaysAllowID)
 	}
-	l := a.newLoaded(config)
-	l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken) || r.Bool(ipc.KeyAlwaysAllowID)
 	if err := a.takeKey(ctx, l, r); err != nil {
 		return nil, err
 	}
-	if !r.Bool(ipc.KeyPlainAdd) {
-		_, err = a.accessToken(ctx, l, tokenRequest{})
+	if isNew {
+		if !r.Bool(ipc.KeyPlainAdd) {
+			_, err = a.accessToken(ctx, l, tokenRequest{})
+		}
+		if err != nil && !l.fileNow().unsaved() { // one with a new refresh token stays: memory alone has that
+			return nil, err
+		}
+		if there := a.accounts.putNew(l); there != nil { // a login was faster, and is newer
+			l, isNew = there, false
+		}
 	}
-	if err != nil && !l.fileNow().unsaved() { // one with a new refresh token stays: memory alone has that
-		return nil, err
+	info := ""
+	lifetime, given := r.Int(ipc.KeyLifetime)
+	if !given {
+		lifetime = a.settings.lifetime
 	}
-	if there := a.accounts.putNew(l); there != nil { // a login was faster, and is newer
-		return a.addAgain(ctx, there, r)
+	if given || isNew {
+		a.setLifetime(l, lifetime)
+		if lifetime > 0 {
+			info = fmt.Sprintf("Lifetime set to %d seconds", lifetime)
+		}
 	}
-	a.setLifetime(l, lifetime)
+	if !isNew {
+		return ipc.Success(strings.TrimSuffix("account already loaded. "+info+".", " .")), nil
+	}
 	a.noteIssuer(l.config, account.AddAccount)
 	if err != nil {
 		return nil, err
 	}
-	info := lifetimeText(lifetime)
 	if err := a.save(ctx, l, false); err != nil {
 		info += "\nThe provider gave a new refresh token, and it is not saved: " + err.Error()
 	}
@@ -253,42 +264,18 @@ func (a *agent) noteIssuer(config *account.Account, change func(account.Dir, str
 	}
 }
 
-// addAgain is an add of what is loaded already: it sets a new lifetime, and takes a key.
-func (a *agent) addAgain(ctx context.Context, l *loaded, r request) (*cjson.Object, error) {
-	if err := a.takeKey(ctx, l, r); err != nil {
-		return nil, err
-	}
-	text := "account already loaded."
-	if lifetime, given := r.Int(ipc.KeyLifetime); given {
-		a.setLifetime(l, lifetime)
-		if lifetime > 0 {
-			text += " " + lifetimeText(lifetime) + "."
-		}
-	}
-	return ipc.Success(text), nil
-}
-
-func lifetimeText(seconds int64) string {
-	if seconds <= 0 {
-		return ""
-	}
-	return "Lifetime set to " + strconv.FormatInt(seconds, 10) + " seconds"
-}
-
 // takeKey takes what add says of the account's file: the field of ours, which file it is and the key that opens
 // it; or a C client's entry, which leads to the password. A refresh token that waits for a key is written.
 func (a *agent) takeKey(ctx context.Context, l *loaded, r request) error {
-	if fields := r.Object.Object(ipc.KeyFileKey); fields != nil {
-		return a.setFile(ctx, l, fields.Text(ipc.KeyFile), fields.Secret(ipc.KeyKey))
+	if told := r.Object.Object(ipc.KeyFileKey); told != nil {
+		return a.setFile(ctx, l, told)
 	}
-	entry := a.sealEntry(r.Object.Object(ipc.KeyPwEntry))
-	if entry.IsEmpty() {
-		return nil
+	if entry := a.sealEntry(r); !entry.IsEmpty() {
+		l.mu.Lock()
+		l.file.entry = entry
+		l.mu.Unlock()
+		_ = a.save(ctx, l, false) // told and tried again
 	}
-	l.mu.Lock()
-	l.file.entry = entry
-	l.mu.Unlock()
-	_ = a.save(ctx, l, false) // told and tried again
 	return nil
 }
 
@@ -299,8 +286,8 @@ func (a *agent) saved(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, ipc.ErrNotLoaded
 	}
 	a.noteIssuer(l.config, account.AddAccount)
-	if key := r.Secret(ipc.KeyKey); !key.IsEmpty() {
-		if err := a.setFile(ctx, l, r.Text(ipc.KeyFile), key); err != nil {
+	if r.Text(ipc.KeyKey) != "" {
+		if err := a.setFile(ctx, l, r.Object); err != nil {
 			return nil, err
 		}
 	}
