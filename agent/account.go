@@ -141,14 +141,19 @@ func (l *loaded) over(now time.Duration) bool {
 // endLifetimes removes the accounts whose time is over.
 func (a *agent) endLifetimes() {
 	now := a.boot()
-	for _, l := range a.accounts.take(func(l *loaded) bool { return l.over(now) }) {
+	for _, l := range a.forget(context.Background(), func(l *loaded) bool { return l.over(now) }) {
 		a.log.notice("account %q: its lifetime is over, removed", l.name())
-		a.dropBearers(l.name())
-		if a.lock.enter() == nil {
-			a.saveLast(context.Background(), l)
-			a.lock.leave()
-		}
 	}
+}
+
+// forget removes the accounts that are meant, with all that belongs to them, and returns them.
+func (a *agent) forget(ctx context.Context, meant func(*loaded) bool) []*loaded {
+	gone := a.accounts.take(meant)
+	for _, l := range gone {
+		a.dropBearers(l.name())
+		a.saveLast(ctx, l)
+	}
+	return gone
 }
 
 // accounts are the loaded ones.
@@ -230,10 +235,9 @@ func (s *accounts) take(meant func(*loaded) bool) (taken []*loaded) {
 	return taken
 }
 
-// leave ends what belongs to an account that goes.
+// leave makes who still holds an account that goes begin nothing more with it.
 func (l *loaded) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.gone = true
-	clear(l.tokens)
 }

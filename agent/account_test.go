@@ -103,7 +103,7 @@ func TestLifetimeOfReplaced(t *testing.T) {
 		if w.agent.accounts.find("replaced") != now || len(w.loaded()) != 1 {
 			t.Errorf("loaded %v", w.loaded())
 		}
-		if w.agent.forget(t.Context(), func(l *loaded) bool { return l == old }) {
+		if len(w.agent.forget(t.Context(), func(l *loaded) bool { return l == old })) != 0 {
 			t.Error("an account was removed that is not there")
 		}
 	})

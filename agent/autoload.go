@@ -118,6 +118,7 @@ func (a *agent) load(name, path string, data []byte) (*loaded, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	config.Name = name // a file that was given another name keeps the old one inside
+	a.endLifetimes() // one of this name may be over, and its timer late
 	l := a.newLoaded(config)
 	l.setKey(path, a.sealer.Seal(key.Marshal()))
 	if there := a.accounts.putNew(l); there != nil { // oidc-add was faster
@@ -133,18 +134,18 @@ func (a *agent) consent(ctx context.Context, what, account, application string) 
 	defer cancel()
 	ok, err := prompt.Consent(ctx, "oidc-agent: confirm", fmt.Sprintf("%s requests an %s for '%s'. Do you want to allow this?",
 		cmp.Or(application, "An application"), what, account))
-	switch {
-	case err != nil:
-		return a.unanswered(ctx, account, err, ipc.ErrForbidden)
-	case !ok:
-		return ipc.ErrForbidden
+	if err == nil && !ok {
+		err = errors.New("the user says no")
 	}
-	return nil
+	return a.unanswered(ctx, account, err, ipc.ErrForbidden)
 }
 
 // unanswered is what follows from a question to the user that failed: that the agent was locked meanwhile, or else failure.
 func (a *agent) unanswered(ctx context.Context, account string, err error, failure error) error {
-	if context.Cause(ctx) == ipc.ErrLocked {
+	switch {
+	case err == nil:
+		return nil
+	case context.Cause(ctx) == ipc.ErrLocked:
 		return ipc.ErrLocked
 	}
 	a.log.notice("account %q: %v: %v", account, failure, err)

@@ -69,7 +69,7 @@ func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error
 		a.bearers.Delete(b.path)
 		b.remove(true)
 	}
-	return ipc.Success(""), err
+	return nil, err
 }
 
 // allBearers returns the files in the order of their paths.

@@ -42,7 +42,7 @@ type fileState struct {
 	entry    crypt.Sealed // pw_entry of a C client: where the password is to be had
 	tokens   []digest     // the account's refresh tokens so far; the last one is in memory
 	inFile   digest       // the one that the file held when it was last seen
-	warning  string       // why the file does not hold the last one, for who gets an access token
+	warning  string       // why that could not be changed, for who gets an access token; it counts while unsaved
 	retrying bool         // a timer will try again to write it
 }
 
@@ -82,25 +82,28 @@ func (a *agent) rotate(ctx context.Context, l *loaded, used digest, next secret.
 		l.rotation = stays
 	}
 	l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
-	defer cancel()
-	_ = a.save(ctx, l, held) // oidc-gen may still be asking for the password, and says `saved` then
+	_ = a.save(context.WithoutCancel(ctx), l, held) // oidc-gen may still be asking for the password, and says `saved` then
 }
 
 // save writes a refresh token that is newer than the one in the account's file. What fails is told and tried again.
-func (a *agent) save(ctx context.Context, l *loaded, held bool) error {
+func (a *agent) save(ctx context.Context, l *loaded, held bool) (err error) {
 	if !l.fileNow().unsaved() {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	release := func() {}
 	if !held {
-		release, err := a.exclusive(ctx, l)
-		if err != nil {
-			a.noteSaved(l, err)
-			return err
-		}
-		defer release()
+		release, err = a.exclusive(ctx, l)
 	}
-	return a.meet(ctx, l, digest{})
+	if err == nil {
+		err = a.meet(ctx, l, digest{})
+		release()
+	}
+	if err != nil {
+		a.noteUnsaved(l, err)
+	}
+	return err
 }
 
 // exclusive waits until nobody else uses the account's refresh token or writes its file: for the account's turn in this
@@ -136,8 +139,7 @@ var errFileChanged = errors.New("somebody else has put another refresh token int
 // a copy was restored, or ours is not saved yet. One that is new to us is a sibling agent's, or that of a new login; but a
 // token of memory that is not saved yet stays, unless the provider has refused it. The caller has exclusive use. Nothing
 // that others wait for is held while the disk, or a file server, works.
-func (a *agent) meet(ctx context.Context, l *loaded, refused digest) (err error) {
-	defer func() { a.noteSaved(l, err) }()
+func (a *agent) meet(ctx context.Context, l *loaded, refused digest) error {
 	content, key, err := a.openFile(ctx, l)
 	if err != nil {
 		return err
@@ -293,50 +295,38 @@ func (a *agent) sealEntry(r request) crypt.Sealed {
 	return a.sealer.Seal(secret.New(entry.Compact()))
 }
 
-// noteSaved follows an attempt to save. Who gets an access token is told why a new refresh token is in memory only, and
-// the agent tries again by itself; without a key, who brings one does that.
-func (a *agent) noteSaved(l *loaded, err error) {
+// noteUnsaved follows a write that failed. Who gets an access token is told why the new refresh token is in memory only,
+// and the agent tries again by itself; without a key, who brings one does that.
+func (a *agent) noteUnsaved(l *loaded, err error) {
+	warning := fmt.Sprintf("the new refresh token of account %q is in the agent's memory only: %v%s", l.name(), err, mending(err, l.name()))
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := &l.file
-	switch {
-	case !f.unsaved():
-		f.warning = ""
-		return
-	case err == nil || l.gone:
-		return
-	}
-	warning := fmt.Sprintf("the new refresh token of account %q is in the agent's memory only: %v%s", l.name(), err, mending(err, l.name()))
-	if warning != f.warning {
+	if warning != l.file.warning {
 		a.log.warning("%s", warning)
 	}
-	f.warning = warning
-	if !f.retrying && !f.key.IsEmpty() {
-		f.retrying = true
-		time.AfterFunc(savePause, func() {
-			l.mu.Lock()
-			l.file.retrying = false
-			l.mu.Unlock()
-			a.saveAgain(l)
-		})
+	l.file.warning = warning
+	if l.gone || l.file.retrying || l.file.key.IsEmpty() {
+		return
 	}
+	l.file.retrying = true
+	time.AfterFunc(savePause, func() {
+		l.mu.Lock()
+		l.file.retrying = false
+		l.mu.Unlock()
+		a.saveAgain(l)
+	})
 }
 
 // saveAgain is the timer's. While the agent is locked it rests, and goes on when that is unlocked.
 func (a *agent) saveAgain(l *loaded) {
-	if a.lock.enter() != nil {
-		return
+	if a.lock.enter() == nil {
+		defer a.lock.leave()
+		_ = a.save(context.Background(), l, false)
 	}
-	defer a.lock.leave()
-	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
-	defer cancel()
-	_ = a.save(ctx, l, false) // noteSaved has seen the error
 }
 
 // saveLast is the last attempt to write a refresh token that is not saved, before the account goes.
 func (a *agent) saveLast(ctx context.Context, l *loaded) {
-	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
-	defer cancel()
 	if err := a.save(ctx, l, false); err != nil {
 		a.log.warning("account %q: its new refresh token is lost: %v", l.name(), err)
 	}

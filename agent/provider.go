@@ -28,27 +28,16 @@ const (
 type providers struct {
 	clients  sync.Map               // *oidc.Client by CA file and its stamp
 	used     atomic.Pointer[moment] // when one of them was last used
-	metadata sync.Map               // knownMetadata by providerKey
-	busy     sync.Map               // busy by issuer
-	issuers  atomic.Pointer[knownIssuers]
+	metadata sync.Map               // until[*oidc.Metadata] by providerKey
+	busy     sync.Map               // until[error] by issuer: its answer that said when it wants to be asked again
 }
 
 type providerKey struct{ issuer, endpoint, certPath string }
 
-type knownMetadata struct {
-	*oidc.Metadata
-	renew time.Duration // since boot: from here on new ones are fetched
-}
-
-// busy is the answer of a provider that has said when it wants to be asked again.
-type busy struct {
-	err   error
-	until time.Duration // since boot
-}
-
-type knownIssuers struct {
-	account.Issuers
-	stamp string // of the files that they came from
+// until is what counts up to a moment since boot.
+type until[T any] struct {
+	value T
+	end   time.Duration
 }
 
 // client returns the HTTP client for a CA file: always the same, so that connections to a provider are used again, and
@@ -109,10 +98,10 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 // metadata returns what is known of an issuer, or asks. What was known serves on while the provider is away.
 func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerKey, fresh bool) (*oidc.Metadata, error) {
 	value, _ := a.providers.metadata.Load(key)
-	known, ok := value.(knownMetadata)
+	known, ok := value.(until[*oidc.Metadata])
 	if ok = ok && !fresh; ok {
-		if a.boot() < known.renew {
-			return known.Metadata, nil
+		if a.boot() < known.end {
+			return known.value, nil
 		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, metadataTimeout)
@@ -121,23 +110,25 @@ func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerK
 	md, err := client.Discover(ctx, key.issuer, key.endpoint)
 	switch {
 	case err == nil:
-		a.providers.metadata.Store(key, knownMetadata{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)})
+		known = until[*oidc.Metadata]{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)}
 	case ok:
-		a.providers.metadata.Store(key, knownMetadata{known.Metadata, a.boot() + metadataPause})
-		return known.Metadata, nil
+		known.end = a.boot() + metadataPause
+	default:
+		return nil, err
 	}
-	return md, err
+	a.providers.metadata.Store(key, known)
+	return known.value, nil
 }
 
 // isBusy tells how long a provider does not want to be asked (RFC 9110 section 10.2.3), with the answer that said so.
 func (p *providers) isBusy(issuer string, now time.Duration) (left time.Duration, err error) {
-	known, _ := p.busy.Load(issuer)
-	b, _ := known.(busy)
-	if now >= b.until {
+	value, _ := p.busy.Load(issuer)
+	said, _ := value.(until[error])
+	if now >= said.end {
 		return 0, nil
 	}
-	left = b.until - now
-	return left, fmt.Errorf("%w (it asks to try again in %v)", b.err, left.Round(time.Second))
+	left = said.end - now
+	return left, fmt.Errorf("%w (it asks to try again in %v)", said.value, left.Round(time.Second))
 }
 
 // noteBusy remembers an answer that says when to ask again.
@@ -146,7 +137,7 @@ func (p *providers) noteBusy(issuer string, err error, now time.Duration) (left 
 	if after <= 0 {
 		return 0, err
 	}
-	p.busy.Store(issuer, busy{err, now + min(after, maxBusy)})
+	p.busy.Store(issuer, until[error]{err, now + min(after, maxBusy)})
 	return p.isBusy(issuer, now)
 }
 
@@ -175,18 +166,12 @@ func (a *agent) issuerSettings(issuer string) account.Issuer {
 	return account.Issuer{Issuer: issuer}
 }
 
-// issuers are those of issuer.config, which is read again when it has changed. What cannot be read there is logged:
-// the rest counts all the same.
+// issuers are those of issuer.config. What cannot be read there is logged: the rest counts all the same.
 func (a *agent) issuers() account.Issuers {
 	dir, _ := account.FindDir() // no directory, no user's file: /etc and the defaults count
-	stamp := account.IssuersStamp(dir)
-	if known := a.providers.issuers.Load(); known != nil && known.stamp == stamp {
-		return known.Issuers
-	}
 	issuers, err := account.LoadIssuers(dir)
 	if err != nil {
 		a.log.warning("issuer.config: %v", err)
 	}
-	a.providers.issuers.Store(&knownIssuers{issuers, stamp})
 	return issuers
 }

@@ -203,7 +203,7 @@ func countStates(opened *atomic.Int32, closed chan struct{}) func(net.Conn, http
 	}
 }
 
-// issuer.config is read when it has changed, and not for each request.
+// issuer.config is read as it is now.
 func TestIssuersReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})

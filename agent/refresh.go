@@ -60,7 +60,9 @@ func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (tok
 			return token{}, fmt.Errorf("the access token of %s had expired when it arrived", l.config.IssuerURL)
 		}
 	}
-	t.warning = l.file.warning
+	if l.file.unsaved() {
+		t.warning = l.file.warning
+	}
 	return t, nil
 }
 

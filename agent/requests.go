@@ -28,7 +28,7 @@ func (r request) account() string {
 }
 
 // handlers is what the agent understands: the requests of the C agent, and `saved`, `bearer_file` and `verify_token`,
-// which are ours. The answer to access_token is kept ready.
+// which are ours. An answer of nil is plain success. That to access_token is kept ready.
 var handlers = [...]struct {
 	name       string
 	whenLocked bool
@@ -114,13 +114,16 @@ func (a *agent) dispatch(ctx context.Context, r request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if answer == nil {
+			answer = ipc.Success("")
+		}
 		defer answer.Wipe()
 		return answer.Compact(), nil
 	}
 	return nil, errors.New("Bad Request: Unknown request type.")
 }
 
-func (a *agent) check(context.Context, request) (*cjson.Object, error) { return ipc.Success(""), nil }
+func (a *agent) check(context.Context, request) (*cjson.Object, error) { return nil, nil }
 
 func (a *agent) loadedAccounts(context.Context, request) (*cjson.Object, error) {
 	return ipc.Success("").SetTexts("info", a.accounts.names()), nil
@@ -211,6 +214,7 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	l := a.accounts.find(config.Name)
 	isNew := l == nil
 	if isNew {
+		a.endLifetimes() // one of this name may be over, and its timer late
 		l = a.newLoaded(config)
 		l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken) || r.Bool(ipc.KeyAlwaysAllowID)
 	}
@@ -286,12 +290,10 @@ func (a *agent) saved(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, ipc.ErrNotLoaded
 	}
 	a.noteIssuer(l.config, account.AddAccount)
-	if r.Text(ipc.KeyKey) != "" {
-		if err := a.setFile(ctx, l, r.Object); err != nil {
-			return nil, err
-		}
+	if !r.Has(ipc.KeyKey) {
+		return nil, nil
 	}
-	return ipc.Success(""), nil
+	return nil, a.setFile(ctx, l, r.Object)
 }
 
 func (a *agent) remove(ctx context.Context, r request) (*cjson.Object, error) {
@@ -299,32 +301,22 @@ func (a *agent) remove(ctx context.Context, r request) (*cjson.Object, error) {
 	if name == "" {
 		return nil, errors.New("Bad Request: Have to provide shortname of the account config that should be removed.")
 	}
-	if !a.forget(ctx, func(l *loaded) bool { return l.name() == name }) {
+	if len(a.forget(ctx, func(l *loaded) bool { return l.name() == name })) == 0 {
 		return nil, ipc.ErrNotLoaded
 	}
-	return ipc.Success(""), nil
+	return nil, nil
 }
 
 func (a *agent) removeAll(ctx context.Context, _ request) (*cjson.Object, error) {
 	a.forget(ctx, func(*loaded) bool { return true })
-	return ipc.Success(""), nil
-}
-
-// forget removes accounts with all that belongs to them, and reports whether there were any.
-func (a *agent) forget(ctx context.Context, meant func(*loaded) bool) bool {
-	gone := a.accounts.take(meant)
-	for _, l := range gone {
-		a.dropBearers(l.name())
-		a.saveLast(ctx, l)
-	}
-	return len(gone) > 0
+	return nil, nil
 }
 
 // fileWrite keeps a small text that oidc-gen leaves with the agent between its steps: clients with their secrets, so it
 // is sealed, and never reaches the disk. A second write under a name does not replace the first, as in the C agent.
 func (a *agent) fileWrite(_ context.Context, r request) (*cjson.Object, error) {
 	a.notes.LoadOrStore(r.Text(ipc.KeyFilename), a.sealer.Seal(r.Secret(ipc.KeyData)))
-	return ipc.Success(""), nil
+	return nil, nil
 }
 
 func (a *agent) fileRead(_ context.Context, r request) (*cjson.Object, error) {
@@ -339,7 +331,7 @@ func (a *agent) fileRead(_ context.Context, r request) (*cjson.Object, error) {
 
 func (a *agent) fileRemove(_ context.Context, r request) (*cjson.Object, error) {
 	a.notes.Delete(r.Text(ipc.KeyFilename))
-	return ipc.Success(""), nil
+	return nil, nil
 }
 
 // mytoken answers for a service that the agent does not know yet.
