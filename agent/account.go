@@ -16,11 +16,11 @@ import (
 
 // loaded is an account that the agent holds. Its secrets are sealed while nobody uses them.
 type loaded struct {
-	config *account.Account // without its secrets; never changes
-	whole  crypt.Sealed     // the account with its secrets, as JSON
-	order  int64            // in which the accounts came
-	turn   turn             // to use its refresh token
-	atLock atomic.Bool      // who has the turn waits for the lock of the account's file
+	config *account.Account       // without its secrets; never changes
+	whole  crypt.Sealed           // the account with its secrets, as JSON
+	order  int64                  // in which the accounts came
+	turn   turn                   // to use its refresh token
+	atLock atomic.Pointer[string] // the file for whose lock the one who has the turn waits
 
 	mu           sync.Mutex
 	refreshToken crypt.Sealed
@@ -103,12 +103,12 @@ func (a *agent) withSecrets(l *loaded) (*account.Account, error) {
 	if gone {
 		return nil, fmt.Errorf("account %q was removed meanwhile", l.name())
 	}
-	text, err := a.sealer.Open(l.whole)
+	object, err := a.openObject(l.whole)
 	if err != nil {
 		return nil, err
 	}
-	defer text.Wipe()
-	c, err := account.Parse(text.Reveal())
+	defer object.Wipe()
+	c, err := account.FromObject(object)
 	if err != nil {
 		return nil, err
 	}
@@ -240,4 +240,5 @@ func (l *loaded) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.gone = true
+	clear(l.tokens)
 }

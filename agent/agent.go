@@ -7,6 +7,7 @@ import (
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
+	"oidc-agent/proto/cjson"
 )
 
 // agent is the daemon: what it was told at the start, and what it holds.
@@ -48,4 +49,13 @@ func newAgent(s settings, socketPath string, log *logger) (*agent, error) {
 	a.accounts.boot = func() time.Duration { return a.boot() }
 	a.idle = time.AfterFunc(idleTimeout, a.scrub)
 	return a, nil
+}
+
+// openObject opens a sealed object, which the caller wipes.
+func (a *agent) openObject(sealed crypt.Sealed) (*cjson.Object, error) {
+	text, err := a.sealer.Open(sealed)
+	if err != nil {
+		return nil, err
+	}
+	return cjson.Parse(text.Reveal()) // shares the bytes
 }

@@ -118,7 +118,7 @@ func (a *agent) load(name, path string, data []byte) (*loaded, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	config.Name = name // a file that was given another name keeps the old one inside
-	a.endLifetimes() // one of this name may be over, and its timer late
+	a.endLifetimes()   // one of this name may be over, and its timer late
 	l := a.newLoaded(config)
 	l.setKey(path, a.sealer.Seal(key.Marshal()))
 	if there := a.accounts.putNew(l); there != nil { // oidc-add was faster

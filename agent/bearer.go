@@ -157,7 +157,7 @@ func (a *agent) lookAtBearer(ctx context.Context, b *bearer, l *loaded) error {
 }
 
 func (a *agent) writeLocked(b *bearer, t token) error {
-	answer, err := a.objectOf(t)
+	answer, err := a.openObject(t.answer)
 	if err != nil {
 		return err
 	}

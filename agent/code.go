@@ -146,11 +146,7 @@ func (a *agent) stateAnswer(l *login) (*cjson.Object, error) {
 		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusFoundButReceived).
 			SetText(ipc.KeyInfo, "Account config already retrieved"), nil
 	}
-	text, err := a.sealer.Open(l.result)
-	if err != nil {
-		return nil, err
-	}
-	return cjson.Parse(text.Reveal()) // shares the bytes, and is wiped when it has been sent
+	return a.openObject(l.result) // is wiped when it has been sent
 }
 
 // termHTTPServer ends the web server of a flow.

@@ -117,9 +117,9 @@ func (a *agent) exclusive(ctx context.Context, l *loaded) (release func(), err e
 	if _, err := os.Stat(path); err != nil {
 		return leave, nil
 	}
-	l.atLock.Store(true)
+	l.atLock.Store(&path)
 	lock, err := account.Lock(ctx, path)
-	l.atLock.Store(false)
+	l.atLock.Store(nil)
 	switch {
 	case err == nil:
 		return func() { lock.Unlock(); leave() }, nil
@@ -198,24 +198,18 @@ func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object,
 	}
 	defer keyText.Wipe()
 	var text secret.Secret
-	noPassword := errNoKey
-	if !keyText.IsEmpty() {
-		if key, err = crypt.ParseFileKey(keyText.Reveal()); err == nil {
-			text, err = key.Decrypt(data)
-		}
-		noPassword = err
+	if key, err = crypt.ParseFileKey(keyText.Reveal()); err != nil {
+		err = errNoKey
+	} else if text, err = key.Decrypt(data); err != nil {
+		key.Wipe()
 	}
-	if keyText.IsEmpty() || errors.Is(err, crypt.ErrOtherKey) {
+	if noPassword := err; errors.Is(err, errNoKey) || errors.Is(err, crypt.ErrOtherKey) {
 		text, key, err = crypt.OpenAny(ctx, data, func(try func(secret.Secret) error) error {
-			entryText, err := a.sealer.Open(file.entry)
-			if err != nil || entryText.IsEmpty() {
-				return cmp.Or(err, noPassword)
-			}
-			defer entryText.Wipe()
-			entry, err := cjson.Parse(entryText.Reveal())
+			entry, err := a.openObject(file.entry)
 			if err != nil {
-				return err
+				return noPassword // there is no entry
 			}
+			defer entry.Wipe()
 			password, err := prompt.ReadEntry(ctx, entry)
 			defer password.Wipe()
 			if err != nil || password.IsEmpty() {

@@ -276,7 +276,7 @@ func (a *agent) finishLogin(ctx context.Context, t attempt, response *oidc.Token
 	switch {
 	case t.options.onlyAT:
 		response.Wipe()
-		return a.objectOf(first)
+		return a.openObject(first.answer)
 	case response.RefreshToken.IsEmpty():
 		return nil, errNoNewToken
 	}

@@ -97,11 +97,12 @@ func (f *flight) wait(ctx context.Context, l *loaded) error {
 		given = context.Cause(ctx)
 	}
 	l.mu.Lock()
+	path := l.atLock.Load()
 	switch {
 	case given == nil:
 		return f.err
-	case l.atLock.Load():
-		return fmt.Errorf("waiting for the lock of %s, which somebody else holds: %w", l.file.path, given)
+	case path != nil:
+		return fmt.Errorf("waiting for the lock of %s, which somebody else holds: %w", *path, given)
 	case f.last != nil:
 		return f.last // says more than that time is over
 	}

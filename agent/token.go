@@ -76,15 +76,6 @@ func (a *agent) answerOf(t token) ([]byte, error) {
 	return answer, err
 }
 
-// objectOf is answerOf for who wants to read it. The caller wipes it.
-func (a *agent) objectOf(t token) (*cjson.Object, error) {
-	answer, err := a.answerOf(t)
-	if err != nil {
-		return nil, err
-	}
-	return cjson.Parse(answer)
-}
-
 // keepLocked puts a token in the place of the one before, and forgets what has expired: scripts may ask for a new
 // audience in each job. l.mu is held.
 func (l *loaded) keepLocked(key tokenKey, t token, now moment) {
