@@ -26,7 +26,7 @@ const (
 
 // providers are what the agent knows of all of them.
 type providers struct {
-	clients  sync.Map               // *oidc.Client by CA file and its stamp
+	clients  sync.Map               // *oidc.Client by the stamp of the CA file
 	used     atomic.Pointer[moment] // when one of them was last used
 	metadata sync.Map               // until[*oidc.Metadata] by providerKey
 	busy     sync.Map               // until[error] by issuer: its answer that said when it wants to be asked again
@@ -43,7 +43,7 @@ type until[T any] struct {
 // client returns the HTTP client for a CA file: always the same, so that connections to a provider are used again, and
 // another one when the file has changed.
 func (a *agent) client(certPath string) (*oidc.Client, error) {
-	key := certPath + account.Stamp(certPath)
+	key := account.Stamp(certPath)
 	known, ok := a.providers.clients.Load(key)
 	if !ok {
 		made, err := oidc.NewClient(oidc.Options{CAFile: certPath, UserAgent: "oidc-agent/" + version})
