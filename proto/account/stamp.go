@@ -2,8 +2,6 @@ package account
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,22 +17,4 @@ func Stamp(paths ...string) string {
 		fmt.Fprintln(&b, path, err, s.Dev, s.Ino, s.Size, s.Mtim, s.Ctim)
 	}
 	return b.String()
-}
-
-// IssuersStamp is the [Stamp] of all that LoadIssuers reads.
-func IssuersStamp(d Dir) string { return Stamp(issuersPaths(d.path, etc)...) }
-
-func issuersPaths(dirs ...string) (paths []string) {
-	for _, dir := range dirs {
-		if dir == "" {
-			continue
-		}
-		more := filepath.Join(dir, issuerDir)
-		paths = append(paths, filepath.Join(dir, issuerFile), filepath.Join(dir, pubClientsFile), more)
-		entries, _ := os.ReadDir(more)
-		for _, entry := range entries {
-			paths = append(paths, filepath.Join(more, entry.Name()))
-		}
-	}
-	return paths
 }
