@@ -215,6 +215,17 @@ func TestTwoAgentsLateRotation(t *testing.T) {
 	other := w.newAgent()
 	w.must(other, addRequest(w.read(path), path))
 	w.idp.Change(func(s *iam.Settings) { s.Rotate = true })
+	// What a sibling's rotation brought is not presented side by side by those who want different scopes.
+	w.must(other, forced("late"))
+	w.idp.ForgetRequests()
+	var all sync.WaitGroup
+	for _, scope := range []string{"openid", "profile", "storage.read:/a", "storage.read:/b"} {
+		all.Go(func() { ask(w.agent, tokenFor("late", "scope", scope)) })
+	}
+	all.Wait()
+	if w.presentedTwice() != "" {
+		t.Error("a refresh token was used twice")
+	}
 	for range 3 {
 		w.must(w.agent, forced("late"))
 		w.must(other, forced("late"))
