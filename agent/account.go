@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,141 +11,110 @@ import (
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
-	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/secret"
 )
 
 // loaded is an account that the agent holds. Its secrets are sealed while nobody uses them.
 type loaded struct {
-	// turn is held by the grant whose refresh token may be replaced by the provider: one at a time.
-	turn   chan struct{}
-	atLock atomic.Bool // that grant waits for the lock of the account's file
+	config *account.Account       // without its secrets; never changes
+	whole  crypt.Sealed           // the account with its secrets, as JSON
+	order  int64                  // in which the accounts came
+	turn   turn                   // to use its refresh token
+	atLock atomic.Pointer[string] // the file for whose lock the one who has the turn waits
 
-	mu            sync.Mutex
-	config        *account.Account // without its secrets
-	clientSecret  crypt.Sealed
-	refreshToken  crypt.Sealed
-	current       digest       // of refreshToken
-	extra         crypt.Sealed // members that the account has no field for: a registration access token, say
-	confirm       bool
-	idTokenFree   bool // --always-allow-idtoken
-	file          fileState
-	subject       string // whom the id_tokens are about; empty: not seen yet
-	rotates       bool   // the provider has replaced a refresh token, and may do so again
-	constantToken bool   // it has not so far: the last refresh answered with the same one, or with none
-	tokens        map[tokenKey]token
-	lockedTokens  map[tokenKey]lockedToken // while the agent is locked
-	flights       map[tokenKey]*flight
-	launched      uint64 // flights so far
-	saving        saving
-	history       history
-	ends          time.Duration // since boot; 0: never
-	gone          bool          // not loaded any more
+	mu           sync.Mutex
+	refreshToken crypt.Sealed
+	rotation     rotation
+	file         fileState
+	subject      string // whom the id_tokens are about; empty: not seen yet
+	confirm      bool
+	idTokenFree  bool // --always-allow-idtoken
+	tokens       map[tokenKey]token
+	flights      map[tokenKey]*flight
+	history      history
+	ends         time.Duration // since boot; 0: never
+	gone         bool          // not loaded any more
 }
 
-// fileState is what the agent knows of an account's file: where it is, the key that opens it (the password
-// is never kept), and which refresh token it held when last seen.
-type fileState struct {
-	path    string // empty: not known
-	key     crypt.Sealed
-	entry   crypt.Sealed // pw_entry of a C client: where the password is to be had
-	seen    digest       // of the refresh token in the file
-	spent   []digest     // of the refresh tokens before the one in memory, the last ones at the end
-	unsaved bool         // memory holds a newer one
-}
+// rotation is what is known of a provider's ways with refresh tokens (RFC 6749 section 6).
+type rotation int
 
-// digest stands for a refresh token where it is only compared.
-type digest [sha256.Size]byte
+const (
+	unknown rotation = iota
+	stays            // the answers so far had the same refresh token, or none
+	rotates          // it has been replaced once, and may be so again
+)
 
-func digestOf(s secret.Secret) digest { return sha256.Sum256(s.Reveal()) }
+// turn is a place that one has at a time.
+type turn chan struct{}
 
-// maxSpent is how many tokens are remembered: who restores a file from yesterday shall not make us present a
-// spent one.
-const maxSpent = 1000
-
-func (f *fileState) spend(d ...digest) {
-	f.spent = append(f.spent, d...)
-	f.spent = f.spent[max(0, len(f.spent)-maxSpent):]
+func (t turn) take(ctx context.Context) (leave func(), err error) {
+	select {
+	case t <- struct{}{}:
+		return func() { <-t }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // newLoaded seals the secrets of config and takes it over: config is empty afterwards.
 func (a *agent) newLoaded(config *account.Account) *loaded {
-	l := &loaded{
-		turn:    make(chan struct{}, 1),
-		tokens:  make(map[tokenKey]token),
-		flights: make(map[tokenKey]*flight),
-	}
-	l.current = digestOf(config.RefreshToken)
-	l.file.seen = l.current
-	l.clientSecret = a.sealer.Seal(config.ClientSecret)
-	l.refreshToken = a.sealer.Seal(config.RefreshToken)
-	l.extra = a.sealer.Seal(secret.New(config.Extra().Compact()))
-	config.Extra().Wipe()
 	config.Password.Wipe()
-	config.ClientSecret, config.RefreshToken, config.Password = secret.Secret{}, secret.Secret{}, secret.Secret{}
+	config.Password = secret.Secret{}
+	object, current := config.Object(), digestOf(config.RefreshToken)
+	l := &loaded{
+		whole: a.sealer.Seal(secret.New(object.Compact())), refreshToken: a.sealer.Seal(config.RefreshToken),
+		file: fileState{tokens: []digest{current}, inFile: current},
+		turn: make(turn, 1), tokens: make(map[tokenKey]token), flights: make(map[tokenKey]*flight),
+	}
+	object.Wipe()
+	config.Wipe()
 	own := *config
+	own.ClientSecret, own.RefreshToken = secret.Secret{}, secret.Secret{}
 	l.config, *config = &own, account.Account{}
 	return l
 }
 
-// inherit takes over what a new login must not change: what the user has said of the account that l replaces,
-// and which refresh tokens are older than the new one.
-func (a *agent) inherit(l, old *loaded) {
-	if old == nil {
-		a.setLifetime(l, a.settings.lifetime)
-		return
+// replace puts the account of a new login into the place of the one before: what the user has said of that stays, and its
+// refresh tokens are known to be older.
+func (a *agent) replace(l *loaded) {
+	left := a.settings.lifetime
+	if old := a.accounts.find(l.name()); old != nil {
+		old.mu.Lock()
+		l.confirm, l.idTokenFree = old.confirm, old.idTokenFree
+		l.file.tokens = slices.Concat(old.file.tokens, l.file.tokens)
+		if left = 0; old.ends > 0 {
+			left = max(1, int64((old.ends-a.boot())/time.Second))
+		}
+		old.mu.Unlock()
 	}
-	old.mu.Lock()
-	l.confirm, l.idTokenFree = old.confirm, old.idTokenFree
-	l.file.spent = slices.Clone(old.file.spent)
-	l.file.spend(old.file.seen, old.current)
-	left := int64(0)
-	if old.ends > 0 {
-		left = max(1, int64((old.ends-a.boot())/time.Second))
-	}
-	old.mu.Unlock()
 	a.setLifetime(l, left)
+	a.accounts.put(l)
 }
 
-// name never changes while an account is loaded.
 func (l *loaded) name() string { return l.config.Name }
 
 // withSecrets returns a copy of the account with its secrets open, for a reply or a request to the provider.
 // The caller wipes it.
 func (a *agent) withSecrets(l *loaded) (*account.Account, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	members, err1 := a.sealer.Open(l.extra)
-	clientSecret, err2 := a.sealer.Open(l.clientSecret)
-	refreshToken, err3 := a.sealer.Open(l.refreshToken)
-	if err := cmp.Or(err1, err2, err3); err != nil {
-		return nil, err
+	sealed, gone := l.refreshToken, l.gone
+	l.mu.Unlock()
+	if gone {
+		return nil, fmt.Errorf("account %q was removed meanwhile", l.name())
 	}
-	extra, err := cjson.Parse(members.Reveal())
+	object, err := a.openObject(l.whole)
 	if err != nil {
 		return nil, err
 	}
-	c, err := account.FromObject(l.config.Object())
+	defer object.Wipe()
+	c, err := account.FromObject(object)
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range extra.Keys() {
-		c.Extra().SetRaw(key, extra.Raw(key))
-	}
-	c.ClientSecret, c.RefreshToken = clientSecret, refreshToken
-	return c, nil
-}
-
-// stop ends what belongs to an account that goes.
-func (l *loaded) stop() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.gone = true
-	l.saving.stop()
-	for _, t := range l.tokens {
-		t.wipe()
-	}
-	clear(l.tokens)
+	c.RefreshToken.Wipe()
+	c.RefreshToken, err = a.sealer.Open(sealed)
+	return c, err
 }
 
 // setLifetime makes the agent forget the account after so many seconds; 0 is for ever.
@@ -161,61 +128,71 @@ func (a *agent) setLifetime(l *loaded, seconds int64) {
 		l.ends = a.boot() + life
 		time.AfterFunc(life, a.endLifetimes) // where another lifetime was set meanwhile this finds nothing to do
 	}
-	a.accounts.soonest.Store(0)
 }
 
-// endLifetimes removes the accounts whose time is over. Timers stand still while the machine sleeps, so each request
-// looks as well.
+// over reports whether the account's lifetime is. Timers stand still while the machine sleeps, so whoever looks for an
+// account asks.
+func (l *loaded) over(now time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ends > 0 && l.ends <= now
+}
+
+// endLifetimes removes the accounts whose time is over.
 func (a *agent) endLifetimes() {
-	for _, l := range a.accounts.takeEnded(a.boot()) {
+	now := a.boot()
+	for _, l := range a.forget(context.Background(), func(l *loaded) bool { return l.over(now) }) {
 		a.log.notice("account %q: its lifetime is over, removed", l.name())
-		a.dropBearers(l.name())
-		if a.lock.enter() == nil {
-			a.flushLast(context.Background(), l)
-			a.lock.leave()
-		}
 	}
 }
 
-// accounts are the loaded ones, in the order in which they came.
+// forget removes the accounts that are meant, with all that belongs to them, and returns them.
+func (a *agent) forget(ctx context.Context, meant func(*loaded) bool) []*loaded {
+	gone := a.accounts.take(meant)
+	for _, l := range gone {
+		a.dropBearers(l.name())
+		a.saveLast(ctx, l)
+	}
+	return gone
+}
+
+// accounts are the loaded ones.
 type accounts struct {
-	mu       sync.RWMutex
-	list     []*loaded
-	byName   map[string]*loaded
-	soonest  atomic.Int64 // no account ends before, in nanoseconds since boot; 0: not known
-	reserved sync.Map     // chan struct{} by the name that is being loaded; closed when that has ended
+	boot   func() time.Duration // the clock of their lifetimes
+	byName sync.Map             // *loaded
+	came   atomic.Int64         // how many have come
+	adding sync.Map             // turn by name
 }
 
 // reserve keeps others from loading an account of the same name meanwhile: two that begin with the same refresh
 // token would present it twice.
 func (s *accounts) reserve(ctx context.Context, name string) (release func(), err error) {
-	free := make(chan struct{})
-	for {
-		taken, ok := s.reserved.LoadOrStore(name, free)
-		if !ok {
-			return func() {
-				s.reserved.Delete(name)
-				close(free)
-			}, nil
-		}
-		select {
-		case <-taken.(chan struct{}):
-		case <-ctx.Done():
-			return nil, fmt.Errorf("account %q is being loaded: %w", name, context.Cause(ctx))
+	place, _ := s.adding.LoadOrStore(name, make(turn, 1))
+	release, err = place.(turn).take(ctx)
+	if err != nil {
+		err = fmt.Errorf("account %q is being loaded: %w", name, err)
+	}
+	return release, err
+}
+
+// find returns the account of a name, or nil.
+func (s *accounts) find(name string) *loaded {
+	found, _ := s.byName.Load(name)
+	if l, ok := found.(*loaded); ok && !l.over(s.boot()) {
+		return l
+	}
+	return nil
+}
+
+// all returns the accounts in the order in which they came.
+func (s *accounts) all() (list []*loaded) {
+	for _, l := range s.byName.Range {
+		if l := l.(*loaded); !l.over(s.boot()) {
+			list = append(list, l)
 		}
 	}
-}
-
-func (s *accounts) all() []*loaded {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Clone(s.list)
-}
-
-func (s *accounts) find(name string) *loaded {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.byName[name]
+	slices.SortFunc(list, func(a, b *loaded) int { return cmp.Compare(a.order, b.order) })
+	return list
 }
 
 // ofIssuer returns the accounts of an issuer, which may be spelt with or without its final slash.
@@ -223,79 +200,45 @@ func (s *accounts) ofIssuer(issuer string) []*loaded {
 	return slices.DeleteFunc(s.all(), func(l *loaded) bool { return !account.SameIssuer(l.config.IssuerURL, issuer) })
 }
 
-func (s *accounts) names() []string {
-	var names []string
+func (s *accounts) names() (names []string) {
 	for _, l := range s.all() {
 		names = append(names, l.name())
 	}
 	return names
 }
 
+// put adds an account, or replaces the one of the same name.
+func (s *accounts) put(l *loaded) {
+	l.order = s.came.Add(1)
+	if old, ok := s.byName.Swap(l.name(), l); ok {
+		old.(*loaded).leave()
+	}
+}
+
 // putNew adds an account unless there is one of its name: that one is returned then.
 func (s *accounts) putNew(l *loaded) (there *loaded) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	there = s.byName[l.name()]
-	if there == nil {
-		s.putLocked(l)
+	l.order = s.came.Add(1)
+	if old, ok := s.byName.LoadOrStore(l.name(), l); ok {
+		there = old.(*loaded)
 	}
 	return there
 }
 
-// put adds an account, or replaces the one of the same name.
-func (s *accounts) put(l *loaded) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.putLocked(l)
-}
-
-func (s *accounts) putLocked(l *loaded) {
-	if s.byName == nil {
-		s.byName = make(map[string]*loaded)
-	}
-	s.takeLocked(func(old *loaded) bool { return old.name() == l.name() })
-	s.list = append(s.list, l)
-	s.byName[l.name()] = l
-	s.soonest.Store(0)
-}
-
 // take removes the accounts that are meant, and returns them.
-func (s *accounts) take(meant func(*loaded) bool) []*loaded {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.takeLocked(meant)
-}
-
-func (s *accounts) takeLocked(meant func(*loaded) bool) (taken []*loaded) {
-	s.list = slices.DeleteFunc(s.list, func(l *loaded) bool {
-		if !meant(l) {
-			return false
+func (s *accounts) take(meant func(*loaded) bool) (taken []*loaded) {
+	for name, l := range s.byName.Range {
+		if l := l.(*loaded); meant(l) && s.byName.CompareAndDelete(name, l) {
+			l.leave()
+			taken = append(taken, l)
 		}
-		l.stop()
-		delete(s.byName, l.name())
-		taken = append(taken, l)
-		return true
-	})
+	}
 	return taken
 }
 
-// takeEnded removes the accounts that have ended and returns them.
-func (s *accounts) takeEnded(now time.Duration) []*loaded {
-	if int64(now) < s.soonest.Load() {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.soonest.Store(math.MaxInt64)
-	next := int64(math.MaxInt64)
-	ended := s.takeLocked(func(l *loaded) bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.ends > now {
-			next = min(next, int64(l.ends))
-		}
-		return l.ends > 0 && l.ends <= now
-	})
-	s.soonest.CompareAndSwap(math.MaxInt64, next) // unless a lifetime was set meanwhile
-	return ended
+// leave makes who still holds an account that goes begin nothing more with it.
+func (l *loaded) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gone = true
+	clear(l.tokens)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"oidc-agent/fakeidp/iam"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/secret"
 )
 
 func TestWordSet(t *testing.T) {
@@ -101,7 +103,7 @@ func TestLifetimeOfReplaced(t *testing.T) {
 		if w.agent.accounts.find("replaced") != now || len(w.loaded()) != 1 {
 			t.Errorf("loaded %v", w.loaded())
 		}
-		if w.agent.forget(t.Context(), func(l *loaded) bool { return l == old }) {
+		if len(w.agent.forget(t.Context(), func(l *loaded) bool { return l == old })) != 0 {
 			t.Error("an account was removed that is not there")
 		}
 	})
@@ -202,10 +204,10 @@ func TestSecretsSealed(t *testing.T) {
 	}
 	whole := string(c.Object().SetText("password", "").Compact())
 	l := w.agent.newLoaded(c)
-	for _, secret := range []string{clientSecret, "rat-of-sealed", `"pw"`} {
+	for _, word := range []string{clientSecret, "rat-of-sealed", `"pw"`} {
 		for _, place := range []string{string(l.config.Object().Compact())} {
-			if strings.Contains(place, secret) {
-				t.Errorf("%q lies there in clear: %s", secret, place)
+			if strings.Contains(place, word) {
+				t.Errorf("%q lies there in clear: %s", word, place)
 			}
 		}
 	}
@@ -221,28 +223,29 @@ func TestSecretsSealed(t *testing.T) {
 	}
 }
 
-// The spent tokens that are remembered do not grow without an end.
-func TestSpent(t *testing.T) {
+// The refresh tokens that are remembered do not grow without an end.
+func TestTokensRemembered(t *testing.T) {
 	t.Parallel()
-	var f fileState
-	for n := range 3 * maxSpent {
-		f.spend(digest{byte(n), byte(n >> 8)})
+	w := newWorld(t, iam.Settings{})
+	l := w.agent.newLoaded(w.config("tokens"))
+	for n := range 2 * maxTokens {
+		w.agent.renewLocked(l, secret.FromString(fmt.Sprint(n)))
 	}
-	last := 3*maxSpent - 1
-	if len(f.spent) != maxSpent || f.spent[maxSpent-1] != (digest{byte(last), byte(last >> 8)}) {
-		t.Errorf("%d are remembered, the last is %v", len(f.spent), f.spent[len(f.spent)-1])
+	last := digestOf(secret.FromString(fmt.Sprint(2*maxTokens - 1)))
+	if l.file.current() != last || len(l.file.tokens) != maxTokens {
+		t.Errorf("%d are remembered, the last is %v", len(l.file.tokens), l.file.current())
 	}
 }
 
 // A new login knows which refresh tokens are older than its own.
-func TestInheritSpent(t *testing.T) {
+func TestInheritTokens(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
-	w.load("spent")
-	old, l := w.agent.accounts.find("spent"), w.agent.newLoaded(w.account("spent"))
-	old.file.spend(digest{1})
-	w.agent.inherit(l, old)
-	if got, want := l.file.spent, []digest{{1}, old.file.seen, old.current}; !slices.Equal(got, want) {
+	w.load("older")
+	old, l := w.agent.accounts.find("older"), w.agent.newLoaded(w.account("older"))
+	want := append(slices.Clone(old.file.tokens), l.file.current())
+	w.agent.replace(l)
+	if got := l.file.tokens; !slices.Equal(got, want) || l.fileNow().unsaved() {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

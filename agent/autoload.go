@@ -15,9 +15,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// autoload is the loading of an account because somebody wants a token of it. All who want the same account share one
-// window.
-type autoload struct {
+// window asks for the password of an account of which somebody wants a token. All who want the same account share one.
+type window struct {
 	done   chan struct{}
 	loaded *loaded
 	err    error
@@ -36,7 +35,8 @@ func (a *agent) named(ctx context.Context, name string, noAutoload bool) (*loade
 	if err != nil {
 		return nil, ipc.ErrNoAccount
 	}
-	switch _, err := account.ReadFile(path); {
+	data, err := account.ReadFile(path)
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, ipc.ErrNoAccount
 	case err != nil:
@@ -44,7 +44,24 @@ func (a *agent) named(ctx context.Context, name string, noAutoload bool) (*loade
 	case noAutoload:
 		return nil, ipc.ErrNotLoaded
 	}
-	return a.shareAutoload(ctx, name, path)
+	w := &window{done: make(chan struct{})}
+	if shown, ok := a.windows.LoadOrStore(name, w); ok {
+		w = shown.(*window)
+	} else {
+		go func() {
+			if w.loaded = a.accounts.find(name); w.loaded == nil { // else a window has just been answered
+				w.loaded, w.err = a.load(name, path, data)
+			}
+			a.windows.Delete(name)
+			close(w.done)
+		}()
+	}
+	select {
+	case <-w.done: // at once when the agent is to be locked
+		return w.loaded, w.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: its password was not entered in time", ipc.ErrNotLoaded)
+	}
 }
 
 // accountFile is where the account of a name has its file, if it has one.
@@ -56,41 +73,33 @@ func accountFile(name string) (path string, err error) {
 	return dir.File(name)
 }
 
-func (a *agent) shareAutoload(ctx context.Context, name, path string) (*loaded, error) {
-	f := &autoload{done: make(chan struct{})}
-	if running, ok := a.autoloads.LoadOrStore(name, f); ok {
-		f = running.(*autoload)
-	} else {
-		go func() {
-			if f.loaded = a.accounts.find(name); f.loaded == nil { // else a window has just been answered
-				f.loaded, f.err = a.load(name, path)
-			}
-			a.autoloads.Delete(name)
-			close(f.done)
-		}()
-	}
-	ctx, cancel := a.lock.untilShut(ctx)
-	defer cancel()
-	select {
-	case <-f.done:
-		return f.loaded, f.err
-	case <-ctx.Done():
-		if context.Cause(ctx) == ipc.ErrLocked {
-			return nil, ipc.ErrLocked
-		}
-		return nil, fmt.Errorf("%w: its password was not entered in time", ipc.ErrNotLoaded)
-	}
-}
-
-// load opens an account's file with the password that the user enters in a window. Only with that it goes through
-// the lock's door, which a window must not keep open.
-func (a *agent) load(name, path string) (*loaded, error) {
+// load opens an account's file with the password that the user enters in a window; the gpg program's own agent asks for
+// a passphrase where there is one. Only then it goes through the lock's door, which a window must not keep open.
+func (a *agent) load(name, path string, data []byte) (*loaded, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), prompt.WindowTimeout)
 	defer cancel()
 	ctx, stop := a.lock.untilShut(ctx)
 	defer stop()
-	text, key, err := a.openFile(ctx, name, path)
+	text, key, err := crypt.OpenAny(ctx, data, func(try func(secret.Secret) error) error {
+		for range 3 {
+			password, err := prompt.Window(ctx, "oidc-agent: load account",
+				fmt.Sprintf("Enter the encryption password of the account '%s', of which a token is wanted:", name))
+			if err != nil {
+				return a.unanswered(ctx, name, err, ipc.ErrNotLoaded)
+			}
+			err = try(password)
+			password.Wipe()
+			debug.FreeOSMemory() // what the derivation has used
+			if !errors.Is(err, crypt.ErrWrongPassword) {
+				return err
+			}
+		}
+		return ipc.ErrPassword
+	})
 	if err != nil {
+		if _, told := errors.AsType[*ipc.Failure](err); !told {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
 		return nil, err
 	}
 	defer text.Wipe()
@@ -109,49 +118,14 @@ func (a *agent) load(name, path string) (*loaded, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	config.Name = name // a file that was given another name keeps the old one inside
+	a.endLifetimes()   // one of this name may be over, and its timer late
 	l := a.newLoaded(config)
-	if err := a.setFile(ctx, l, path, key.Marshal()); err != nil {
-		return nil, err
-	}
+	l.setKey(path, a.sealer.Seal(key.Marshal()))
 	if there := a.accounts.putNew(l); there != nil { // oidc-add was faster
 		return there, nil
 	}
 	a.setLifetime(l, a.settings.lifetime)
 	return l, nil
-}
-
-// openFile asks for the password of an account's file until it is right. The gpg program's own agent asks for a
-// passphrase where there is one.
-func (a *agent) openFile(ctx context.Context, name, path string) (text secret.Secret, key *crypt.Key, err error) {
-	data, err := account.ReadFile(path)
-	if err != nil {
-		return text, nil, err
-	}
-	switch format, err := crypt.Detect(data); {
-	case err != nil:
-		return text, nil, fmt.Errorf("%s: %w", path, err)
-	case format == crypt.FormatGPG:
-		return crypt.OpenGPG(ctx, data)
-	}
-	for range 3 {
-		password, err := prompt.Window(ctx, "oidc-agent: load account",
-			fmt.Sprintf("Enter the encryption password of the account '%s', of which a token is wanted:", name))
-		if err != nil {
-			return text, nil, a.unanswered(ctx, name, err, ipc.ErrNotLoaded)
-		}
-		if data, err = account.ReadFile(path); err == nil { // another agent may have written it meanwhile
-			text, key, err = crypt.Open(data, password)
-		}
-		password.Wipe()
-		debug.FreeOSMemory() // what the derivation has used
-		switch {
-		case err == nil:
-			return text, key, nil
-		case !errors.Is(err, crypt.ErrWrongPassword):
-			return text, nil, fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	return text, nil, ipc.ErrPassword
 }
 
 // consent asks the user whether a program may have a token of an account.
@@ -160,18 +134,18 @@ func (a *agent) consent(ctx context.Context, what, account, application string) 
 	defer cancel()
 	ok, err := prompt.Consent(ctx, "oidc-agent: confirm", fmt.Sprintf("%s requests an %s for '%s'. Do you want to allow this?",
 		cmp.Or(application, "An application"), what, account))
-	switch {
-	case err != nil:
-		return a.unanswered(ctx, account, err, ipc.ErrForbidden)
-	case !ok:
-		return ipc.ErrForbidden
+	if err == nil && !ok {
+		err = errors.New("the user says no")
 	}
-	return nil
+	return a.unanswered(ctx, account, err, ipc.ErrForbidden)
 }
 
 // unanswered is what follows from a question to the user that failed: that the agent was locked meanwhile, or else failure.
 func (a *agent) unanswered(ctx context.Context, account string, err error, failure error) error {
-	if context.Cause(ctx) == ipc.ErrLocked {
+	switch {
+	case err == nil:
+		return nil
+	case context.Cause(ctx) == ipc.ErrLocked:
 		return ipc.ErrLocked
 	}
 	a.log.notice("account %q: %v: %v", account, failure, err)

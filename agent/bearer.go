@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,32 +20,27 @@ import (
 
 // A bearer file is where grid software looks for a token (WLCG Bearer Token Discovery, see proto/cli). The agent keeps
 // the token in it fresh as long as the account is loaded and the agent neither locked nor ended, and then removes it. A
-// token that has expired is not left there either.
+// token that has expired is not left there either. The file follows the cache of tokens, which is renewed ahead of the
+// end because the file's care asks for a token.
 
 const (
-	// bearerLook is how often a file's state is looked at: timers stand still while the machine sleeps, and the wall
-	// clock may be set.
+	// bearerLook is how often a file is looked at: somebody may have removed it, timers stand still while the machine
+	// sleeps, and the wall clock may be set.
 	bearerLook = 30 * time.Second
-	// bearerMargin is the least time that a token is replaced before its end: the wall clock counts in whole seconds.
-	bearerMargin = 2 * time.Second
-	// bearerTerm is for the token of a provider that does not say how long it lasts.
-	bearerTerm  = 5 * time.Minute
-	firstBearer = 5 * time.Second // until a renewal that failed is tried again; then twice as long
-	lastBearer  = 5 * time.Minute
+	// bearerSoon is how soon it is looked at while the next token is on its way.
+	bearerSoon = time.Second
 )
 
 // bearer is a file with a token of an account.
 type bearer struct {
 	account, path string
+	timer         *time.Timer // rests while the agent is locked
 
 	mu      sync.Mutex // held while the file is changed
-	stopped bool       // the account is gone, or the agent locked
+	gone    bool       // nobody wants the file any more
 	written digest     // of the token in the file; zero: none of ours is there
-	life    lifespan   // of the last token
-	due     time.Duration
-	delay   time.Duration // of the last retry; 0: the last attempt succeeded
-	err     error         // of the last attempt
-	timer   *time.Timer   // rests while the agent is locked
+	life    lifespan   // of that token
+	err     error      // of the last look
 }
 
 // keepBearer begins to keep a file. It answers when the file is there.
@@ -61,7 +55,7 @@ func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error
 		return nil, fmt.Errorf("token file %q: an absolute path is expected", path)
 	}
 	b := &bearer{account: l.name(), path: filepath.Clean(path)}
-	b.timer = time.AfterFunc(grantTimeout, func() { a.tendBearer(b) })
+	b.timer = time.AfterFunc(bearerLook, func() { a.tendBearer(b) })
 	there, isOld := a.bearers.LoadOrStore(b.path, b)
 	if isOld {
 		b.timer.Stop()
@@ -70,13 +64,10 @@ func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error
 	if b.account != l.name() {
 		return nil, fmt.Errorf("token file %q: it holds the token of the account %q", b.path, b.account)
 	}
-	err := a.renewBearer(ctx, b, l)
-	switch {
-	case err == nil:
-		return ipc.Success(""), nil
-	case !isOld:
-		b.stop()
+	err := a.lookAtBearer(ctx, b, l)
+	if err != nil && !isOld {
 		a.bearers.Delete(b.path)
+		b.remove(true)
 	}
 	return nil, err
 }
@@ -94,27 +85,26 @@ func (a *agent) allBearers() (list []*bearer) {
 func (a *agent) dropBearers(account string) {
 	for _, b := range a.allBearers() {
 		if b.account == account {
-			b.stop()
 			a.bearers.Delete(b.path)
+			b.remove(true)
 		}
 	}
 }
 
-// stop removes the file and rests: its account goes, or the agent is locked or ends.
-func (b *bearer) stop() {
+// remove removes the file: for good, or while the agent is locked.
+func (b *bearer) remove(forGood bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.stopped = true
-	b.timer.Stop()
+	b.gone = b.gone || forGood
 	b.removeLocked()
 }
 
-// resume is for an agent that was unlocked.
-func (b *bearer) resume() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.stopped, b.due = false, 0
-	b.timer.Reset(0)
+// removeLocked leaves the file where somebody else has put another token there.
+func (b *bearer) removeLocked() {
+	if b.written != (digest{}) {
+		cli.RemoveBearerFile(b.path, func(token secret.Secret) bool { return digestOf(token) == b.written })
+		b.written = digest{}
+	}
 }
 
 // tendBearer is the timer's.
@@ -123,109 +113,69 @@ func (a *agent) tendBearer(b *bearer) {
 		return // goes on when it is unlocked
 	}
 	defer a.lock.leave()
-	if l := a.accounts.find(b.account); l == nil {
+	l := a.accounts.find(b.account)
+	if l == nil {
 		a.dropBearers(b.account)
-	} else if b.needsToken(a) {
-		_ = a.renewBearer(context.Background(), b, l) // is told by --status, and tried again
+		return
 	}
-}
-
-// needsToken reports whether it is time for the next token, and sets the timer where it is not.
-func (b *bearer) needsToken(a *agent) bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.expireLocked(a)
-	_, err := os.Lstat(b.path) // somebody may have removed it
-	if a.boot() >= b.due || b.delay == 0 && errors.Is(err, fs.ErrNotExist) {
-		return true
-	}
-	b.armLocked(a)
-	return false
-}
-
-// renewBearer puts a token into the file that lasts beyond the last part of its predecessor's life, and tries that no
-// longer than its predecessor is good.
-func (a *agent) renewBearer(ctx context.Context, b *bearer, l *loaded) error {
-	b.mu.Lock()
-	b.expireLocked(a)
-	r, patience := tokenRequest{minValid: int64(math.Ceil((b.life.ends - b.life.renewAt).Seconds()))}, grantTimeout
-	switch {
-	case b.written == digest{}:
-	case b.life.known:
-		patience = min(b.life.ends-a.boot(), grantTimeout)
-	default:
-		r.force = true
-	}
-	b.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	t, err := a.accessToken(ctx, l, r)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err == nil {
-		defer t.wipe()
-		err = b.writeLocked(t)
-	}
-	b.err = err
-	now := a.boot()
-	switch {
-	case err == nil:
-		b.delay, b.life, b.due = 0, t.lifespan, now+bearerTerm
-		if t.known {
-			b.due = max(min(t.renewAt, t.ends-bearerMargin), now+time.Second)
-		}
-	case b.delay == 0:
-		a.log.warning("token file %q of account %q: %v", b.path, b.account, err)
-		fallthrough
-	default:
-		b.delay = min(max(2*b.delay, firstBearer), lastBearer)
-		b.due = now + b.delay
-	}
-	b.armLocked(a)
-	return err
-}
-
-func (b *bearer) writeLocked(t token) error {
-	if b.stopped {
-		return fmt.Errorf("account %q was removed meanwhile", b.account)
-	}
-	answer := tokenAnswer(t)
-	defer answer.Wipe()
-	token := answer.Secret(ipc.KeyAccessToken)
-	defer token.Wipe()
-	if err := cli.WriteBearerFile(b.path, token); err != nil {
-		return err
-	}
-	b.written = digestOf(token)
-	return nil
-}
-
-// expireLocked removes a token that is of no use any more.
-func (b *bearer) expireLocked(a *agent) {
 	if b.written != (digest{}) && !b.life.exceeds(a.moment(), 0) {
 		a.log.warning("token file %q of account %q: the token has expired, removed", b.path, b.account)
 		b.removeLocked()
 	}
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), bearerSoon) // what comes later is found by the next look
+	defer cancel()
+	_ = a.lookAtBearer(ctx, b, l) // is told by --status
 }
 
-// removeLocked removes the file, unless somebody else has put another token there.
-func (b *bearer) removeLocked() {
-	if b.written != (digest{}) {
-		cli.RemoveBearerFile(b.path, func(token secret.Secret) bool { return digestOf(token) == b.written })
-		b.written = digest{}
+// lookAtBearer puts the account's token into the file if it is not there, and sets the timer for the next look.
+func (a *agent) lookAtBearer(ctx context.Context, b *bearer, l *loaded) error {
+	t, err := a.accessToken(ctx, l, tokenRequest{})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err == nil {
+		err = a.writeLocked(b, t)
 	}
+	if b.err == nil && err != nil {
+		a.log.warning("token file %q of account %q: %v", b.path, b.account, err)
+	}
+	b.err = err
+	wait := bearerLook
+	if now := a.boot(); err == nil {
+		if wait = min(wait, t.renewAt-now); wait <= 0 {
+			wait = bearerSoon
+		}
+		if t.known {
+			wait = min(wait, t.ends-now)
+		}
+	}
+	if !b.gone {
+		b.timer.Reset(wait)
+	}
+	return err
 }
 
-// armLocked sets the timer for what comes next.
-func (b *bearer) armLocked(a *agent) {
-	b.expireLocked(a)
-	wait := min(bearerLook, b.due-a.boot())
-	if b.written != (digest{}) && b.life.known {
-		wait = min(wait, b.life.ends-a.boot())
+func (a *agent) writeLocked(b *bearer, t token) error {
+	answer, err := a.openObject(t.answer)
+	if err != nil {
+		return err
 	}
-	if !b.stopped {
-		b.timer.Reset(max(wait, 100*time.Millisecond))
+	defer answer.Wipe()
+	token := answer.Secret(ipc.KeyAccessToken)
+	defer token.Wipe()
+	_, missing := os.Lstat(b.path)
+	switch {
+	case b.gone:
+		return fmt.Errorf("account %q was removed meanwhile", b.account)
+	case b.written == digestOf(token) && !errors.Is(missing, fs.ErrNotExist):
+		return nil
 	}
+	if err := cli.WriteBearerFile(b.path, token); err != nil {
+		return err
+	}
+	b.written, b.life = digestOf(token), t.lifespan
+	return nil
 }
 
 // bearerStatus is what --status tells of the files, in words and as a JSON array.

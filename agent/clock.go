@@ -28,15 +28,24 @@ type lifespan struct {
 	renewAt   time.Duration // since boot: from here on a new token is fetched behind the caller's back
 }
 
-// renewalShare is the last part of a token's life, in percent, in which a request makes the agent get the next one.
-const renewalShare = 20
+const (
+	// renewalShare is the last part of a token's life, in percent, in which a request makes the agent get the next one.
+	renewalShare = 20
+	// renewalMargin is how long before its end that happens at least: the wall clock counts in whole seconds.
+	renewalMargin = 2 * time.Second
+	// renewalTerm is for the token of a provider that does not say how long it lasts.
+	renewalTerm = 5 * time.Minute
+)
 
-// lasting is a lifespan of so many seconds that begins at a moment.
+// lasting is a lifespan of so many seconds that begins at a moment; of 0 its end is not known.
 func lasting(since moment, seconds int64) lifespan {
+	if seconds <= 0 {
+		return lifespan{renewAt: since.boot + renewalTerm}
+	}
 	life := time.Duration(seconds) * time.Second
 	return lifespan{
-		known: true, expiresAt: since.wall.Unix() + seconds,
-		ends: since.boot + life, renewAt: since.boot + life/100*(100-renewalShare),
+		known: true, expiresAt: since.wall.Unix() + seconds, ends: since.boot + life,
+		renewAt: since.boot + min(life/100*(100-renewalShare), life-renewalMargin),
 	}
 }
 

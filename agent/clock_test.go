@@ -143,6 +143,10 @@ func TestLifetimeAfterSuspend(t *testing.T) {
 			t.Errorf("loaded %v, want 1", got)
 		}
 		want(t, ask(w.agent, tokenFor("short")), "No account configured with that short name")
+		// Its place is free, though the timer has not found it yet.
+		if info := w.must(w.agent, addRequest(w.account("short"), "").SetInt("lifetime", 0)).Text("info"); info != "" {
+			t.Errorf("info %q", info)
+		}
 		w.must(w.agent, cjson.New().SetText("request", "remove_all"))
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 		return nil, err
 	}
 	verifier, challenge := oidc.NewPKCE()
-	nonce := randomName(24)
+	nonce := rand.Text()[:24]
 	state := newState(redirectURI, a.socketPath, l.onlyAT)
 	uri, err := p.AuthorizationURL(oidc.AuthorizationRequest{
 		RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce, CodeChallenge: challenge,
@@ -49,7 +50,7 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 // random characters, and the socket's path with its length. S is 1 for a redirect URI that ends in a slash, O
 // for a flow that ends with an access token.
 func newState(redirectURI, socketPath string, onlyAT bool) string {
-	return fmt.Sprintf("%d:%d%s:%d:%s", ipc.Flag(strings.HasSuffix(redirectURI, "/")), ipc.Flag(onlyAT), randomName(24),
+	return fmt.Sprintf("%d:%d%s:%d:%s", ipc.Flag(strings.HasSuffix(redirectURI, "/")), ipc.Flag(onlyAT), rand.Text()[:24],
 		len(socketPath), base64.RawURLEncoding.EncodeToString([]byte(socketPath)))
 }
 
@@ -144,12 +145,9 @@ func (a *agent) takeResult(l *login) (*cjson.Object, error) {
 		return cjson.New().SetText(ipc.KeyStatus, ipc.StatusFoundButReceived).
 			SetText(ipc.KeyInfo, "Account config already retrieved"), nil
 	}
-	text, err := a.sealer.Open(l.result)
-	if err != nil {
-		return nil, err
-	}
+	result := l.result
 	l.result = crypt.Sealed{}
-	return cjson.Parse(text.Reveal()) // shares the bytes, and is wiped when it has been sent
+	return a.openObject(result) // is wiped when it has been sent
 }
 
 // termHTTPServer ends the web server of a flow.

@@ -1,42 +1,59 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli/prompt"
+	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/secret"
 )
 
-// setFile tells the agent where an account's file is and gives it the file's key. A refresh token that is
-// newer than the one in the file is written at once.
-func (a *agent) setFile(ctx context.Context, l *loaded, path string, key secret.Secret) error {
-	defer key.Wipe()
-	parsed, err := crypt.ParseKey(key.Reveal())
-	if err != nil {
-		return fmt.Errorf("key of %q: %w", path, err)
-	}
-	parsed.Wipe()
-	if !filepath.IsAbs(path) {
-		return fmt.Errorf("file %q of account %q: an absolute path is needed", path, l.name())
-	}
-	l.setKey(path, a.sealer.Seal(key))
-	return a.flush(ctx, l, false)
+// The refresh token lives in two places, the agent's memory and the account's file, and several agents may share the
+// file. What keeps the two together is here: rotate takes a new token, meet compares the two places.
+
+const (
+	// saveTimeout bounds the way of a new refresh token to the disk. It has its own time: the exchange may have
+	// used up that of the grant.
+	saveTimeout = 10 * time.Second
+	// savePause is how long after a write that failed it is tried again.
+	savePause = 10 * time.Second
+	// maxTokens is how many refresh tokens are remembered: who restores a file from yesterday shall not make us present
+	// a spent one.
+	maxTokens = 1000
+)
+
+// fileState is what the agent knows of an account's file.
+type fileState struct {
+	path     string       // empty: not known
+	key      crypt.Sealed // opens it; the password is never kept
+	entry    crypt.Sealed // pw_entry of a C client: where the password is to be had
+	tokens   []digest     // the account's refresh tokens so far; the last one is in memory
+	inFile   digest       // the one that the file held when it was last seen
+	warning  string       // why that could not be changed, for who gets an access token; it counts while unsaved
+	retrying bool         // a timer will try again to write it
 }
 
-func (l *loaded) setKey(path string, key crypt.Sealed) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.file.path, l.file.key = path, key
-}
+// digest stands for a token where it is only compared.
+type digest [sha256.Size]byte
+
+func digestOf(s secret.Secret) digest { return sha256.Sum256(s.Reveal()) }
+
+func (f fileState) current() digest { return f.tokens[len(f.tokens)-1] }
+
+func (f fileState) unsaved() bool { return f.inFile != f.current() }
 
 // fileNow is what is known of the account's file at this moment.
 func (l *loaded) fileNow() fileState {
@@ -45,146 +62,182 @@ func (l *loaded) fileNow() fileState {
 	return l.file
 }
 
-// sealEntry seals what a C client sends in the place of a key: an entry that tells where the password is to be had, or
-// holds it. One that leads nowhere but to a prompt is none.
-func (a *agent) sealEntry(entry *cjson.Object) crypt.Sealed {
-	if entry == nil || !entry.Has("password") && !entry.Has("command") && !entry.Has("pw_file") {
-		return crypt.Sealed{}
-	}
-	return a.sealer.Seal(secret.New(entry.Compact()))
+// renewLocked puts another refresh token into the place of that in memory. l.mu is held.
+func (a *agent) renewLocked(l *loaded, next secret.Secret) {
+	l.file.tokens = append(l.file.tokens, digestOf(next))
+	l.file.tokens = l.file.tokens[max(0, len(l.file.tokens)-maxTokens):]
+	l.refreshToken = a.sealer.Seal(next)
 }
 
-var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, " +
-	"such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
-
-// deriveKey finds the account's file by its name and derives its key, once, when a new refresh token has to be written;
-// a gpg file needs no password. Where the entry leads to none the error is errNoKey.
-func (a *agent) deriveKey(ctx context.Context, l *loaded) error {
-	path, err := accountFile(l.name())
-	if err != nil {
-		return err
+// rotate takes the refresh token that came when one was used. A new one is on disk when rotate returns, so no
+// access token is handed out whose refresh token could still be lost (RFC 6749 section 6). A write that fails
+// is told and tried again, and the token in memory stays good. held says that the caller has exclusive use.
+func (a *agent) rotate(ctx context.Context, l *loaded, used digest, next secret.Secret, held bool) {
+	defer next.Wipe()
+	l.mu.Lock()
+	if !next.IsEmpty() && digestOf(next) != used {
+		l.rotation = rotates
+		a.renewLocked(l, next)
+	} else if l.rotation == unknown {
+		l.rotation = stays
 	}
-	data, err := account.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return errNoKey // oidc-gen has not written it yet
-	}
-	if err != nil {
-		return err
-	}
-	if id, err := crypt.GPGKeyID(data); err == nil {
-		l.setKey(path, a.sealer.Seal(crypt.GPGKey(id).Marshal()))
-		return nil
-	}
-	text, err := a.sealer.Open(l.fileNow().entry)
-	if err != nil {
-		return err
-	}
-	if text.IsEmpty() {
-		return errNoKey
-	}
-	defer text.Wipe()
-	entry, err := cjson.Parse(text.Reveal())
-	if err != nil {
-		return err
-	}
-	password, err := prompt.ReadEntry(ctx, entry)
-	if err != nil {
-		return err
-	}
-	defer password.Wipe()
-	if password.IsEmpty() {
-		return errNoKey // its type tells of none
-	}
-	content, key, err := crypt.Open(data, password)
-	content.Wipe()
-	debug.FreeOSMemory() // what the derivation has used
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	defer key.Wipe()
-	l.setKey(path, a.sealer.Seal(key.Marshal()))
-	return nil
+	l.mu.Unlock()
+	_ = a.save(context.WithoutCancel(ctx), l, held) // oidc-gen may still be asking for the password, and says `saved` then
 }
 
-// flush writes a refresh token that is newer than the one in the account's file. locked says that the caller
-// holds the file's lock. What fails is tried again later.
-func (a *agent) flush(ctx context.Context, l *loaded, locked bool) (err error) {
-	defer func() { a.noteSaved(l, err) }()
-	file := l.fileNow()
-	if !file.unsaved {
+// save writes a refresh token that is newer than the one in the account's file. What fails is told and tried again.
+func (a *agent) save(ctx context.Context, l *loaded, held bool) (err error) {
+	if !l.fileNow().unsaved() {
 		return nil
 	}
-	if file.path == "" {
-		if err := a.deriveKey(ctx, l); err != nil {
-			return err
-		}
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	release := func() {}
+	if !held {
+		release, err = a.exclusive(ctx, l)
 	}
-	if !locked {
-		unlock, err := a.lockFile(ctx, l)
-		if err != nil {
-			return err
-		}
-		defer unlock()
+	if err == nil {
+		err = a.meet(ctx, l, digest{})
+		release()
 	}
-	err = a.save(l)
-	if errors.Is(err, crypt.ErrOtherKey) && a.deriveKey(ctx, l) == nil { // a C oidc-gen has written it anew
-		return a.save(l)
+	if err != nil {
+		a.noteUnsaved(l, err)
 	}
 	return err
 }
 
-// lockFile locks the account's file against other agents. An account without a known file has no lock: unlock
-// is nil then.
-func (a *agent) lockFile(ctx context.Context, l *loaded) (unlock func(), err error) {
-	path := l.fileNow().path
-	if path == "" {
-		return nil, nil
+// exclusive waits until nobody else uses the account's refresh token or writes its file: for the account's turn in this
+// agent, and for the lock of the file against others. Where there is no file there is no lock.
+func (a *agent) exclusive(ctx context.Context, l *loaded) (release func(), err error) {
+	leave, err := l.turn.take(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("waiting for another refresh of %q: %w", l.name(), err)
 	}
-	unlock, err = account.Lock(ctx, path)
+	path := l.filePath()
+	if _, err := os.Stat(path); err != nil {
+		return leave, nil
+	}
+	l.atLock.Store(&path)
+	unlock, err := account.Lock(ctx, path)
+	l.atLock.Store(nil)
 	switch {
 	case err == nil:
-		return unlock, nil
+		return func() { unlock(); leave() }, nil
 	case ctx.Err() != nil:
+		leave()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	// A folder that cannot be written takes no lock, and no new refresh token either: the token in memory counts, and
 	// the failing write is reported where it happens.
 	a.log.warning("account %q: no lock: %v", l.name(), err)
-	return func() {}, nil
+	return leave, nil
 }
 
 var errFileChanged = errors.New("somebody else has put another refresh token into it")
 
-// save puts the refresh token of memory into the account's file and leaves all else in it as it is. The
-// caller holds the file's lock. A file that somebody else gave another refresh token, or removed, is not
-// overwritten. Nothing that others wait for is held while the disk, or a file server, works.
-func (a *agent) save(l *loaded) error {
-	l.mu.Lock()
-	file, sealed, current := l.file, l.refreshToken, l.current
-	l.mu.Unlock()
-	content, key, err := a.readFile(file)
+// meet compares the refresh tokens of memory and file, and has the newer one in both. One that was ours before is older:
+// a copy was restored, or ours is not saved yet. One that is new to us is a sibling agent's, or that of a new login; but a
+// token of memory that is not saved yet stays, unless the provider has refused it. The caller has exclusive use. Nothing
+// that others wait for is held while the disk, or a file server, works.
+func (a *agent) meet(ctx context.Context, l *loaded, refused digest) error {
+	content, key, err := a.openFile(ctx, l)
 	if err != nil {
 		return err
 	}
 	defer key.Wipe()
 	defer content.Wipe()
 	found := content.Secret("refresh_token")
+	defer found.Wipe()
 	inFile := digestOf(found)
-	found.Wipe()
+	l.mu.Lock()
+	file, sealed := l.file, l.refreshToken
+	l.mu.Unlock()
+	current := file.current()
+	known := slices.Contains(file.tokens, inFile)
 	switch {
-	case inFile == current:
-	case inFile == file.seen || slices.Contains(file.spent, inFile):
+	case known && inFile != current:
 		if err := a.writeToken(file.path, key, content, sealed); err != nil {
 			return err
 		}
-	default:
+	case !known && (found.IsEmpty() || file.unsaved() && current != refused):
 		return fmt.Errorf("%s: %w", file.path, errFileChanged)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.file.seen = current
-	l.file.unsaved = l.current != current
+	switch {
+	case known:
+		l.file.inFile = current
+	case l.file.current() == current:
+		a.renewLocked(l, found)
+		l.file.inFile = inFile
+		l.subject = "" // a new login may be another user's
+		if l.rotation == stays {
+			l.rotation = unknown
+		}
+	}
 	return nil
+}
+
+var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, " +
+	"such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
+
+// openFile opens the account's file with the key that the agent keeps. Where there is none, or another one by now, it is
+// derived from the password to which a C client's entry leads; a gpg file needs none. The caller wipes content and key.
+func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object, key *crypt.Key, err error) {
+	file, path := l.fileNow(), l.filePath()
+	data, err := account.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && file.key.IsEmpty():
+		return nil, nil, errNoKey // oidc-gen has not written it yet
+	case err != nil:
+		return nil, nil, err
+	}
+	keyText, err := a.sealer.Open(file.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer keyText.Wipe()
+	var text secret.Secret
+	if key, err = crypt.ParseKey(keyText.Reveal()); err != nil {
+		err = errNoKey
+	} else if text, err = key.Decrypt(data); err != nil {
+		key.Wipe()
+	}
+	if noPassword := err; errors.Is(err, errNoKey) || errors.Is(err, crypt.ErrOtherKey) {
+		text, key, err = crypt.OpenAny(ctx, data, func(try func(secret.Secret) error) error {
+			entry, err := a.openObject(file.entry)
+			if err != nil {
+				return noPassword // there is no entry
+			}
+			defer entry.Wipe()
+			password, err := prompt.ReadEntry(ctx, entry)
+			defer password.Wipe()
+			if err != nil || password.IsEmpty() {
+				return cmp.Or(err, noPassword)
+			}
+			return try(password)
+		})
+		debug.FreeOSMemory() // what the derivation has used
+		if err == nil {
+			l.setKey(path, a.sealer.Seal(key.Marshal()))
+		}
+	}
+	if err == nil {
+		content, err = cjson.Parse(text.Reveal()) // shares the bytes of text
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return content, key, nil
+}
+
+// filePath is where the account's file is: of an account whose file nobody told, where one of its name would be.
+func (l *loaded) filePath() string {
+	path := l.fileNow().path
+	if path == "" {
+		path, _ = accountFile(l.name())
+	}
+	return path
 }
 
 func (a *agent) writeToken(path string, key *crypt.Key, content *cjson.Object, sealed crypt.Sealed) error {
@@ -203,28 +256,87 @@ func (a *agent) writeToken(path string, key *crypt.Key, content *cjson.Object, s
 	return account.WriteFile(path, encrypted)
 }
 
-// readFile opens an account's file with the key that the agent keeps. The caller wipes content and key.
-func (a *agent) readFile(file fileState) (content *cjson.Object, key *crypt.Key, err error) {
-	data, err := account.ReadFile(file.path)
+// setFile takes what a client says of an account's file: where it is, and the key that opens it. A refresh token that is
+// newer than the one in the file is written at once.
+func (a *agent) setFile(ctx context.Context, l *loaded, told *cjson.Object) error {
+	path, key := told.Text(ipc.KeyFile), told.Secret(ipc.KeyKey)
+	defer key.Wipe()
+	parsed, err := crypt.ParseKey(key.Reveal())
 	if err != nil {
-		return nil, nil, err
+		return fmt.Errorf("key of %q: %w", path, err)
 	}
-	keyText, err := a.sealer.Open(file.key)
-	if err != nil {
-		return nil, nil, err
+	parsed.Wipe()
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("file %q of account %q: an absolute path is needed", path, l.name())
 	}
-	defer keyText.Wipe()
-	key, err = crypt.ParseKey(keyText.Reveal())
-	if err != nil {
-		return nil, nil, err
+	l.setKey(path, a.sealer.Seal(key))
+	return a.save(ctx, l, false)
+}
+
+func (l *loaded) setKey(path string, key crypt.Sealed) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.file.path, l.file.key = path, key
+}
+
+// sealEntry seals what a C client sends in the place of a key: an entry that tells where the password is to be had, or
+// holds it. One that leads nowhere but to a prompt is none.
+func (a *agent) sealEntry(r request) crypt.Sealed {
+	entry := r.Object.Object(ipc.KeyPwEntry)
+	if entry == nil || !entry.Has("password") && !entry.Has("command") && !entry.Has("pw_file") {
+		return crypt.Sealed{}
 	}
-	text, err := key.Decrypt(data)
-	if err == nil {
-		content, err = cjson.Parse(text.Reveal()) // shares the bytes of text
+	return a.sealer.Seal(secret.New(entry.Compact()))
+}
+
+// noteUnsaved follows a write that failed. Who gets an access token is told why the new refresh token is in memory only,
+// and the agent tries again by itself; without a key, who brings one does that.
+func (a *agent) noteUnsaved(l *loaded, err error) {
+	warning := fmt.Sprintf("the new refresh token of account %q is in the agent's memory only: %v%s", l.name(), err, mending(err, l.name()))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if warning != l.file.warning {
+		a.log.warning("%s", warning)
 	}
-	if err != nil {
-		key.Wipe()
-		return nil, nil, fmt.Errorf("%s: %w", file.path, err)
+	l.file.warning = warning
+	if l.gone || l.file.retrying || l.file.key.IsEmpty() {
+		return
 	}
-	return content, key, nil
+	l.file.retrying = true
+	time.AfterFunc(savePause, func() {
+		l.mu.Lock()
+		l.file.retrying = false
+		l.mu.Unlock()
+		a.saveAgain(l)
+	})
+}
+
+// saveAgain is the timer's. While the agent is locked it rests, and goes on when that is unlocked.
+func (a *agent) saveAgain(l *loaded) {
+	if a.lock.enter() == nil {
+		defer a.lock.leave()
+		_ = a.save(context.Background(), l, false)
+	}
+}
+
+// saveLast is the last attempt to write a refresh token that is not saved, before the account goes.
+func (a *agent) saveLast(ctx context.Context, l *loaded) {
+	if err := a.save(ctx, l, false); err != nil {
+		a.log.warning("account %q: its new refresh token is lost: %v", l.name(), err)
+	}
+}
+
+// mending says what the user can do.
+func mending(err error, name string) string {
+	switch {
+	case errors.Is(err, errNoKey):
+		return "" // says it itself
+	case errors.Is(err, account.ErrNotFound):
+		return ". Put the file back, even an old copy, or make a new one:  oidc-gen " + name
+	case errors.Is(err, errFileChanged):
+		return ". To use that one:  oidc-add -r " + name + "  and then  oidc-add " + name
+	case errors.Is(err, crypt.ErrOtherKey):
+		return ". Its password was changed; let the agent know the new one:  oidc-add -f " + name
+	}
+	return ". The agent tries again by itself"
 }

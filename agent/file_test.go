@@ -244,10 +244,10 @@ func TestLockedFile(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	l := w.agent.accounts.find("lockedfile")
-	if err := w.agent.setFile(ctx, l, path, fileKey().Marshal()); !errors.Is(err, context.Canceled) {
+	if err := w.agent.setFile(ctx, l, keyOf(path)); !errors.Is(err, context.Canceled) {
 		t.Errorf("setFile: %v", err)
 	}
-	if _, _, err := w.agent.exclusive(ctx, l); !errors.Is(err, context.Canceled) {
+	if _, err := w.agent.exclusive(ctx, l); !errors.Is(err, context.Canceled) {
 		t.Errorf("exclusive: %v", err)
 	}
 	if w.tokenInFile(path) != string(c.RefreshToken.Reveal()) {

@@ -110,11 +110,8 @@ func bubbleBoot(start time.Time) func() time.Duration {
 }
 
 // setClient makes an agent reach providers in its own way.
-func setClient(a *agent, certPath string, client *oidc.Client) {
-	if a.providers.clients == nil {
-		a.providers.clients = make(map[string]*knownClient)
-	}
-	a.providers.clients[certPath] = &knownClient{client, stampOf(certPath), a.moment()}
+func setClient(a *agent, certPath string, c *oidc.Client) {
+	a.providers.clients.Store(stampOf(certPath), c)
 }
 
 func theClient() iam.Client {

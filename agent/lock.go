@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"oidc-agent/crypt"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
 )
@@ -16,22 +15,30 @@ import (
 // itself encrypted under the user's password, so that the memory of a locked agent is of no use to anybody.
 type lock struct {
 	mu     sync.RWMutex
-	locked bool
-	shut   chan struct{}  // closed while locked
+	open   context.Context // ends with ipc.ErrLocked when the door is shut; a new one is made under changing
+	shut   context.CancelCauseFunc
 	inside sync.WaitGroup // requests and grants at work
 
-	changing chan struct{} // held by who locks or unlocks: one at a time
-	failures int           // to unlock, in a row
+	changing sync.Mutex // held by who locks or unlocks
+	failures int        // to unlock, in a row
 }
 
 func newLock() *lock {
-	return &lock{shut: make(chan struct{}), changing: make(chan struct{}, 1)}
+	k := new(lock)
+	k.reopen()
+	return k
+}
+
+func (k *lock) reopen() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.open, k.shut = context.WithCancelCause(context.Background())
 }
 
 func (k *lock) enter() error {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	if k.locked {
+	if k.open.Err() != nil {
 		return ipc.ErrLocked
 	}
 	k.inside.Add(1)
@@ -44,75 +51,36 @@ func (k *lock) leave() { k.inside.Done() }
 func (k *lock) close() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.locked {
-		return false
-	}
-	k.locked = true
-	close(k.shut)
-	return true
-}
-
-// change waits until nobody else locks or unlocks.
-func (k *lock) change(ctx context.Context) (release func(), err error) {
-	select {
-	case k.changing <- struct{}{}:
-		return func() { <-k.changing }, nil
-	case <-ctx.Done():
-		return nil, errors.New("somebody else is locking or unlocking the agent")
-	}
+	wasOpen := k.open.Err() == nil
+	k.shut(ipc.ErrLocked)
+	return wasOpen
 }
 
 // untilShut gives who waits for the user's answer a context that ends with ipc.ErrLocked when the agent is to be
 // locked: that must not take as long as a window stays.
 func (k *lock) untilShut(ctx context.Context) (context.Context, context.CancelFunc) {
 	k.mu.RLock()
-	shut := k.shut
-	k.mu.RUnlock()
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-shut:
-			cancel(ipc.ErrLocked)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { cancel(nil) }
-}
-
-func (k *lock) isLocked() bool {
-	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.locked
-}
-
-// lockedToken is a token whose secrets are sealed.
-type lockedToken struct {
-	token
-	answer, id crypt.Sealed
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(k.open, func() { cancel(ipc.ErrLocked) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // lockAgent shuts the door, waits for the grants that are at work, whose new refresh tokens would be lost
-// otherwise, seals the access tokens, and encrypts the sealing key.
-func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error) {
+// otherwise, and encrypts the sealing key.
+func (a *agent) lockAgent(_ context.Context, r request) (*cjson.Object, error) {
 	password := r.Secret(ipc.KeyPassword)
 	defer password.Wipe()
-	if a.lock.isLocked() {
+	if !a.lock.changing.TryLock() { // who unlocks meanwhile would find the sealer still open
 		return nil, ipc.ErrLocked
 	}
-	release, err := a.lock.change(ctx) // who unlocks meanwhile would find the sealer still open
-	if err != nil {
-		return nil, err
-	}
-	defer release()
+	defer a.lock.changing.Unlock()
 	if !a.lock.close() {
 		return nil, ipc.ErrLocked
 	}
 	a.lock.inside.Wait()
-	for _, l := range a.accounts.all() {
-		l.sealTokens(a.sealer)
-	}
 	for _, b := range a.allBearers() {
-		b.stop()
+		b.remove(false)
 	}
 	if err := a.sealer.Lock(password); err != nil {
 		a.reopen()
@@ -134,12 +102,11 @@ func unlockDelay(failures int) time.Duration {
 func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, error) {
 	password := r.Secret(ipc.KeyPassword)
 	defer password.Wipe()
-	release, err := a.lock.change(ctx)
-	if err != nil {
-		return nil, err
+	if !a.lock.changing.TryLock() {
+		return nil, errors.New("somebody else is locking or unlocking the agent")
 	}
-	defer release()
-	if !a.lock.isLocked() {
+	defer a.lock.changing.Unlock()
+	if a.lock.open.Err() == nil {
 		return nil, ipc.ErrNotLocked
 	}
 	select {
@@ -147,7 +114,7 @@ func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, erro
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting after wrong passwords: %w", context.Cause(ctx))
 	}
-	err = a.sealer.Unlock(password)
+	err := a.sealer.Unlock(password)
 	a.scrub() // what scrypt has used
 	if err != nil {
 		a.lock.failures++
@@ -160,18 +127,14 @@ func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, erro
 	return ipc.Success("Agent unlocked"), nil
 }
 
-// reopen opens the tokens and the door.
+// reopen opens the door, and has all go on that rested.
 func (a *agent) reopen() {
+	a.lock.reopen()
 	for _, l := range a.accounts.all() {
-		l.openTokens(a.sealer)
+		go a.saveAgain(l)
 	}
-	k := a.lock
-	k.mu.Lock()
-	k.locked, k.shut = false, make(chan struct{})
-	k.mu.Unlock()
-	a.resaveAll()
 	for _, b := range a.allBearers() {
-		b.resume()
+		b.timer.Reset(0)
 	}
 }
 
@@ -192,43 +155,9 @@ func (a *agent) finish(ctx context.Context) {
 		a.log.warning("ended while a provider had not answered yet")
 	}
 	for _, b := range a.allBearers() {
-		b.stop()
+		b.remove(false)
 	}
 	for _, l := range a.accounts.all() {
-		a.flushLast(ctx, l)
+		a.saveLast(ctx, l)
 	}
-}
-
-// flushLast is the last attempt to write a refresh token that is not saved, before the account goes.
-func (a *agent) flushLast(ctx context.Context, l *loaded) {
-	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
-	defer cancel()
-	if err := a.flush(ctx, l, false); err != nil {
-		a.log.warning("account %q: its new refresh token is lost: %v", l.name(), err)
-	}
-}
-
-func (l *loaded) sealTokens(s *crypt.Sealer) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lockedTokens = make(map[tokenKey]lockedToken, len(l.tokens))
-	for key, t := range l.tokens {
-		l.lockedTokens[key] = lockedToken{t, s.Seal(t.answer), s.Seal(t.id)}
-	}
-	clear(l.tokens)
-}
-
-// openTokens takes back sealTokens. A token that cannot be opened is no loss: there are new ones.
-func (l *loaded) openTokens(s *crypt.Sealer) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for key, sealed := range l.lockedTokens {
-		answer, err := s.Open(sealed.answer)
-		id, errID := s.Open(sealed.id)
-		if err == nil && errID == nil {
-			sealed.token.answer, sealed.token.id = answer, id
-			l.tokens[key] = sealed.token
-		}
-	}
-	l.lockedTokens = nil
 }

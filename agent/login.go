@@ -87,7 +87,7 @@ func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
 	return a.startLogin(ctx, config, r.Texts(ipc.KeyFlow), &login{
 		onlyAT:      r.Bool(ipc.KeyOnlyAT),
 		fromC:       r.Has(ipc.KeyPwEntry),
-		entry:       a.sealEntry(r.Object.Object(ipc.KeyPwEntry)),
+		entry:       a.sealEntry(r),
 		noWebserver: r.Bool(ipc.KeyNoWebserver),
 		noScheme:    r.Bool(ipc.KeyNoScheme),
 	})
@@ -264,11 +264,11 @@ func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Ac
 	if err != nil {
 		return nil, err
 	}
-	first := tokenFrom(p, response)
+	first := a.tokenFrom(p, response)
 	switch {
 	case l.onlyAT:
 		response.Wipe()
-		return tokenAnswer(first), nil
+		return a.openObject(first.answer)
 	case response.RefreshToken.IsEmpty():
 		return nil, errNoNewToken
 	}
@@ -288,8 +288,7 @@ func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Ac
 	if !first.answer.IsEmpty() {
 		made.tokens[tokenKey{}] = first
 	}
-	a.inherit(made, a.accounts.find(made.name()))
-	a.accounts.put(made)
+	a.replace(made)
 	if l.fromC {
 		a.noteIssuer(made.config, true)
 	}

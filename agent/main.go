@@ -6,7 +6,7 @@
 // protocol gets access tokens from it, all over one Unix socket.
 //
 // Start reading in requests.go, the table of what can be asked; a token request goes on in refresh.go, a
-// new refresh token to disk in rotate.go, a login in login.go. daemon.go and socket.go start and end the
+// new refresh token to disk in file.go, a login in login.go. daemon.go and socket.go start and end the
 // process.
 package main
 

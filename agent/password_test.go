@@ -63,8 +63,8 @@ func TestCClientWithoutPassword(t *testing.T) {
 		entry *cjson.Object
 		info  string
 	}{
-		"cprompt":   {cEntry(8, "", ""), "The provider gave a new refresh token, and it is not saved: the agent has no key of the account's file. Load the account with a password source"},
-		"cnofile":   {cEntry(24, "pw_file", w.dir+"/nosuch"), "The provider gave a new refresh token, and it is not saved: password file"},
+		"cprompt":   {cEntry(8, "", ""), "The provider gave a new refresh token, and it is not saved: " + configDir() + "/cprompt: the agent has no key of the account's file. Load the account with a password source"},
+		"cnofile":   {cEntry(24, "pw_file", w.dir+"/nosuch"), "The provider gave a new refresh token, and it is not saved: " + configDir() + "/cnofile: password file"},
 		"cwrongpw":  {cEntry(9, "password", "wrong"), "The provider gave a new refresh token, and it is not saved: " + configDir() + "/cwrongpw: wrong password"},
 		"cnowhere":  {cEntry(9, "password", filePassword), "The provider gave a new refresh token, and it is not saved: "},
 		"cdisagree": {cEntry(9, "password", filePassword), "The provider gave a new refresh token, and it is not saved: " + configDir() + "/cdisagree: somebody else has put another refresh token into it"},
@@ -100,7 +100,7 @@ func TestCClientWithoutPassword(t *testing.T) {
 			}
 			// A prompt does not replace a way that works.
 			w.must(w.agent, addRequest(account, "").SetObject("pw_entry", cEntry(8, "", "")))
-			w.agent.accounts.find(name).file.path = ""
+			w.agent.accounts.find(name).file.key = crypt.Sealed{}
 			w.must(w.agent, forced(name))
 			if w.tokenInFile(path) != w.tokenInMemory(w.agent, name) {
 				t.Error("the file is not up to date")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,70 +15,59 @@ import (
 )
 
 const (
-	// metadataLifetime is how long a provider's metadata is believed where it does not say. Then it serves once more
-	// while the new one comes. An account that is added, made or registered asks anew.
+	// metadataLifetime is how long a provider's metadata is believed where it does not say. An account that is made or
+	// registered asks anew.
 	metadataLifetime = time.Hour
-	// metadataPause is how long after a failure nobody tries to renew it.
-	metadataPause = time.Minute
+	// metadataTimeout is how long who needs no new metadata waits for them, and metadataPause how long nobody tries it
+	// again then.
+	metadataTimeout, metadataPause = 3 * time.Second, time.Minute
+	// maxBusy is how long a Retry-After keeps us from asking again: one that was set by mistake must not shut the
+	// provider for a day.
+	maxBusy = 10 * time.Minute
 )
 
-// providers keeps one HTTP client for each CA file, so that connections to a provider are used again, the metadata
-// of each provider.
+// providers are what the agent knows of all of them.
 type providers struct {
-	mu       sync.Mutex
-	clients  map[string]*knownClient // by CA file
-	metadata sync.Map                // knownMetadata by providerKey
-	busy     sync.Map                // busyError by issuer
+	clients  sync.Map               // *oidc.Client by the stamp of the CA file
+	used     atomic.Pointer[moment] // when one of them was last used
+	metadata sync.Map               // until[*oidc.Metadata] by providerKey
+	busy     sync.Map               // until[error] by issuer: its answer that said when it wants to be asked again
 }
 
 type providerKey struct{ issuer, endpoint, certPath string }
 
-type knownMetadata struct {
-	*oidc.Metadata
-	renew time.Duration // since boot: from here on new ones are fetched
+// until is what counts up to a moment since boot.
+type until[T any] struct {
+	value T
+	end   time.Duration
 }
 
-type knownClient struct {
-	*oidc.Client
-	stamp string // of the CA file
-	used  moment
-}
-
-// client returns the HTTP client for a CA file, which is read again when it has changed. What cannot be read then
-// leaves the client as it is: a file that is being replaced must not stop everything.
+// client returns the HTTP client for a CA file: always the same, so that connections to a provider are used again, and
+// another one when the file has changed.
 func (a *agent) client(certPath string) (*oidc.Client, error) {
-	stamp, p := stampOf(certPath), &a.providers
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	known := p.clients[certPath]
-	if known == nil || known.stamp != stamp {
-		p.mu.Unlock() // nobody else waits for the file
+	key := stampOf(certPath)
+	known, ok := a.providers.clients.Load(key)
+	if !ok {
 		made, err := oidc.NewClient(oidc.Options{CAFile: certPath, UserAgent: "oidc-agent/" + version})
-		p.mu.Lock()
-		switch now := p.clients[certPath]; {
-		case now != known: // somebody was faster
-			known = now
-		case err != nil && known == nil:
+		if err != nil {
 			return nil, err
-		case err != nil:
-			a.log.warning("still with the CA file as it was: %v", err)
-		default:
-			if known != nil {
-				known.CloseIdle()
-			}
-			known = &knownClient{Client: made}
 		}
+		known, _ = a.providers.clients.LoadOrStore(key, made) // somebody may have been faster
 	}
 	now := a.moment()
-	if now.sleptSince(known.used) {
-		known.CloseIdle() // the other side has given up the connections long ago, or a NAT between
+	if last := a.providers.used.Swap(&now); last != nil && now.sleptSince(*last) {
+		a.providers.closeIdle() // the other side has given up the connections long ago, or a NAT between
 	}
-	known.stamp, known.used = stamp, now
-	if p.clients == nil {
-		p.clients = make(map[string]*knownClient)
+	return known.(*oidc.Client), nil
+}
+
+// closeIdle closes connections that nobody uses, and counts those that are still in memory.
+func (p *providers) closeIdle() (open int64) {
+	for _, c := range p.clients.Range {
+		c.(*oidc.Client).CloseIdle()
+		open += c.(*oidc.Client).Open()
 	}
-	p.clients[certPath] = known
-	return known.Client, nil
+	return open
 }
 
 // stampOf is a text that changes when the file does, or, of a directory, when entries come and go.
@@ -85,7 +75,7 @@ func stampOf(path string) string {
 	var s unix.Stat_t
 	err := unix.Stat(path, &s)
 	// A file that was replaced has another inode; one that was written in place another time of change.
-	return fmt.Sprintln(err, s.Dev, s.Ino, s.Size, s.Mtim, s.Ctim)
+	return fmt.Sprintln(path, err, s.Dev, s.Ino, s.Size, s.Mtim, s.Ctim)
 }
 
 // provider is a place to send requests about one account.
@@ -124,43 +114,50 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 	}}, nil
 }
 
-// metadata returns what is known of an issuer, or asks.
+// metadata returns what is known of an issuer, or asks. What was known serves on while the provider is away.
 func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerKey, fresh bool) (*oidc.Metadata, error) {
-	value, ok := a.providers.metadata.Load(key)
-	if !ok || fresh {
-		return a.discover(ctx, client, key)
+	value, _ := a.providers.metadata.Load(key)
+	known, ok := value.(until[*oidc.Metadata])
+	if ok = ok && !fresh; ok {
+		if a.boot() < known.end {
+			return known.value, nil
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, metadataTimeout)
+		defer cancel()
 	}
-	known, now := value.(knownMetadata), a.boot()
-	if now >= known.renew {
-		a.providers.metadata.Store(key, knownMetadata{known.Metadata, now + metadataPause}) // one renewal is enough
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), exchangeTimeout)
-			defer cancel()
-			if _, err := a.discover(ctx, client, key); err != nil {
-				a.log.debugf("the metadata of %s stay: %v", key.issuer, err)
-			}
-		}()
-	}
-	return known.Metadata, nil
-}
-
-func (a *agent) discover(ctx context.Context, client *oidc.Client, key providerKey) (*oidc.Metadata, error) {
 	md, err := client.Discover(ctx, key.issuer, key.endpoint)
-	if err == nil {
-		a.providers.metadata.Store(key, knownMetadata{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)})
+	switch {
+	case err == nil:
+		known = until[*oidc.Metadata]{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)}
+	case ok:
+		known.end = a.boot() + metadataPause
+	default:
+		return nil, err
 	}
-	return md, err
+	a.providers.metadata.Store(key, known)
+	return known.value, nil
 }
 
-// closeIdle closes connections that nobody uses, and counts those that are still in memory.
-func (p *providers) closeIdle() (open int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.clients {
-		c.CloseIdle()
-		open += c.Open()
+// isBusy tells how long a provider does not want to be asked (RFC 9110 section 10.2.3), with the answer that said so.
+func (p *providers) isBusy(issuer string, now time.Duration) (left time.Duration, err error) {
+	value, _ := p.busy.Load(issuer)
+	said, _ := value.(until[error])
+	if now >= said.end {
+		return 0, nil
 	}
-	return open
+	left = said.end - now
+	return left, fmt.Errorf("%w (it asks to try again in %v)", said.value, left.Round(time.Second))
+}
+
+// noteBusy remembers an answer that says when to ask again.
+func (p *providers) noteBusy(issuer string, err error, now time.Duration) (left time.Duration, _ error) {
+	after, _ := oidc.Temporary(err)
+	if after <= 0 {
+		return 0, err
+	}
+	p.busy.Store(issuer, until[error]{err, now + min(after, maxBusy)})
+	return p.isBusy(issuer, now)
 }
 
 // issuerSettings are what issuer.config says about an account's issuer.

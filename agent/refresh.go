@@ -5,22 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/oidc"
 )
-
-// flight is one refresh grant that all who wait for the same token share.
-type flight struct {
-	number  uint64 // of the account's flights
-	done    chan struct{}
-	err     error
-	last    error     // what the tries so far have met with
-	callers int       // who have waited for it
-	until   time.Time // when the last of them gives up
-}
 
 const (
 	// grantTimeout bounds a grant with all that belongs to it: the wait for the account's turn and for the lock
@@ -30,55 +21,64 @@ const (
 	// exchangeTimeout bounds the part of it that is the provider's: who waits for a silent one hears so within
 	// 15 seconds.
 	exchangeTimeout = 14 * time.Second
+	// maxTries bounds how often a provider is asked for one token; between the tries are 0.25, 0.5, 1, 2 and 4
+	// seconds at most, a random part of each.
+	maxTries   = 6
+	firstPause = 250 * time.Millisecond
 )
 
+// flight is one refresh grant that all who wait for the same token share.
+type flight struct {
+	done    chan struct{}
+	err     error
+	next    *flight   // for those who came meanwhile and insist on a token of a grant that begins later
+	last    error     // what the tries so far have met with
+	callers int       // who have waited for it
+	until   time.Time // when the last of them gives up
+	held    bool      // it has exclusive use of the refresh token
+	used    digest    // the refresh token that it has presented; zero: none yet
+}
+
 // accessToken answers from the cache, or takes part in a grant. Who insists on a new token (force) is served
-// by a grant that began after he came, and shares it with all who came meanwhile. The caller wipes the token.
+// by a grant that began after he came, and shares it with all who came meanwhile.
 func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (token, error) {
 	key := r.key()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	since := l.launched // what a later flight brings will do in any case
-	for waited := false; ; waited = true {
-		now := a.moment()
-		t, ok := l.tokens[key]
-		switch {
-		case ok && t.serves(now, r):
-			if t.renewAt > 0 && now.boot >= t.renewAt {
-				a.flightLocked(l, key, r) // the next one comes while this one is good: nobody has to wait for it later
-			}
-			if !waited {
-				l.history.hits++
-			}
-			return l.copyLocked(t, r), nil
-		case ok && t.flight > since && !t.exceeds(now, 0):
-			return token{}, fmt.Errorf("the access token of %s had expired when it arrived", t.issuer)
-		case ok && t.flight > since:
-			return l.copyLocked(t, r), nil
-		case l.gone:
-			return token{}, fmt.Errorf("account %q was removed meanwhile", l.name())
+	now := a.moment()
+	t, ok := l.tokens[key]
+	if ok && !r.force && t.serves(now, r.minValid) {
+		if now.boot >= t.renewAt {
+			a.flightLocked(l, key, r) // the next one comes while this one is good: nobody has to wait for it later
 		}
-		f := a.flightLocked(l, key, r)
-		if err := f.wait(ctx, l); err != nil {
+		l.history.hits++
+	} else {
+		if err := a.flightLocked(l, key, r).wait(ctx, l); err != nil {
 			return token{}, err
 		}
-		if f.number > since || !r.force {
-			if f.err != nil {
-				return token{}, f.err
-			}
-			since = min(since, f.number-1)
+		if t, ok = l.tokens[key]; !ok || !t.exceeds(a.moment(), 0) {
+			return token{}, fmt.Errorf("the access token of %s had expired when it arrived", l.config.IssuerURL)
 		}
 	}
+	if l.file.unsaved() {
+		t.warning = l.file.warning
+	}
+	return t, nil
 }
 
 // flightLocked returns the flight for a token, and begins it where there is none. l.mu is held.
 func (a *agent) flightLocked(l *loaded, key tokenKey, r tokenRequest) *flight {
 	f := l.flights[key]
-	if f == nil {
-		l.launched++
-		f = &flight{number: l.launched, done: make(chan struct{})}
+	switch {
+	case f == nil:
+		f = &flight{done: make(chan struct{})}
 		l.flights[key] = f
 		go a.fly(l, key, r, f)
+	case r.force:
+		if f.next == nil {
+			f.next = &flight{done: make(chan struct{})}
+		}
+		f = f.next
 	}
 	return f
 }
@@ -97,23 +97,16 @@ func (f *flight) wait(ctx context.Context, l *loaded) error {
 		given = context.Cause(ctx)
 	}
 	l.mu.Lock()
+	path := l.atLock.Load()
 	switch {
 	case given == nil:
-		return nil
-	case l.atLock.Load():
-		return fmt.Errorf("waiting for the lock of %s, which somebody else holds: %w", l.file.path, given)
+		return f.err
+	case path != nil:
+		return fmt.Errorf("waiting for the lock of %s, which somebody else holds: %w", *path, given)
 	case f.last != nil:
 		return f.last // says more than that time is over
 	}
 	return fmt.Errorf("waiting for %s: %w", l.config.IssuerURL, given)
-}
-
-// failed notes what a try met with, and reports whether somebody will still wait when the next one is due.
-func (f *flight) failed(l *loaded, err error, next time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f.last = err
-	return next.Before(f.until)
 }
 
 // fly runs a grant and hands its result to all who wait.
@@ -122,7 +115,7 @@ func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 	defer cancel()
 	var t token
 	if f.err = a.lock.enter(); f.err == nil {
-		defer a.lock.leave() // behind all else: a token that comes later than the lock would lie there in clear
+		defer a.lock.leave() // behind all else: the agent is locked when the token is sealed
 		t, f.err = a.grant(ctx, l, r, f)
 	}
 	l.mu.Lock()
@@ -130,9 +123,8 @@ func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 	now := a.moment()
 	l.history.note(f.err)
 	if f.err == nil {
-		t.flight = f.number
 		if f.callers > 1 {
-			t.shared = now.boot
+			t.crowd = now.boot + stragglers
 		}
 		l.keepLocked(key, t, now)
 	} else if old, ok := l.tokens[key]; ok {
@@ -140,103 +132,139 @@ func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 		old.renewAt = now.boot + max((old.ends-now.boot)/2, 10*time.Second)
 		l.tokens[key] = old
 	}
-	delete(l.flights, key)
+	if delete(l.flights, key); f.next != nil {
+		l.flights[key] = f.next
+		go a.fly(l, key, r, f.next)
+	}
 	close(f.done)
 }
 
-// grant gets a new access token from the provider. While it is not known that the refresh token stays the
-// same, grants of an account go one after the other, and hold the lock of its file, so that no refresh token
-// is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
-func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight) (token, error) {
+// grant gets a new access token from the provider. While it is not known that the refresh token stays the same, grants
+// of an account go one after the other, and hold the lock of its file, so that no refresh token is ever presented twice: a
+// provider takes that for theft (RFC 9700 section 4.14.2). Where the token is refused there may be another one by now: a
+// sibling agent's, or that of a new login.
+func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, err error) {
 	for {
-		if l.hasConstantToken() && !a.adopt(l, false) {
-			t, used, err := a.persist(ctx, l, r, f, false)
-			if !expired(err) || !a.renewed(l, used) {
-				return t, err
-			}
+		release, errTurn := a.exclusive(ctx, l)
+		if errTurn != nil {
+			return t, errTurn
 		}
-		release, locked, err := a.exclusive(ctx, l)
-		if err != nil {
-			return token{}, err
+		refused := f.used
+		if !l.fileNow().key.IsEmpty() {
+			_ = a.meet(ctx, l, refused) // where that fails the token in memory counts
 		}
-		if l.hasConstantToken() {
-			release() // the grant that went before has shown it
-			continue
+		if l.fileNow().current() == refused {
+			release()
+			return t, err
 		}
-		defer release()
-		a.adopt(l, false)
-		t, used, err := a.persist(ctx, l, r, f, locked)
-		if expired(err) && a.renewed(l, used) {
-			t, _, err = a.persist(ctx, l, r, f, locked)
+		if f.held = !l.keepsToken(); !f.held {
+			release()
+			release = func() {}
 		}
-		return t, err
+		t, err = a.persist(ctx, l, r, f)
+		release()
+		if e, ok := errors.AsType[*oidc.Error](err); !ok || !e.TokenExpired() || refused != (digest{}) {
+			return t, err
+		}
 	}
 }
 
-func expired(err error) bool {
-	refused, ok := errors.AsType[*oidc.Error](err)
-	return ok && refused.TokenExpired()
-}
-
-// renewed reports, when a refresh token was refused, whether there is another one by now: a sibling agent's, or
-// that of a new login.
-func (a *agent) renewed(l *loaded, refused digest) bool {
-	a.adopt(l, true)
+// keepsToken reports whether the provider is known to leave the refresh token as it is.
+func (l *loaded) keepsToken() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.current != refused
+	return l.rotation == stays
 }
 
-// exclusive waits for the account's turn and for the lock of its file. locked is false for an account without a
-// known file.
-func (a *agent) exclusive(ctx context.Context, l *loaded) (release func(), locked bool, err error) {
-	select {
-	case l.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, false, fmt.Errorf("waiting for another refresh of %q: %w", l.name(), context.Cause(ctx))
-	}
-	l.atLock.Store(true)
-	unlock, err := a.lockFile(ctx, l)
-	l.atLock.Store(false)
-	if err != nil {
-		<-l.turn
-		return nil, false, err
-	}
-	return func() {
-		if unlock != nil {
-			unlock()
+// persist makes a refresh, and repeats it after failures that pass by themselves, as long as somebody waits for the
+// token. Nothing is open or held for others meanwhile but the account's turn.
+func (a *agent) persist(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, err error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	end, _ := ctx.Deadline()
+	for try := 0; ; try++ {
+		left, err := a.providers.isBusy(l.config.IssuerURL, a.boot())
+		if err == nil {
+			if t, err = a.refresh(ctx, l, r, f); err == nil {
+				return t, nil
+			}
+			left, err = a.providers.noteBusy(l.config.IssuerURL, err, a.boot())
 		}
-		<-l.turn
-	}, unlock != nil, nil
+		pause := left + rand.N(firstPause<<try)
+		next := time.Now().Add(pause)
+		if !l.mayRepeat(err) || try+1 == maxTries || !next.Before(end) || !f.awaited(l, err, next) {
+			return t, err
+		}
+		a.log.debugf("account %q: again in %v: %v", l.name(), pause, err)
+		waiting, stop := a.lock.untilShut(ctx) // the agent's lock does not wait for those who only wait themselves
+		select {
+		case <-time.After(pause):
+			stop()
+		case <-waiting.Done():
+			defer stop()
+			return t, context.Cause(waiting)
+		}
+	}
 }
 
-// refresh is one exchange with the provider, and what follows from its answer. used is the refresh token that
-// was presented; locked says that the caller holds the lock of the account's file.
-func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, locked bool) (t token, used digest, err error) {
+// awaited notes what a try met with, and reports whether somebody will still wait when the next one is due.
+func (f *flight) awaited(l *loaded, err error, next time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.last = err
+	return next.Before(f.until)
+}
+
+// mayRepeat reports whether a refresh may be repeated after an error.
+//
+// A refresh token that the provider replaces must not be presented again beside a request that is still at work:
+// the provider takes the second for a thief's and revokes both (RFC 9700 section 4.14.2). So where no answer came
+// (the connection broke after the request had been written, or time ran out) only a token that is known to stay the
+// same is presented again; else the next request does that, when all is quiet. It is safe where no connection was
+// made, and where an answer says that the request is over and done with: 429 (RFC 6585 section 4), 503 and
+// temporarily_unavailable promise that it was not processed, and a gateway's 502 or 504 mostly did not reach the provider.
+func (l *loaded) mayRepeat(err error) bool {
+	if broken, ok := errors.AsType[*oidc.ConnectionError](err); ok && !broken.Unsent && !l.keepsToken() {
+		return false
+	}
+	_, passes := oidc.Temporary(err)
+	return passes
+}
+
+// refresh is one exchange with the provider, and what follows from its answer.
+func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, err error) {
 	config, err := a.withSecrets(l)
 	if err != nil {
-		return t, used, err
+		return t, err
 	}
 	defer config.Wipe()
 	if config.RefreshToken.IsEmpty() {
-		return t, used, errNoRefreshToken
+		return t, errNoRefreshToken
 	}
-	used = digestOf(config.RefreshToken)
+	f.used = digestOf(config.RefreshToken)
 	p, err := a.provider(ctx, config, false)
 	if err != nil {
-		return t, used, err
+		return t, err
 	}
 	response, err := p.Refresh(ctx, config.RefreshToken, tokenParameters(config, r))
 	if response != nil { // even an answer that is no good may hold the only refresh token that is
-		a.rotate(ctx, l, used, response.RefreshToken, locked)
-	}
-	if err == nil {
-		err = p.verifyRefreshed(ctx, l, response)
+		a.rotate(ctx, l, f.used, response.RefreshToken, f.held)
 	}
 	if err != nil {
-		return t, used, err
+		return t, err
 	}
-	return tokenFrom(p, response), used, nil
+	// The id_token must be about the same user as those that this agent has seen before (Core section 12.2).
+	l.mu.Lock()
+	want := oidc.IDTokenCheck{Subject: l.subject, Refreshed: true}
+	l.mu.Unlock()
+	subject, err := p.verifyIDToken(ctx, response, want)
+	if err != nil {
+		return t, err
+	}
+	l.mu.Lock()
+	l.subject = subject
+	l.mu.Unlock()
+	return a.tokenFrom(p, response), nil
 }
 
 // tokenParameters are the scope and the audience of a refresh. Without a scope the provider gives all that

@@ -215,28 +215,6 @@ func TestForcedShare(t *testing.T) {
 	})
 }
 
-// Who wakes up late finds the token of a flight that began after he came in the cache.
-func TestForcedLateWaker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := bubbleWorld(t, iam.Settings{})
-		l := w.agent.newLoaded(w.config("waker"))
-		first := &flight{number: 1, done: make(chan struct{})}
-		l.launched, l.flights[tokenKey{}] = 1, first
-		go func() {
-			synctest.Wait()
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.launched, l.tokens[tokenKey{}] = 2, token{issuer: "second", flight: 2}
-			delete(l.flights, tokenKey{})
-			close(first.done)
-		}()
-		got, err := w.agent.accessToken(t.Context(), l, tokenRequest{force: true})
-		if err != nil || got.issuer != "second" {
-			t.Errorf("got %q, %v", got.issuer, err)
-		}
-	})
-}
-
 // A provider that does not answer holds up nobody who does not need it, and for at most 15 seconds those who do.
 func TestSilentProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

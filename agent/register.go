@@ -92,12 +92,12 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 	}
 	l := a.accounts.find(config.Name)
 	if l != nil { // memory or the file may hold a newer refresh token than the one that oidc-gen has read
-		release, _, err := a.exclusive(ctx, l)
+		release, err := a.exclusive(ctx, l)
 		if err != nil {
 			return nil, err
 		}
 		defer release()
-		a.adopt(l, false)
+		_ = a.meet(ctx, l, digest{})
 		config.Wipe()
 		if config, err = a.withSecrets(l); err != nil {
 			return nil, err

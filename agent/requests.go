@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
+	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
@@ -28,7 +28,7 @@ func (r request) account() string {
 }
 
 // handlers is what the agent understands: the requests of the C agent, and `saved`, `bearer_file` and `verify_token`,
-// which are ours. The answer to access_token is kept ready.
+// which are ours. An answer of nil is plain success. That to access_token is kept ready.
 var handlers = [...]struct {
 	name       string
 	whenLocked bool
@@ -74,8 +74,12 @@ func (a *agent) answer(ctx context.Context, message []byte) []byte {
 		return failure(fmt.Errorf("Bad Request: could not parse json: %w", err), "").Compact()
 	}
 	r := request{object}
-	ctx, cancel := patience(ctx, r)
-	defer cancel()
+	if seconds, _ := r.Int(ipc.KeyTimeout); seconds > 0 && seconds < int64(answerTimeout/time.Second) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(seconds)*time.Second,
+			fmt.Errorf("no answer within %d s, which is how long the client waits", seconds))
+		defer cancel()
+	}
 	answer, err := a.dispatch(ctx, r)
 	if err == nil {
 		return answer
@@ -93,7 +97,6 @@ func (a *agent) dispatch(ctx context.Context, r request) ([]byte, error) {
 	if name == "" {
 		return nil, errors.New("Bad Request: No request type.")
 	}
-	a.endLifetimes()
 	for _, h := range handlers {
 		if h.name != name {
 			continue
@@ -111,13 +114,16 @@ func (a *agent) dispatch(ctx context.Context, r request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if answer == nil {
+			answer = ipc.Success("")
+		}
 		defer answer.Wipe()
 		return answer.Compact(), nil
 	}
 	return nil, errors.New("Bad Request: Unknown request type.")
 }
 
-func (a *agent) check(context.Context, request) (*cjson.Object, error) { return ipc.Success(""), nil }
+func (a *agent) check(context.Context, request) (*cjson.Object, error) { return nil, nil }
 
 func (a *agent) loadedAccounts(context.Context, request) (*cjson.Object, error) {
 	return ipc.Success("").SetTexts("info", a.accounts.names()), nil
@@ -145,26 +151,16 @@ func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
 	return a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
 }
 
-// patience ends a request's context when its client does not wait any longer.
-func patience(ctx context.Context, r request) (context.Context, context.CancelFunc) {
-	seconds, _ := r.Int(ipc.KeyTimeout)
-	if seconds <= 0 || seconds >= int64(answerTimeout/time.Second) {
-		return ctx, func() {}
-	}
-	return context.WithTimeoutCause(ctx, time.Duration(seconds)*time.Second,
-		fmt.Errorf("no answer within %d s, which is how long the client waits", seconds))
-}
-
 // tokenOf gets a token of the account that a request means, if the user does not mind. An id-token says who he is, so
 // he is asked unless he has said otherwise.
-func (a *agent) tokenOf(ctx context.Context, r request, q tokenRequest) (token, error) {
+func (a *agent) tokenOf(ctx context.Context, r request, what string, q tokenRequest) (token, error) {
 	l, err := a.choose(ctx, r)
 	if err != nil {
 		return token{}, err
 	}
-	what, ask := "access token", l.confirm || a.settings.confirm
-	if q.id {
-		what, ask = "id token", !l.idTokenFree && !a.settings.alwaysAllowIDToken
+	ask := l.confirm || a.settings.confirm
+	if what == idToken {
+		ask = !l.idTokenFree && !a.settings.alwaysAllowIDToken
 	}
 	if ask {
 		if err := a.consent(ctx, what, l.name(), r.Text(ipc.KeyApplicationHint)); err != nil {
@@ -174,73 +170,87 @@ func (a *agent) tokenOf(ctx context.Context, r request, q tokenRequest) (token, 
 	return a.accessToken(ctx, l, q)
 }
 
+const accessToken, idToken = "access token", "id token"
+
 // handleAccessToken answers with bytes that the caller may change.
 func (a *agent) handleAccessToken(ctx context.Context, r request) ([]byte, error) {
 	period, _ := r.Int(ipc.KeyMinValidPeriod)
-	t, err := a.tokenOf(ctx, r, tokenRequest{
+	t, err := a.tokenOf(ctx, r, accessToken, tokenRequest{
 		scope: r.Text(ipc.KeyScope), audience: r.Text(ipc.KeyAudience), minValid: max(period, 0), force: period < 0,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return t.answer.Reveal(), nil
+	return a.answerOf(t)
 }
 
 // handleIDToken gives out a new id-token always: one often ends before the access token that it came with.
 func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, error) {
-	t, err := a.tokenOf(ctx, r, tokenRequest{scope: r.Text(ipc.KeyScope), force: true, id: true})
+	t, err := a.tokenOf(ctx, r, idToken, tokenRequest{scope: r.Text(ipc.KeyScope), force: true})
 	if err != nil {
 		return nil, err
 	}
-	defer t.wipe()
 	if t.id.IsEmpty() {
 		return nil, fmt.Errorf("%s sent no id_token: the account needs the scope openid", t.issuer)
 	}
-	return ipc.Success("").SetSecret(ipc.KeyIDToken, t.id).SetText(ipc.KeyIssuer, t.issuer), nil
+	id, err := a.sealer.Open(t.id)
+	defer id.Wipe()
+	return ipc.Success("").SetSecret(ipc.KeyIDToken, id).SetText(ipc.KeyIssuer, t.issuer), err
 }
 
-// add loads an account. It gets a first access token, so that an account that does not work is known now.
+// add loads an account. It gets a first access token, so that an account that does not work is known now. An add of what
+// is loaded already sets a new lifetime, and brings a key.
 func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	config, err := r.config()
 	if err != nil {
 		return nil, err
 	}
-	lifetime, given := r.Int(ipc.KeyLifetime)
-	if !given {
-		lifetime = a.settings.lifetime
-	}
+	defer config.Wipe()
 	release, err := a.accounts.reserve(ctx, config.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	if l := a.accounts.find(config.Name); l != nil {
-		config.Wipe()
-		return a.addAgain(ctx, l, r)
+	l := a.accounts.find(config.Name)
+	isNew := l == nil
+	if isNew {
+		a.endLifetimes() // one of this name may be over, and its timer late
+		l = a.newLoaded(config)
+		l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken) || r.Bool(ipc.KeyAlwaysAllowID)
 	}
-	l := a.newLoaded(config)
-	l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken) || r.Bool(ipc.KeyAlwaysAllowID)
 	if err := a.takeKey(ctx, l, r); err != nil {
 		return nil, err
 	}
-	if !r.Bool(ipc.KeyPlainAdd) {
-		var t token
-		t, err = a.accessToken(ctx, l, tokenRequest{})
-		t.wipe()
+	if isNew {
+		if !r.Bool(ipc.KeyPlainAdd) {
+			_, err = a.accessToken(ctx, l, tokenRequest{})
+		}
+		if err != nil && !l.fileNow().unsaved() { // one with a new refresh token stays: memory alone has that
+			return nil, err
+		}
+		if there := a.accounts.putNew(l); there != nil { // a login was faster, and is newer
+			l, isNew = there, false
+		}
 	}
-	if err != nil && !l.fileNow().unsaved { // one with a new refresh token stays: memory alone has that
-		return nil, err
+	info := ""
+	lifetime, given := r.Int(ipc.KeyLifetime)
+	if !given {
+		lifetime = a.settings.lifetime
 	}
-	if there := a.accounts.putNew(l); there != nil { // a login was faster, and is newer
-		return a.addAgain(ctx, there, r)
+	if given || isNew {
+		a.setLifetime(l, lifetime)
+		if lifetime > 0 {
+			info = fmt.Sprintf("Lifetime set to %d seconds", lifetime)
+		}
 	}
-	a.setLifetime(l, lifetime)
+	if !isNew {
+		return ipc.Success(strings.TrimSuffix("account already loaded. "+info+".", " .")), nil
+	}
 	a.noteIssuer(l.config, true)
 	if err != nil {
 		return nil, err
 	}
-	info := lifetimeText(lifetime)
-	if err := a.flush(ctx, l, false); err != nil {
+	if err := a.save(ctx, l, false); err != nil {
 		info += "\nThe provider gave a new refresh token, and it is not saved: " + err.Error()
 	}
 	return ipc.Success(strings.TrimSpace(info)), nil
@@ -258,42 +268,18 @@ func (a *agent) noteIssuer(config *account.Account, belongs bool) {
 	}
 }
 
-// addAgain is an add of what is loaded already: it sets a new lifetime, and takes a key.
-func (a *agent) addAgain(ctx context.Context, l *loaded, r request) (*cjson.Object, error) {
-	if err := a.takeKey(ctx, l, r); err != nil {
-		return nil, err
-	}
-	text := "account already loaded."
-	if lifetime, given := r.Int(ipc.KeyLifetime); given {
-		a.setLifetime(l, lifetime)
-		if lifetime > 0 {
-			text += " " + lifetimeText(lifetime) + "."
-		}
-	}
-	return ipc.Success(text), nil
-}
-
-func lifetimeText(seconds int64) string {
-	if seconds <= 0 {
-		return ""
-	}
-	return "Lifetime set to " + strconv.FormatInt(seconds, 10) + " seconds"
-}
-
 // takeKey takes what add says of the account's file: the field of ours, which file it is and the key that opens
 // it; or a C client's entry, which leads to the password. A refresh token that waits for a key is written.
 func (a *agent) takeKey(ctx context.Context, l *loaded, r request) error {
-	if fields := r.Object.Object(ipc.KeyFileKey); fields != nil {
-		return a.setFile(ctx, l, fields.Text(ipc.KeyFile), fields.Secret(ipc.KeyKey))
+	if told := r.Object.Object(ipc.KeyFileKey); told != nil {
+		return a.setFile(ctx, l, told)
 	}
-	entry := a.sealEntry(r.Object.Object(ipc.KeyPwEntry))
-	if entry.IsEmpty() {
-		return nil
+	if entry := a.sealEntry(r); !entry.IsEmpty() {
+		l.mu.Lock()
+		l.file.entry = entry
+		l.mu.Unlock()
+		_ = a.save(ctx, l, false) // told and tried again
 	}
-	l.mu.Lock()
-	l.file.entry = entry
-	l.mu.Unlock()
-	_ = a.flush(ctx, l, false) // told and tried again
 	return nil
 }
 
@@ -304,12 +290,10 @@ func (a *agent) saved(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, ipc.ErrNotLoaded
 	}
 	a.noteIssuer(l.config, true)
-	if key := r.Secret(ipc.KeyKey); !key.IsEmpty() {
-		if err := a.setFile(ctx, l, r.Text(ipc.KeyFile), key); err != nil {
-			return nil, err
-		}
+	if !r.Has(ipc.KeyKey) {
+		return nil, nil
 	}
-	return ipc.Success(""), nil
+	return nil, a.setFile(ctx, l, r.Object)
 }
 
 func (a *agent) remove(ctx context.Context, r request) (*cjson.Object, error) {
@@ -317,44 +301,37 @@ func (a *agent) remove(ctx context.Context, r request) (*cjson.Object, error) {
 	if name == "" {
 		return nil, errors.New("Bad Request: Have to provide shortname of the account config that should be removed.")
 	}
-	if !a.forget(ctx, func(l *loaded) bool { return l.name() == name }) {
+	if len(a.forget(ctx, func(l *loaded) bool { return l.name() == name })) == 0 {
 		return nil, ipc.ErrNotLoaded
 	}
-	return ipc.Success(""), nil
+	return nil, nil
 }
 
 func (a *agent) removeAll(ctx context.Context, _ request) (*cjson.Object, error) {
 	a.forget(ctx, func(*loaded) bool { return true })
-	return ipc.Success(""), nil
+	return nil, nil
 }
 
-// forget removes accounts with all that belongs to them, and reports whether there were any.
-func (a *agent) forget(ctx context.Context, meant func(*loaded) bool) bool {
-	gone := a.accounts.take(meant)
-	for _, l := range gone {
-		a.dropBearers(l.name())
-		a.flushLast(ctx, l)
-	}
-	return len(gone) > 0
-}
-
+// fileWrite keeps a small text that oidc-gen leaves with the agent between its steps: clients with their secrets, so it
+// is sealed, and never reaches the disk. A second write under a name does not replace the first, as in the C agent.
 func (a *agent) fileWrite(_ context.Context, r request) (*cjson.Object, error) {
-	a.notes.write(a.sealer, r.Text(ipc.KeyFilename), r.Secret(ipc.KeyData))
-	return ipc.Success(""), nil
+	a.notes.LoadOrStore(r.Text(ipc.KeyFilename), a.sealer.Seal(r.Secret(ipc.KeyData)))
+	return nil, nil
 }
 
 func (a *agent) fileRead(_ context.Context, r request) (*cjson.Object, error) {
-	data, ok := a.notes.read(a.sealer, r.Text(ipc.KeyFilename))
+	note, ok := a.notes.Load(r.Text(ipc.KeyFilename))
 	if !ok {
 		return nil, errors.New("File not found")
 	}
+	data, err := a.sealer.Open(note.(crypt.Sealed))
 	defer data.Wipe()
-	return ipc.Success("").SetSecret(ipc.KeyData, data), nil
+	return ipc.Success("").SetSecret(ipc.KeyData, data), err
 }
 
 func (a *agent) fileRemove(_ context.Context, r request) (*cjson.Object, error) {
-	a.notes.remove(r.Text(ipc.KeyFilename))
-	return ipc.Success(""), nil
+	a.notes.Delete(r.Text(ipc.KeyFilename))
+	return nil, nil
 }
 
 // mytoken answers for a service that the agent does not know yet.

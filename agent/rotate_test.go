@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"oidc-agent/fakeidp/iam"
 	"oidc-agent/proto/cjson"
@@ -95,14 +97,14 @@ func TestRotationNowAndThen(t *testing.T) {
 	w := newWorld(t, iam.Settings{})
 	w.load("nowandthen")
 	l := w.agent.accounts.find("nowandthen")
-	if !l.hasConstantToken() {
+	if !l.keepsToken() {
 		t.Error("a token that stays is not known as such")
 	}
 	w.idp.Change(func(s *iam.Settings) { s.Rotate = true })
 	w.must(w.agent, forced("nowandthen"))
 	w.idp.Change(func(s *iam.Settings) { s.Rotate = false })
 	w.must(w.agent, forced("nowandthen"))
-	if l.hasConstantToken() {
+	if l.keepsToken() {
 		t.Error("a token that was replaced once is taken for constant")
 	}
 }
@@ -113,7 +115,7 @@ func TestRotateAnswersOutOfOrder(t *testing.T) {
 	w := newWorld(t, iam.Settings{})
 	path := w.load("order")
 	l := w.agent.accounts.find("order")
-	used, old := l.current, w.tokenInFile(path)
+	used, old := l.file.current(), w.tokenInFile(path)
 	w.agent.rotate(t.Context(), l, used, secret.FromString("new"), false)
 	w.agent.rotate(t.Context(), l, used, secret.FromString(old), false)
 	w.agent.rotate(t.Context(), l, used, secret.Secret{}, false)
@@ -213,6 +215,17 @@ func TestTwoAgentsLateRotation(t *testing.T) {
 	other := w.newAgent()
 	w.must(other, addRequest(w.read(path), path))
 	w.idp.Change(func(s *iam.Settings) { s.Rotate = true })
+	// What a sibling's rotation brought is not presented side by side by those who want different scopes.
+	w.must(other, forced("late"))
+	w.idp.ForgetRequests()
+	var all sync.WaitGroup
+	for _, scope := range []string{"openid", "profile", "storage.read:/a", "storage.read:/b"} {
+		all.Go(func() { ask(w.agent, tokenFor("late", "scope", scope)) })
+	}
+	all.Wait()
+	if w.presentedTwice() != "" {
+		t.Error("a refresh token was used twice")
+	}
 	for range 3 {
 		w.must(w.agent, forced("late"))
 		w.must(other, forced("late"))
@@ -222,30 +235,42 @@ func TestTwoAgentsLateRotation(t *testing.T) {
 	}
 }
 
-// invalid_grant with a file that has changed: all flights go on with the new token, none of them twice.
+// A new login elsewhere is taken over before the dead token is used.
 func TestNewLoginElsewhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
 	path := w.load("elsewhere")
-	l := w.agent.accounts.find("elsewhere")
 	dead := w.tokenInFile(path)
-	c := w.account("elsewhere")
-	w.write(path, c)
+	w.write(path, w.account("elsewhere"))
 	w.idp.Revoke(dead)
 	w.idp.ForgetRequests()
-	// As if the refusal of two flights came when the file had just changed.
-	for _, flight := range []string{"first", "second"} {
-		if !w.agent.renewed(l, digestOf(secret.FromString(dead))) {
-			t.Errorf("the %s refused flight does not see the new token", flight)
-		}
-	}
-	if w.agent.renewed(l, digestOf(c.RefreshToken)) {
-		t.Error("a refusal of the new token is no reason to try it again")
-	}
 	w.must(w.agent, forced("elsewhere"))
 	if w.grants() != 1 {
 		t.Errorf("%d grants", w.grants())
 	}
+}
+
+// The same where the file changes while the dead token is being refused: all flights go on with the new one.
+func TestNewLoginDuringGrant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, iam.Settings{})
+		path := w.load("during")
+		dead := w.tokenInFile(path)
+		c := w.account("during")
+		w.idp.Revoke(dead)
+		w.idp.Fail(iam.Fault{Path: "token", Delay: time.Second})
+		waiting := make(chan *cjson.Object)
+		for _, scope := range []string{"openid", "profile"} {
+			go func() { waiting <- ask(w.agent, tokenFor("during", "scope", scope)) }()
+		}
+		time.Sleep(time.Second / 2)
+		w.write(path, c)
+		for range 2 {
+			if reply := <-waiting; reply.Text("status") != "success" {
+				t.Errorf("answered %s", reply.Compact())
+			}
+		}
+	})
 }
 
 // The same at a login with a refresh token that the user has: the account is made with the new one.

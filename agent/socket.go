@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,7 +82,7 @@ func socketFolder(path string) (whole, made string, err error) {
 	folder := filepath.Dir(path)
 	if stem, ok := strings.CutSuffix(folder, "XXXXXX"); ok {
 		for range 100 {
-			folder = stem + randomName(6)
+			folder = stem + rand.Text()[:6]
 			if err = os.Mkdir(folder, 0o700); !errors.Is(err, fs.ErrExist) {
 				break
 			}

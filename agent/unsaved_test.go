@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,25 +27,17 @@ func (w *world) aside() (back func()) {
 	}
 }
 
-// savingOf is what the agent knows of an account's unsaved token.
-func savingOf(l *loaded) saving {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.saving
-}
-
 func (w *world) warning(name string) string {
 	return w.must(w.agent, tokenFor(name)).Text("warning")
 }
 
-// A new refresh token that cannot be written is told to all who get a token, and written as soon as it can be; the
-// timer goes with it.
+// A new refresh token that cannot be written is told to all who get a token, and written as soon as it can be.
 func TestUnsavedIsWrittenLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{Rotate: true})
 		path := w.load("later")
 		l := w.agent.accounts.find("later")
-		if got := w.warning("later"); got != "" || savingOf(l).timer != nil {
+		if got := w.warning("later"); got != "" || l.fileNow().retrying {
 			t.Errorf("warned of nothing: %q", got)
 		}
 		back := w.aside()
@@ -62,25 +51,18 @@ func TestUnsavedIsWrittenLater(t *testing.T) {
 		if expires, _ := reply.Int("expires_at"); expires == 0 || w.warning("later") != text {
 			t.Errorf("answered %s, then %q", reply.Compact(), w.warning("later"))
 		}
-		time.Sleep(1500 * time.Millisecond)
-		if savingOf(l).delay != 2*time.Second {
-			t.Errorf("next try after %v", savingOf(l).delay)
-		}
 		time.Sleep(10 * time.Minute)
-		if savingOf(l).delay != time.Minute {
-			t.Errorf("next try after %v", savingOf(l).delay)
-		}
 		if n := strings.Count(w.log.String(), "memory only"); n != 1 {
 			t.Errorf("logged %d times", n)
 		}
 		inMemory := w.tokenInMemory(w.agent, "later")
 		back()
-		time.Sleep(time.Minute)
+		time.Sleep(savePause)
 		synctest.Wait()
 		if w.tokenInFile(path) != inMemory {
 			t.Error("the refresh token is not in the file")
 		}
-		if got := w.warning("later"); got != "" || savingOf(l).timer != nil {
+		if got := w.warning("later"); got != "" || l.fileNow().retrying {
 			t.Errorf("still warned: %q", got)
 		}
 	})
@@ -116,11 +98,9 @@ func TestUnsavedRemoved(t *testing.T) {
 		defer w.aside()()
 		w.must(w.agent, forced("goes"))
 		l := w.agent.accounts.find("goes")
-		if savingOf(l).timer == nil {
-			t.Error("no timer")
-		}
 		w.must(w.agent, cjson.New().SetText("request", "remove").SetText("account", "goes"))
-		if savingOf(l).timer != nil {
+		time.Sleep(2 * savePause)
+		if l.fileNow().retrying {
 			t.Error("the timer goes on")
 		}
 	})
@@ -175,25 +155,6 @@ func (w *world) writeAs(path string, format crypt.Format, c *account.Account) {
 	}
 }
 
-// A lock that somebody holds says less than what was wrong before; an account that is gone tries no more.
-func TestNoteSaved(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, iam.Settings{})
-	w.load("note")
-	l := w.agent.accounts.find("note")
-	l.file.unsaved = true
-	w.agent.noteSaved(l, errors.New("disk full"))
-	w.agent.noteSaved(l, fmt.Errorf("lock: %w", context.DeadlineExceeded))
-	if s := savingOf(l); !strings.Contains(s.warning, "disk full") || s.timer == nil {
-		t.Errorf("warning %q, timer %v", s.warning, s.timer)
-	}
-	l.stop()
-	w.agent.noteSaved(l, errors.New("disk full"))
-	if s := savingOf(l); s.timer != nil {
-		t.Error("there is a timer for an account that is gone")
-	}
-}
-
 // Without a key there is nothing to try again, and the warning says what to do.
 func TestUnsavedWithoutKey(t *testing.T) {
 	t.Parallel()
@@ -203,7 +164,7 @@ func TestUnsavedWithoutKey(t *testing.T) {
 	if got := w.warning("nokey"); !strings.Contains(got, "Load the account with a password source") {
 		t.Errorf("warned %q", got)
 	}
-	if savingOf(w.agent.accounts.find("nokey")).timer != nil {
+	if w.agent.accounts.find("nokey").fileNow().retrying {
 		t.Error("a timer for nothing")
 	}
 	path := filepath.Join(w.dir, "nokey")

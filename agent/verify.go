@@ -27,22 +27,6 @@ func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, wan
 	return subject, nil
 }
 
-// verifyRefreshed checks the id_token of a refresh (Core section 12.2). It must be about the same user as those
-// that this agent has seen before.
-func (p *provider) verifyRefreshed(ctx context.Context, l *loaded, r *oidc.TokenResponse) error {
-	l.mu.Lock()
-	known := l.subject
-	l.mu.Unlock()
-	found, err := p.verifyIDToken(ctx, r, oidc.IDTokenCheck{Subject: known, Refreshed: true})
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.subject = found
-	return nil
-}
-
 // verifyToken tells whether a JWT was signed by its issuer. Keys are fetched from issuers only with which the user has an
 // account: else a token could send the agent anywhere, and everybody is the issuer of his own tokens.
 func (a *agent) verifyToken(ctx context.Context, r request) (*cjson.Object, error) {
