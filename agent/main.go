@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -60,7 +61,7 @@ func run(args []string) error {
 	}
 }
 
-// kill ends the agent that the environment names and prints the commands that make the shell forget it.
+// kill ends the agent that the environment names.
 func kill() error {
 	text, set := os.LookupEnv("OIDCD_PID")
 	if !set {
@@ -70,17 +71,17 @@ func kill() error {
 	if err != nil || pid <= 1 { // 0 and below would hit a whole process group
 		return cli.WithHint(fmt.Errorf("kill: OIDCD_PID is %q: No such process", text), forgetAgent)
 	}
-	if err := end(pid, 2*time.Second); err != nil {
-		return err
-	}
-	fmt.Printf("unset OIDC_SOCK;\nunset OIDCD_PID;\necho Agent pid %d killed;\n", pid)
-	return nil
+	return end(pid, os.Stdout)
 }
 
 const forgetAgent = "That agent has ended. Make the shell forget it:  unset OIDC_SOCK OIDCD_PID"
 
-// end ends an agent, which removes its socket: a script that goes on should not find it any more.
-func end(pid int, patience time.Duration) error {
+// endTimeout is how long an agent that is told to end is waited for. Its socket goes at once; a grant at work may take
+// longer, and nobody has to wait for that.
+const endTimeout = 2 * time.Second
+
+// end ends an agent and prints the commands that make the shell forget it.
+func end(pid int, stdout io.Writer) error {
 	err := syscall.Kill(pid, syscall.SIGTERM)
 	switch {
 	case errors.Is(err, syscall.ESRCH):
@@ -88,8 +89,9 @@ func end(pid int, patience time.Duration) error {
 	case err != nil:
 		return fmt.Errorf("kill %d: %w", pid, err)
 	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && !ended(pid); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(endTimeout); time.Now().Before(deadline) && !ended(pid); time.Sleep(5 * time.Millisecond) {
 	}
+	fmt.Fprintf(stdout, "unset OIDC_SOCK;\nunset OIDCD_PID;\necho Agent pid %d killed;\n", pid)
 	return nil
 }
 
@@ -104,7 +106,7 @@ const statusTimeout = 5 * time.Second
 func askStatus(path, name string) (*cjson.Object, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
 	defer cancel()
-	answer, err := ipc.Call(ctx, path, cjson.New().SetText("request", name))
+	answer, err := ipc.Call(ctx, path, ipc.Request(name))
 	if err != nil {
 		return nil, err
 	}
@@ -121,9 +123,9 @@ func printStatus(path string, asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		_, err = os.Stdout.Write(answer.Object("info").Compact())
+		_, err = os.Stdout.Write(answer.Object(ipc.KeyInfo).Compact())
 		return err
 	}
-	_, err = fmt.Print(cli.Printable(answer.Text("info")))
+	_, err = fmt.Print(cli.Printable(answer.Text(ipc.KeyInfo)))
 	return err
 }
