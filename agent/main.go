@@ -30,35 +30,30 @@ import (
 // version is set when the program is linked.
 var version = "unknown"
 
-func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, runAs(filepath.Base(os.Args[0]), os.Args[1:]))) }
+func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, run(filepath.Base(os.Args[0]), os.Args[1:]))) }
 
-// runAs is what the program does under the name by which it was called.
-func runAs(name string, args []string) error {
+// run is what the program does under the name by which it was called.
+func run(name string, args []string) error {
+	daemon := os.Getenv(daemonVariable) != ""
 	switch {
-	case os.Getenv(daemonVariable) != "":
-		return run(args)
+	case daemon:
 	case name == "oidc-agent-service":
 		return runService(args)
 	case name == "oidc-keychain":
 		return runKeychain(args)
 	}
-	return run(args)
-}
-
-func run(args []string) error {
 	s, command, err := parse(args)
 	switch {
 	case err != nil:
 		return err
-	case os.Getenv(daemonVariable) != "":
+	case daemon:
 		return runDaemon(s)
 	case s.kill:
 		return kill()
 	case s.status:
 		return printStatus(ipc.SocketPath(), s.json)
-	default:
-		return start(s, args, command)
 	}
+	return start(s, args, command)
 }
 
 // kill ends the agent that the environment names.
@@ -114,18 +109,16 @@ func askStatus(path, name string) (*cjson.Object, error) {
 }
 
 func printStatus(path string, asJSON bool) error {
-	name := ipc.RequestStatus
-	if asJSON {
-		name = ipc.RequestStatusJSON
-	}
-	answer, err := askStatus(path, name)
-	if err != nil {
+	if !asJSON {
+		answer, err := askStatus(path, ipc.RequestStatus)
+		if err == nil {
+			_, err = fmt.Print(cli.Printable(answer.Text(ipc.KeyInfo)))
+		}
 		return err
 	}
-	if asJSON {
+	answer, err := askStatus(path, ipc.RequestStatusJSON)
+	if err == nil {
 		_, err = os.Stdout.Write(answer.Object(ipc.KeyInfo).Compact())
-		return err
 	}
-	_, err = fmt.Print(cli.Printable(answer.Text(ipc.KeyInfo)))
 	return err
 }

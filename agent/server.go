@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -63,7 +62,7 @@ func (a *agent) serve(ctx context.Context, listener *os.File) error {
 		return err
 	}
 	s := &server{agent: a, open: make(chan struct{}, connectionLimit()), large: make(chan struct{}, maxLarge)}
-	s.quiet = time.AfterFunc(time.Hour, handBack)
+	s.quiet = time.AfterFunc(time.Hour, debug.FreeOSMemory)
 	defer s.quiet.Stop()
 	var all sync.WaitGroup
 	free := make(chan struct{}, maxFree) // one for each goroutine that accepts, or is about to
@@ -126,8 +125,7 @@ func connectionLimit() uint64 {
 // converse serves one connection. Most clients have written their request before their connection is accepted: it is
 // read, answered and done with by plain system calls. Who takes his time goes the long way.
 func (s *server) converse(ctx context.Context, c *conn, buffer []byte) {
-	defer s.leave()
-	defer c.leave()
+	defer s.leave(c)
 	err := s.admit(c.fd)
 	if err != nil {
 		s.log.warning("refused: %v", err)
@@ -165,27 +163,26 @@ const (
 	calm   = time.Second
 )
 
-func (s *server) leave() {
+// leave ends a connection and makes room for the next one.
+func (s *server) leave(c *conn) {
+	c.Close()
+	if c.turn {
+		<-s.large
+	}
 	if s.served.Add(1)%series == 0 || len(s.open) >= crowd {
 		s.quiet.Reset(calm)
 	}
 	<-s.open
 }
 
-func handBack() {
-	runtime.GC() // what a sync.Pool holds survives the first one
-	debug.FreeOSMemory()
-}
-
 // conn is a connection. As long as nothing has to be waited for it is but a descriptor.
 type conn struct {
-	fd      int
-	file    *os.File  // of the descriptor, where it is waited for
-	known   []byte    // read, but not yet by Read
-	writeBy time.Time // deadline
-	size    int       // bytes that were read
-	large   chan struct{}
-	turn    bool // to read a large request
+	fd    int
+	file  *os.File // of the descriptor, where it is waited for
+	known []byte   // read, but not yet by Read
+	size  int      // bytes that were read
+	large chan struct{}
+	turn  bool // to read a large request
 }
 
 func (c *conn) wait() *os.File {
@@ -225,7 +222,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 	}
 	n = max(n, 0) // an error comes again
-	c.wait().SetWriteDeadline(c.writeBy)
+	c.wait().SetWriteDeadline(time.Now().Add(requestTimeout))
 	m, err := c.file.Write(p[n:])
 	return n + m, err
 }
@@ -233,11 +230,8 @@ func (c *conn) Write(p []byte) (int, error) {
 // SetReadDeadline is for who waits.
 func (c *conn) SetReadDeadline(t time.Time) error { return c.wait().SetReadDeadline(t) }
 
-// SetWriteDeadline holds for the next Write.
-func (c *conn) SetWriteDeadline(t time.Time) error {
-	c.writeBy = t
-	return nil
-}
+// SetWriteDeadline leaves the deadline to Write.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 
 // Close ends the connection. It may come while another goroutine reads.
 func (c *conn) Close() error {
@@ -245,11 +239,4 @@ func (c *conn) Close() error {
 		return c.file.Close()
 	}
 	return unix.Close(c.fd)
-}
-
-func (c *conn) leave() {
-	c.Close()
-	if c.turn {
-		<-c.large
-	}
 }

@@ -26,8 +26,9 @@ import (
 
 const serviceUsage = "use | start | restart | restart-s | stop | kill | status"
 
-func serviceOptions(asJSON *bool) *cli.Program {
-	return &cli.Program{
+func runService(args []string) error {
+	var asJSON bool
+	p := &cli.Program{
 		Name:    "oidc-agent-service",
 		Version: version,
 		ArgsDoc: serviceUsage,
@@ -37,15 +38,8 @@ func serviceOptions(asJSON *bool) *cli.Program {
 			"status: print what it says of itself. Use it with  eval $(oidc-agent-service use)",
 		Groups:  []string{"General:"},
 		MaxArgs: 1,
-		Options: []cli.Option{
-			{Long: "json", Set: cli.Flag(asJSON), Help: "With status: print it as JSON"},
-		},
+		Options: []cli.Option{{Long: "json", Set: cli.Flag(&asJSON), Help: "With status: print it as JSON"}},
 	}
-}
-
-func runService(args []string) error {
-	var asJSON bool
-	p := serviceOptions(&asJSON)
 	operands, err := p.Parse(args)
 	if err != nil {
 		return err
@@ -107,66 +101,35 @@ func (s *service) says(name string) bool { return s.values[name] == "True" }
 const serviceTimeout = 30 * time.Second
 
 func openService() (*service, error) {
-	place, err := openPlace()
-	if err != nil {
-		return nil, err
-	}
-	if err := flock(place, serviceTimeout); err != nil {
-		place.Close()
-		return nil, fmt.Errorf("%q: another shell that starts or ends the agent does not come to an end", place.Name())
-	}
-	s := &service{place, map[string]string{"OIDC_AGENT_RESTART_WITH_SAME_OPTS": "True", "START_AGENT_WITH_XSESSION": "True"}}
-	folders := []string{"/etc/oidc-agent"}
-	if dir, err := account.FindDir(); err == nil {
-		folders = append(folders, dir.Path())
-	}
-	for _, folder := range folders {
-		if err := s.configure(filepath.Join(folder, "oidc-agent-service.options")); err != nil {
-			place.Close()
-			return nil, err
-		}
-	}
-	return s, nil
-}
-
-// openPlace opens the file of this machine, for several may share a home: in the configuration folder or, where
-// nothing can be written there, in the folder of the socket.
-func openPlace() (*os.File, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, err
 	}
-	name := ".service-" + strings.ReplaceAll(host, "/", "_")
-	if dir, err := account.OpenDir(); err == nil {
-		if f, err := openOwn(filepath.Join(dir.Path(), name)); err == nil {
-			return f, nil
-		}
-	}
-	folder := filepath.Dir(ipc.DefaultSocketPath())
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
-	}
-	return openOwn(filepath.Join(folder, name))
-}
-
-// openOwn opens a file that nobody else has put there.
-func openOwn(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	dir, err := account.OpenDir()
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case !info.Mode().IsRegular():
-		err = errors.New("is no regular file")
-	case !isOwn(info):
-		err = errors.New("belongs to another user")
-	default:
-		return f, nil
+	// The file is this machine's, for several may share a home.
+	path := filepath.Join(dir.Path(), ".service-"+strings.ReplaceAll(host, "/", "_"))
+	place, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("where the agent is noted down: %w", err)
 	}
-	f.Close()
-	return nil, fmt.Errorf("%q %w: remove it, or choose another directory by OIDC_CONFIG_DIR or TMPDIR", path, err)
+	s := &service{place, map[string]string{"OIDC_AGENT_RESTART_WITH_SAME_OPTS": "True", "START_AGENT_WITH_XSESSION": "True"}}
+	err = flock(place, serviceTimeout)
+	if err != nil {
+		err = fmt.Errorf("%q: another shell that starts or ends the agent does not come to an end", path)
+	}
+	for _, folder := range [...]string{"/etc/oidc-agent", dir.Path()} {
+		if err == nil {
+			err = s.configure(filepath.Join(folder, "oidc-agent-service.options"))
+		}
+	}
+	if err != nil {
+		place.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
 // configure reads assignments of the C tool's options file. That is a shell script there; here it is not run.

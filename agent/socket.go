@@ -53,11 +53,7 @@ func groupID(group string) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("Group does not exist: %q", group)
 	}
-	gid, err := strconv.Atoi(g.Gid)
-	if err != nil {
-		return -1, fmt.Errorf("group %q: gid %q: %w", group, g.Gid, err)
-	}
-	return gid, nil
+	return strconv.Atoi(g.Gid)
 }
 
 // makeFolder finds the socket's place and makes the folder that is missing: the default is
@@ -77,22 +73,16 @@ func (s *socket) makeFolder(path string) (err error) {
 	folder, name := filepath.Split(s.path)
 	stem, random := strings.CutSuffix(folder, "XXXXXX/")
 	if !random {
-		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return fmt.Errorf("directory for the socket: %w", err)
-		}
-		return nil
-	}
-	for range 100 {
+		err = os.MkdirAll(folder, 0o700)
+	} else {
 		folder = stem + randomName(6)
-		if err = os.Mkdir(folder, 0o700); !errors.Is(err, fs.ErrExist) {
-			break
-		}
+		err = os.Mkdir(folder, 0o700)
+		s.path, s.made = filepath.Join(folder, name), []string{folder}
 	}
 	if err != nil {
 		return cli.WithHint(fmt.Errorf("directory for the socket: %w", err),
 			"Name a directory where you may write by TMPDIR, or the socket's path by -a.")
 	}
-	s.path, s.made = filepath.Join(folder, name), []string{folder}
 	return nil
 }
 
