@@ -66,31 +66,33 @@ func (a *agent) serve(ctx context.Context, listener *os.File) error {
 	defer s.quiet.Stop()
 	var all sync.WaitGroup
 	free := make(chan struct{}, maxFree) // one for each goroutine that accepts, or is about to
-	var work func()
-	begin := func() {
-		free <- struct{}{}
-		all.Go(work)
+	join := func() bool {
+		select {
+		case free <- struct{}{}:
+			return true
+		default:
+			return false
+		}
 	}
+	var work func()
 	work = func() {
-		buffer := make([]byte, smallRequest)
-		for stays := true; stays; {
+		for buffer := make([]byte, smallRequest); ; {
 			fd, err := s.accept(raw)
 			<-free
 			if err != nil {
 				return
 			}
-			if len(free) == 0 {
-				begin()
+			if len(free) == 0 && join() {
+				all.Go(work)
 			}
 			s.converse(ctx, &conn{fd: fd, large: s.large}, buffer)
-			select {
-			case free <- struct{}{}:
-			default:
-				stays = false
+			if !join() {
+				return
 			}
 		}
 	}
-	begin()
+	join()
+	all.Go(work)
 	all.Wait()
 	return nil
 }

@@ -34,24 +34,19 @@ func activated() (*socket, error) {
 // inherited takes over the listening socket that another process has made. A client that asks who listens (SO_PEERCRED)
 // hears of this process then, and not of who called listen before.
 func inherited() (listener *os.File, path string, err error) {
-	given := os.NewFile(listenerFD, "listener")
-	defer given.Close()
-	l, err := net.FileListener(given)
+	unix.CloseOnExec(listenerFD)
+	address, err := unix.Getsockname(listenerFD)
 	if err != nil {
 		return nil, "", fmt.Errorf("is no socket: %w", err)
 	}
-	defer l.Close()
-	local, ok := l.(*net.UnixListener)
-	switch {
-	case !ok:
+	local, ok := address.(*unix.SockaddrUnix)
+	if !ok {
 		return nil, "", errors.New("is no Unix socket")
-	case l.Addr().Network() != "unix":
-		return nil, "", errors.New("is no stream socket: write ListenStream= into the unit")
-	case unix.Listen(listenerFD, maxBacklog) != nil:
-		return nil, "", errors.New("does not listen: write Accept=no into the unit")
 	}
-	listener, err = local.File()
-	return listener, l.Addr().String(), err
+	if err := errors.Join(unix.Listen(listenerFD, maxBacklog), unix.SetNonblock(listenerFD, true)); err != nil {
+		return nil, "", fmt.Errorf("does not listen (%w): write ListenStream= and Accept=no into the unit", err)
+	}
+	return os.NewFile(listenerFD, "listener"), local.Name, nil
 }
 
 // maxBacklog is how many connections may wait to be accepted; the system cuts it down to net.core.somaxconn.

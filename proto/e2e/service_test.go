@@ -310,10 +310,10 @@ func TestActivationRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, socket := range map[string]*os.File{
-		"is no Unix socket":   tcpFile,
-		"is no stream socket": datagrams,
-		"does not listen":     os.NewFile(uintptr(pair[0]), "pair"),
-		"is no socket":        null,
+		"is no Unix socket":                         tcpFile,
+		"does not listen (operation not supported)": datagrams,
+		"does not listen (invalid argument)":        os.NewFile(uintptr(pair[0]), "pair"),
+		"is no socket":                              null,
 	} {
 		defer socket.Close()
 		a := l.handOver(m, socket, "-d")
