@@ -102,7 +102,7 @@ func (s *socket) bind(gid int) error {
 	}
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: s.path, Net: "unix"})
 	if err != nil {
-		return fmt.Errorf("socket: %w", err)
+		return fmt.Errorf("socket path %q: %w", s.path, err)
 	}
 	defer listener.Close()
 	listener.SetUnlinkOnClose(false)
