@@ -44,20 +44,18 @@ func runKeychain(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.place.Close()
+	r := s.find()
 	if wanted.kill {
-		found, err := s.stop(os.Stdout)
-		if err == nil && !found {
-			err = cli.WithHint(fmt.Errorf("no agent runs"), "Start one:  eval $(oidc-keychain)")
+		if r == nil {
+			return cli.WithHint(errNoneRuns, "Start one:  eval $(oidc-keychain)")
 		}
+		return r.stop(os.Stdout)
+	}
+	if r, err = s.use(r, append(s.options(), args...), os.Stdout); err != nil {
 		return err
 	}
-	r, _, err := s.agent(append(s.options, args...))
-	if err != nil {
-		return err
-	}
-	r.announce(os.Stdout)
-	s.close() // who is asked for a password takes his time
+	s.place.Close() // who is asked for a password takes his time
 	return loadAccounts(r.path, names)
 }
 

@@ -5,14 +5,12 @@ import (
 	"io"
 	"log/syslog"
 	"os"
-	"sync"
 	"time"
 )
 
 // logger writes to syslog (facility authpriv, as the C agent), and to stderr where that is asked for. It
 // never gets a secret: secrets are of a type that does not print.
 type logger struct {
-	mu     sync.Mutex
 	syslog *syslog.Writer
 	stderr io.Writer
 	debug  bool
@@ -21,21 +19,17 @@ type logger struct {
 // newLogger opens the log. A machine without a syslog daemon is no reason not to start.
 func newLogger(stderr, debug bool) *logger {
 	l := &logger{debug: debug}
-	if w, err := syslog.New(syslog.LOG_AUTHPRIV|syslog.LOG_NOTICE, "oidc-agent"); err == nil {
-		l.syslog = w
-	}
+	l.syslog, _ = syslog.New(syslog.LOG_AUTHPRIV|syslog.LOG_NOTICE, "oidc-agent")
 	if stderr {
 		l.stderr = os.Stderr
 	}
 	return l
 }
 
+// write writes a line. A log that cannot be written has nobody to be told.
 func (l *logger) write(to func(*syslog.Writer, string) error, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.syslog != nil {
-		// A log that cannot be written has nobody to be told.
 		_ = to(l.syslog, text)
 	}
 	if l.stderr != nil {

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -29,38 +30,33 @@ import (
 // version is set when the program is linked.
 var version = "unknown"
 
-func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, runAs(filepath.Base(os.Args[0]), os.Args[1:]))) }
+func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, run(filepath.Base(os.Args[0]), os.Args[1:]))) }
 
-// runAs is what the program does under the name by which it was called.
-func runAs(name string, args []string) error {
+// run is what the program does under the name by which it was called.
+func run(name string, args []string) error {
+	daemon := os.Getenv(daemonVariable) != ""
 	switch {
-	case os.Getenv(daemonVariable) != "":
-		return run(args)
+	case daemon:
 	case name == "oidc-agent-service":
 		return runService(args)
 	case name == "oidc-keychain":
 		return runKeychain(args)
 	}
-	return run(args)
-}
-
-func run(args []string) error {
 	s, command, err := parse(args)
 	switch {
 	case err != nil:
 		return err
-	case os.Getenv(daemonVariable) != "":
+	case daemon:
 		return runDaemon(s)
 	case s.kill:
 		return kill()
 	case s.status:
 		return printStatus(ipc.SocketPath(), s.json)
-	default:
-		return start(s, args, command)
 	}
+	return start(s, args, command)
 }
 
-// kill ends the agent that the environment names and prints the commands that make the shell forget it.
+// kill ends the agent that the environment names.
 func kill() error {
 	text, set := os.LookupEnv("OIDCD_PID")
 	if !set {
@@ -70,17 +66,17 @@ func kill() error {
 	if err != nil || pid <= 1 { // 0 and below would hit a whole process group
 		return cli.WithHint(fmt.Errorf("kill: OIDCD_PID is %q: No such process", text), forgetAgent)
 	}
-	if err := end(pid, 2*time.Second); err != nil {
-		return err
-	}
-	fmt.Printf("unset OIDC_SOCK;\nunset OIDCD_PID;\necho Agent pid %d killed;\n", pid)
-	return nil
+	return end(pid, os.Stdout)
 }
 
 const forgetAgent = "That agent has ended. Make the shell forget it:  unset OIDC_SOCK OIDCD_PID"
 
-// end ends an agent, which removes its socket: a script that goes on should not find it any more.
-func end(pid int, patience time.Duration) error {
+// endTimeout is how long an agent that is told to end is waited for. Its socket goes at once; a grant at work may take
+// longer, and nobody has to wait for that.
+const endTimeout = 2 * time.Second
+
+// end ends an agent and prints the commands that make the shell forget it.
+func end(pid int, stdout io.Writer) error {
 	err := syscall.Kill(pid, syscall.SIGTERM)
 	switch {
 	case errors.Is(err, syscall.ESRCH):
@@ -88,8 +84,9 @@ func end(pid int, patience time.Duration) error {
 	case err != nil:
 		return fmt.Errorf("kill %d: %w", pid, err)
 	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && !ended(pid); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(endTimeout); time.Now().Before(deadline) && !ended(pid); time.Sleep(5 * time.Millisecond) {
 	}
+	fmt.Fprintf(stdout, "unset OIDC_SOCK;\nunset OIDCD_PID;\necho Agent pid %d killed;\n", pid)
 	return nil
 }
 
@@ -104,7 +101,7 @@ const statusTimeout = 5 * time.Second
 func askStatus(path, name string) (*cjson.Object, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
 	defer cancel()
-	answer, err := ipc.Call(ctx, path, cjson.New().SetText("request", name))
+	answer, err := ipc.Call(ctx, path, ipc.Request(name))
 	if err != nil {
 		return nil, err
 	}
@@ -112,18 +109,16 @@ func askStatus(path, name string) (*cjson.Object, error) {
 }
 
 func printStatus(path string, asJSON bool) error {
-	name := ipc.RequestStatus
-	if asJSON {
-		name = ipc.RequestStatusJSON
-	}
-	answer, err := askStatus(path, name)
-	if err != nil {
+	if !asJSON {
+		answer, err := askStatus(path, ipc.RequestStatus)
+		if err == nil {
+			_, err = fmt.Print(cli.Printable(answer.Text(ipc.KeyInfo)))
+		}
 		return err
 	}
-	if asJSON {
-		_, err = os.Stdout.Write(answer.Object("info").Compact())
-		return err
+	answer, err := askStatus(path, ipc.RequestStatusJSON)
+	if err == nil {
+		_, err = os.Stdout.Write(answer.Object(ipc.KeyInfo).Compact())
 	}
-	_, err = fmt.Print(cli.Printable(answer.Text("info")))
 	return err
 }

@@ -20,7 +20,6 @@ type settings struct {
 	group              string
 	certPath           string // bundle of CAs for accounts that name none
 	pidFile            string
-	restartOnUpdate    bool
 	console            bool
 	debug              bool
 	logStderr          bool
@@ -71,7 +70,7 @@ func options(s *settings) *cli.Program {
 				Help: "Write the agent's pid to PATH, and remove that at the end"},
 			{Long: "quiet", Set: cli.Flag(&s.quiet),
 				Help: "Print no message but the shell commands that set the variables"},
-			{Long: "restart-on-update", Set: cli.Flag(&s.restartOnUpdate),
+			{Long: "restart-on-update", Set: cli.Flag(&ignored),
 				Help: "Accepted for compatibility: the agent goes on with the program that it was started with, for its accounts would be lost"},
 			{Long: "lifetime", Short: 't', Arg: "TIME", Set: cli.Seconds(&s.lifetime),
 				Help: "Forget accounts TIME seconds after they were loaded; oidc-add -t says otherwise for one account. Without it they stay"},

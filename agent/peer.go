@@ -12,23 +12,17 @@ var errStranger = errors.New("a process of another user connected")
 // connected (socket(7), unix(7)). The modes of the socket and its folder keep strangers out already, unless somebody
 // has opened them.
 func (a *agent) admit(fd int) error {
-	uid, err := peerUser(fd)
-	if err != nil {
+	uid, _, err := peer(fd)
+	if err != nil || uid == os.Getuid() || uid == 0 {
 		return err
-	}
-	if int(uid) == os.Getuid() || uid == 0 {
-		return nil
 	}
 	gid, err := groupID(a.settings.group)
 	if err != nil {
 		return err
 	}
 	groups, err := peerGroups(fd)
-	if err != nil {
-		return err
+	if err == nil && (gid < 0 || !slices.Contains(groups, uint32(gid))) {
+		err = errStranger
 	}
-	if gid < 0 || !slices.Contains(groups, uint32(gid)) {
-		return errStranger
-	}
-	return nil
+	return err
 }

@@ -22,17 +22,15 @@ const runtimeSettings = "clobberfree=1,asyncpreemptoff=1"
 // idleTimeout is how long after the last exchange with a provider its traces are removed.
 const idleTimeout = 5 * time.Minute
 
-// scrubTimeout is how long closed connections may take to be gone: their goroutines need the processor as well.
-const scrubTimeout = 2 * time.Second
-
-// scrub closes the connections that nobody uses and has the collector take all that is left of them.
+// scrub closes the connections that nobody uses and has the collector take all that is left of them. Their goroutines
+// need the processor as well before they are gone.
 func (a *agent) scrub() {
-	end := time.Now().Add(scrubTimeout)
+	end := time.Now().Add(2 * time.Second)
 	open := int64(1)
 	for n := 0; open > 0 && time.Now().Before(end) || n < 2; n++ {
 		open = a.providers.closeIdle()
-		time.Sleep(time.Duration(n-1) * time.Millisecond) // the connections' goroutines end
-		runtime.GC()                                      // what a sync.Pool holds survives the first one
+		time.Sleep(time.Duration(n-1) * time.Millisecond)
+		runtime.GC() // what a sync.Pool holds survives the first one
 	}
 	debug.FreeOSMemory()
 	if open > 0 {

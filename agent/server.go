@@ -2,8 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -12,143 +13,232 @@ import (
 	"golang.org/x/sys/unix"
 
 	"oidc-agent/proto/cjson"
+	"oidc-agent/proto/ipc"
 	"oidc-agent/proto/ipc/box"
+)
+
+// What clients may make the agent hold at a time, so that all of them together leave it within 64 MiB.
+const (
+	// maxConnections may be open; those beyond wait in the listener's queue.
+	maxConnections = 2000
+	// spareFiles are descriptors for all else: files, providers, windows.
+	spareFiles = 128
+	// Requests above smallRequest bytes are read so many at a time. Nearly all have less.
+	smallRequest = 4 << 10
+	maxLarge     = 8
+	largeTimeout = 5 * time.Second // for the wait for its turn
+	// memoryLimit is where the collector, who otherwise lets the heap double, begins to work harder, in bytes.
+	memoryLimit = 40 << 20
+)
+
+// How long a client may take for his request; less when half of the places are taken, so that those who say nothing
+// hold up the others no longer than that.
+const (
+	requestTimeout = 10 * time.Second
+	crowdedTimeout = time.Second
 )
 
 // answerTimeout bounds the answer to one request. It is longer than a grant may take, so that the caller
 // hears of the grant's own end.
 const answerTimeout = grantTimeout + 5*time.Second
 
-// serve answers requests until the listener is closed. Each connection has a goroutine for itself, so nobody waits
-// for a stranger; a few of them stay and take the next one, for to begin a goroutine costs more than a short answer.
-func (a *agent) serve(ctx context.Context, listener *os.File) error {
-	raw, err := listener.SyscallConn()
-	if err != nil {
-		return err
-	}
-	open := newConnections()
-	var all sync.WaitGroup
-	var free atomic.Int32 // goroutines that accept, or are about to
-	var work func()
-	begin := func() {
-		free.Add(1)
-		all.Go(work)
-	}
-	work = func() {
-		for again := true; again; again = stay(&free) {
-			c, err := a.next(ctx, raw, open)
-			left := free.Add(-1)
-			if err != nil {
-				return
-			}
-			if left == 0 {
-				begin()
-			}
-			a.converse(ctx, c)
-		}
-	}
-	begin()
-	all.Wait()
-	return nil
+// server is the agent's side of the socket.
+type server struct {
+	*agent
+	open, large chan struct{} // one for each connection, and for each large request
+	served      atomic.Uint64 // connections so far
+	quiet       *time.Timer   // hands back memory
 }
 
 // maxFree is how many goroutines may wait for the next connection.
 const maxFree = 4
 
-// stay reports whether a goroutine is to take another connection, and counts it among the free ones then.
-func stay(free *atomic.Int32) bool {
-	for n := free.Load(); n < maxFree; n = free.Load() {
-		if free.CompareAndSwap(n, n+1) {
-			return true
-		}
+// serve answers requests until the listener is closed and those who are connected have their answers. Each connection
+// has a goroutine for itself, so nobody waits for a stranger; a few of them stay and take the next one, for to begin a
+// goroutine, whose stack has to grow, costs as much as a short answer.
+func (a *agent) serve(ctx context.Context, listener *os.File) error {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return err
 	}
-	return false
-}
-
-// next returns the next connection. The error is os.ErrClosed.
-func (a *agent) next(ctx context.Context, listener syscall.RawConn, open *connections) (*conn, error) {
-	for {
-		fd, err := accept(listener)
-		switch {
-		case err == nil:
-			return open.enter(fd), nil
-		case errors.Is(err, os.ErrClosed):
-			return nil, err
-		}
-		// Out of file descriptors or memory, most likely: those who are here will leave.
-		open.dismissOldest()
-		a.log.warning("accept: %v", err)
+	s := &server{agent: a, open: make(chan struct{}, connectionLimit()), large: make(chan struct{}, maxLarge)}
+	s.quiet = time.AfterFunc(time.Hour, debug.FreeOSMemory)
+	defer s.quiet.Stop()
+	var all sync.WaitGroup
+	free := make(chan struct{}, maxFree) // one for each goroutine that accepts, or is about to
+	join := func() bool {
 		select {
-		case <-ctx.Done():
-			return nil, os.ErrClosed
-		case <-time.After(10 * time.Millisecond):
+		case free <- struct{}{}:
+			return true
+		default:
+			return false
 		}
 	}
-}
-
-// accept returns the next connection, not blocking.
-func accept(listener syscall.RawConn) (fd int, err error) {
-	ended := listener.Read(func(l uintptr) bool {
-		for {
-			switch fd, err = acceptOne(int(l)); err {
-			case unix.EAGAIN:
-				return false
-			case unix.EINTR, unix.ECONNABORTED:
-			default:
-				return true
+	var work func()
+	work = func() {
+		for buffer := make([]byte, smallRequest); ; {
+			fd, err := s.accept(raw)
+			<-free
+			if err != nil {
+				return
+			}
+			if len(free) == 0 && join() {
+				all.Go(work)
+			}
+			s.converse(ctx, &conn{fd: fd, large: s.large}, buffer)
+			if !join() {
+				return
 			}
 		}
-	})
-	if ended != nil { // os does not turn this one into its ErrClosed
-		return -1, os.ErrClosed
 	}
-	return fd, err
+	join()
+	all.Go(work)
+	all.Wait()
+	return nil
 }
 
-// firstRead is how much of a request the first read takes: more than nearly all have.
-const firstRead = 4096
+// accept returns the next connection, not blocking, when there is room for it. The error is os.ErrClosed.
+func (s *server) accept(listener syscall.RawConn) (fd int, err error) {
+	s.open <- struct{}{}
+	for {
+		ended := listener.Read(func(l uintptr) bool {
+			fd, err = acceptOne(int(l))
+			return err != unix.EAGAIN
+		})
+		switch {
+		case ended != nil:
+			return -1, os.ErrClosed // os does not say it itself
+		case err == nil:
+			return fd, nil
+		}
+		s.log.warning("accept: %v", err) // out of file descriptors or memory, most likely: those who are here will leave
+		time.Sleep(10 * time.Millisecond)
+	}
+}
 
-var buffers = sync.Pool{New: func() any { return new([firstRead]byte) }}
+func connectionLimit() uint64 {
+	var files unix.Rlimit // Go has raised the soft limit to the hard one
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil {
+		return maxConnections
+	}
+	return min(maxConnections, max(files.Cur, 2*spareFiles)-spareFiles)
+}
 
 // converse serves one connection. Most clients have written their request before their connection is accepted: it is
 // read, answered and done with by plain system calls. Who takes his time goes the long way.
-func (a *agent) converse(ctx context.Context, c *conn) {
-	defer c.leave()
-	if err := a.admit(c.fd); err != nil {
-		a.log.warning("refused: %v", err)
+func (s *server) converse(ctx context.Context, c *conn, buffer []byte) {
+	defer s.leave(c)
+	err := s.admit(c.fd)
+	if err != nil {
+		s.log.warning("refused: %v", err)
 		return
 	}
-	answer, err := a.answerAtOnce(ctx, c)
-	switch {
-	case err != nil:
-	case answer != nil:
-		err = box.Reply(c, answer)
-	default:
-		err = box.ServeConn(ctx, c, func(ctx context.Context, message []byte) []byte {
-			c.complete()
-			return a.answerInTime(ctx, message)
-		})
-	}
-	if err != nil {
-		a.log.debugf("connection: %v", err)
-	}
-}
-
-// answerAtOnce reads what is there, and answers it if it is the whole request. Else there is no answer, and the
-// connection is ready to be waited for.
-func (a *agent) answerAtOnce(ctx context.Context, c *conn) ([]byte, error) {
-	buffer := buffers.Get().(*[firstRead]byte)
-	defer buffers.Put(buffer)
-	n, _ := unix.Read(c.fd, buffer[:]) // an error comes again when it is waited for
+	n, _ := unix.Read(c.fd, buffer) // an error comes again when it is waited for
 	first := buffer[:max(n, 0)]
 	if end, _ := new(cjson.Scanner).End(first); end > 0 {
-		return a.answerInTime(ctx, first[:end]), nil
+		err = box.Reply(c, s.answerInTime(ctx, first[:end]))
+	} else {
+		c.known, c.size = slices.Clone(first), len(first)
+		clear(first)
+		patience := requestTimeout
+		if len(s.open) > cap(s.open)/2 {
+			patience = crowdedTimeout
+		}
+		err = box.ServeConn(ctx, c, patience, s.answerInTime)
 	}
-	return nil, c.wait(first)
+	if err != nil {
+		s.log.debugf("connection: %v", err)
+	}
 }
 
 func (a *agent) answerInTime(ctx context.Context, message []byte) []byte {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	return a.answer(ctx, message)
+}
+
+// After so many connections at once, or one after the other, the memory that they took is handed back, when it has
+// been calm for a while.
+const (
+	crowd  = 16
+	series = 256
+	calm   = time.Second
+)
+
+// leave ends a connection and makes room for the next one.
+func (s *server) leave(c *conn) {
+	c.Close()
+	if c.turn {
+		<-s.large
+	}
+	if s.served.Add(1)%series == 0 || len(s.open) >= crowd {
+		s.quiet.Reset(calm)
+	}
+	<-s.open
+}
+
+// conn is a connection. As long as nothing has to be waited for it is but a descriptor.
+type conn struct {
+	fd    int
+	file  *os.File // of the descriptor, where it is waited for
+	known []byte   // read, but not yet by Read
+	size  int      // bytes that were read
+	large chan struct{}
+	turn  bool // to read a large request
+}
+
+func (c *conn) wait() *os.File {
+	if c.file == nil {
+		c.file = os.NewFile(uintptr(c.fd), "connection")
+	}
+	return c.file
+}
+
+// Read waits for its turn before it reads more than a small request.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.known) > 0 {
+		n := copy(p, c.known)
+		clear(c.known[:n])
+		c.known = c.known[n:]
+		return n, nil
+	}
+	if c.size >= smallRequest && !c.turn {
+		select {
+		case c.large <- struct{}{}:
+			c.turn = true
+		case <-time.After(largeTimeout):
+			return 0, &ipc.Failure{Text: "too many large requests at a time: try it again"}
+		}
+	}
+	n, err := c.wait().Read(p)
+	c.size += n
+	return n, err
+}
+
+// Write does not wait where the system takes the whole at once.
+func (c *conn) Write(p []byte) (int, error) {
+	n := 0
+	if c.file == nil {
+		if n, _ = unix.Write(c.fd, p); n == len(p) {
+			return n, nil
+		}
+	}
+	n = max(n, 0) // an error comes again
+	c.wait().SetWriteDeadline(time.Now().Add(requestTimeout))
+	m, err := c.file.Write(p[n:])
+	return n + m, err
+}
+
+// SetReadDeadline is for who waits.
+func (c *conn) SetReadDeadline(t time.Time) error { return c.wait().SetReadDeadline(t) }
+
+// SetWriteDeadline leaves the deadline to Write.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// Close ends the connection. It may come while another goroutine reads.
+func (c *conn) Close() error {
+	if c.file != nil {
+		return c.file.Close()
+	}
+	return unix.Close(c.fd)
 }

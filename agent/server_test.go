@@ -22,13 +22,15 @@ func (w *world) serve() string {
 	if err != nil {
 		w.Fatal(err)
 	}
-	ended := make(chan error)
-	go func() { ended <- w.agent.serve(w.Context(), sock.listener) }()
-	w.Cleanup(func() {
-		sock.remove()
-		if err := <-ended; err != nil {
+	var served sync.WaitGroup
+	served.Go(func() {
+		if err := w.agent.serve(w.Context(), sock.listener); err != nil {
 			w.Errorf("serve: %v", err)
 		}
+	})
+	w.Cleanup(func() {
+		sock.remove()
+		served.Wait()
 	})
 	return sock.path
 }

@@ -1,23 +1,21 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"oidc-agent/proto/account"
-	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/ipc"
 )
@@ -28,8 +26,9 @@ import (
 
 const serviceUsage = "use | start | restart | restart-s | stop | kill | status"
 
-func serviceOptions(asJSON *bool) *cli.Program {
-	return &cli.Program{
+func runService(args []string) error {
+	var asJSON bool
+	p := &cli.Program{
 		Name:    "oidc-agent-service",
 		Version: version,
 		ArgsDoc: serviceUsage,
@@ -39,15 +38,8 @@ func serviceOptions(asJSON *bool) *cli.Program {
 			"status: print what it says of itself. Use it with  eval $(oidc-agent-service use)",
 		Groups:  []string{"General:"},
 		MaxArgs: 1,
-		Options: []cli.Option{
-			{Long: "json", Set: cli.Flag(asJSON), Help: "With status: print it as JSON"},
-		},
+		Options: []cli.Option{{Long: "json", Set: cli.Flag(&asJSON), Help: "With status: print it as JSON"}},
 	}
-}
-
-func runService(args []string) error {
-	var asJSON bool
-	p := serviceOptions(&asJSON)
 	operands, err := p.Parse(args)
 	if err != nil {
 		return err
@@ -59,137 +51,107 @@ func runService(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.place.Close()
+	r, stdout := s.find(), io.Writer(os.Stdout)
 	switch command := operands[0]; command {
-	case "use":
-		return s.use(s.options, os.Stdout)
 	case "start-from-x":
-		if !s.fromX {
+		if !s.says("START_AGENT_WITH_XSESSION") {
 			return nil
 		}
-		return s.use(s.options, os.Stdout)
+	case "use":
 	case "start":
-		return s.start()
-	case "restart":
-		return s.restart(os.Stdout)
-	case "restart-s":
-		return s.restart(io.Discard)
+		if r != nil {
+			return cli.WithHint(fmt.Errorf("an agent runs already, pid %d", r.pid),
+				"Use it:  eval $(oidc-agent-service use)  end it:  eval $(oidc-agent-service stop)\n"+
+					"or start it anew:  eval $(oidc-agent-service restart)")
+		}
+	case "restart-s", "restart":
+		if command == "restart-s" {
+			stdout = io.Discard
+		}
+		return s.restart(r, stdout)
 	case "stop", "kill":
-		_, err := s.stop(os.Stdout)
-		return err
+		return r.stop(stdout)
 	case "status":
-		return s.status(asJSON)
+		if r == nil {
+			return cli.WithHint(errNoneRuns, "Start one:  eval $(oidc-agent-service use)")
+		}
+		return printStatus(r.path, asJSON)
 	default:
 		return &cli.ExitError{Code: cli.CodeError, Err: p.Refuse(fmt.Sprintf("no such command: %q; there are %s", command, serviceUsage))}
 	}
+	_, err = s.use(r, s.options(), stdout)
+	return err
 }
 
-// service is a user's hold on the agent of all his shells. While it is open no other shell starts or ends it.
+var errNoneRuns = errors.New("no agent runs")
+
+// service is a user's hold on the agent of all his shells. While its file is open no other shell starts or ends it.
 type service struct {
-	place       *os.File // locked; the path of the socket stands in it
-	options     []string // for an agent that is started
-	sameOptions bool     // restart keeps those of the agent that is ended
-	fromX       bool
+	place  *os.File          // locked; the path of the socket stands in it
+	values map[string]string // of the options file
 }
+
+// options are for an agent that is started.
+func (s *service) options() []string { return strings.Fields(s.values["OIDC_AGENT_OPTS"]) }
+
+func (s *service) says(name string) bool { return s.values[name] == "True" }
 
 // serviceTimeout is how long another shell may take to start the agent, or to end it.
 const serviceTimeout = 30 * time.Second
 
 func openService() (*service, error) {
-	place, err := openPlace()
-	if err != nil {
-		return nil, err
-	}
-	if err := flock(place, serviceTimeout); err != nil {
-		place.Close()
-		return nil, fmt.Errorf("%q: another shell that starts or ends the agent does not come to an end", place.Name())
-	}
-	s := &service{place: place, sameOptions: true, fromX: true}
-	folders := []string{"/etc/oidc-agent"}
-	if dir, err := account.FindDir(); err == nil {
-		folders = append(folders, dir.Path())
-	}
-	for _, folder := range folders {
-		if err := s.configure(filepath.Join(folder, "oidc-agent-service.options")); err != nil {
-			s.close()
-			return nil, err
-		}
-	}
-	return s, nil
-}
-
-func (s *service) close() { s.place.Close() }
-
-// openPlace opens the file of this machine, for several may share a home: in the configuration folder or, where
-// nothing can be written there, in the folder of the socket.
-func openPlace() (*os.File, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, err
 	}
-	name := ".service-" + strings.ReplaceAll(host, "/", "_")
 	dir, err := account.OpenDir()
-	if err == nil {
-		if f, err := openOwn(filepath.Join(dir.Path(), name)); err == nil {
-			return f, nil
-		}
-	}
-	folder := filepath.Dir(ipc.DefaultSocketPath())
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
-	}
-	return openOwn(filepath.Join(folder, name))
-}
-
-// openOwn opens a file that nobody else has put there.
-func openOwn(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil {
-		owner, ok := info.Sys().(*syscall.Stat_t)
-		if !info.Mode().IsRegular() || !ok || int(owner.Uid) != os.Getuid() {
-			err = fmt.Errorf("%q belongs to another user: remove it, or choose another directory by OIDC_CONFIG_DIR or TMPDIR", path)
+	// The file is this machine's, for several may share a home.
+	path := filepath.Join(dir.Path(), ".service-"+strings.ReplaceAll(host, "/", "_"))
+	place, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("where the agent is noted down: %w", err)
+	}
+	s := &service{place, map[string]string{"OIDC_AGENT_RESTART_WITH_SAME_OPTS": "True", "START_AGENT_WITH_XSESSION": "True"}}
+	err = flock(place, serviceTimeout)
+	if err != nil {
+		err = fmt.Errorf("%q: another shell that starts or ends the agent does not come to an end", path)
+	}
+	for _, folder := range [...]string{"/etc/oidc-agent", dir.Path()} {
+		if err == nil {
+			err = s.configure(filepath.Join(folder, "oidc-agent-service.options"))
 		}
 	}
 	if err != nil {
-		f.Close()
+		place.Close()
 		return nil, err
 	}
-	return f, nil
+	return s, nil
 }
 
 // configure reads assignments of the C tool's options file. That is a shell script there; here it is not run.
 func (s *service) configure(path string) error {
 	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	} else if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
-		name, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "=")
+	for line := range strings.Lines(string(data)) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
 		if !ok || strings.HasPrefix(name, "#") {
 			continue
 		}
-		if quoted := len(value) > 1 && strings.ContainsAny(value[:1], `"'`); quoted {
-			value, _, _ = strings.Cut(value[1:], value[:1])
+		if quote := value[:min(len(value), 1)]; quote == `"` || quote == "'" {
+			value, _, _ = strings.Cut(value[1:], quote)
 		} else {
 			value, _, _ = strings.Cut(value, " #")
 		}
 		if strings.ContainsAny(value, "$`\\") {
 			return fmt.Errorf("%q: %s: this file is not run by a shell: write the value itself", path, name)
 		}
-		switch strings.TrimPrefix(name, "export ") {
-		case "OIDC_AGENT_OPTS":
-			s.options = strings.Fields(value)
-		case "OIDC_AGENT_RESTART_WITH_SAME_OPTS":
-			s.sameOptions = strings.TrimSpace(value) == "True"
-		case "START_AGENT_WITH_XSESSION":
-			s.fromX = strings.TrimSpace(value) == "True"
-		}
+		s.values[strings.TrimPrefix(name, "export ")] = strings.TrimSpace(value)
 	}
 	return nil
 }
@@ -202,10 +164,12 @@ type running struct {
 	err     error  // why it does not answer
 }
 
-// find looks where the agent of the other shells was last, and where a service manager or another tool has put one.
+// find looks where the agent of the other shells was last, where the systemd unit has its socket, and where another
+// tool has put one. It returns nil if there is none.
 func (s *service) find() *running {
 	noted, _ := io.ReadAll(io.NewSectionReader(s.place, 0, 4096))
-	for _, path := range [...]string{string(noted), managedPath(), ipc.DefaultSocketPath()} {
+	managed := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "oidc-agent", "oidc-agent.sock")
+	for _, path := range [...]string{string(noted), managed, ipc.DefaultSocketPath()} {
 		if !filepath.IsAbs(path) {
 			continue
 		}
@@ -216,15 +180,6 @@ func (s *service) find() *running {
 	return nil
 }
 
-// managedPath is the socket of the systemd unit.
-func managedPath() string {
-	dir := os.Getenv("XDG_RUNTIME_DIR")
-	if dir == "" {
-		return ""
-	}
-	return filepath.Join(dir, "oidc-agent", "oidc-agent.sock")
-}
-
 // look asks who listens on a socket. An agent of another user, or one beyond the walls of a container, is none of ours.
 func look(path string) *running {
 	if uid, _ := listenerOf(path); uid != os.Getuid() {
@@ -233,78 +188,64 @@ func look(path string) *running {
 	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
 	defer cancel()
 	r := &running{path: path}
-	_, r.err = ipc.Call(ctx, path, cjson.New().SetText("request", ipc.RequestCheck))
+	_, r.err = ipc.Call(ctx, path, ipc.Request(ipc.RequestCheck))
 	var uid int
 	if uid, r.pid = listenerOf(path); uid != os.Getuid() || r.pid <= 1 { // by now the agent itself, no service manager
 		return nil
 	}
-	pidFile := filepath.Join(filepath.Dir(path), "oidc-agent.pid")
-	if isPID(pidFile, r.pid) {
+	if pidFile := pidFileOf(path); isPID(pidFile, r.pid) {
 		r.pidFile = pidFile
 	}
 	return r
 }
 
-// listenerOf returns the user and the pid of who listens; -1 if nobody does.
-func listenerOf(path string) (uid, pid int) {
-	fd, err := newSocket()
-	if err != nil {
-		return -1, 0
-	}
-	defer unix.Close(fd)
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return -1, 0
-	}
-	owner, err := peerUser(fd)
-	if err != nil {
-		return -1, 0
-	}
-	return int(owner), peerProcess(fd)
-}
+func pidFileOf(socket string) string { return filepath.Join(filepath.Dir(socket), "oidc-agent.pid") }
 
 func isPID(path string, pid int) bool {
 	text, err := os.ReadFile(path)
 	return err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(pid)
 }
 
-// use finds the agent or starts one, and prints how to reach it.
-func (s *service) use(options []string, stdout io.Writer) error {
-	r, _, err := s.agent(options)
-	if err == nil {
-		r.announce(stdout)
+// listenerOf returns the user and the pid of who listens; -1 if nobody does.
+func listenerOf(path string) (uid, pid int) {
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return -1, 0
 	}
-	return err
-}
-
-// agent is the one that runs or, if none does, a new one.
-func (s *service) agent(options []string) (r *running, started bool, err error) {
-	if r = s.find(); r == nil {
-		r, err = launch(options)
-		started = err == nil
-	} else if r.err != nil {
-		err = cli.WithHint(r.err, "Start it anew:  eval $(oidc-agent-service restart)")
+	defer c.Close()
+	raw, err := c.SyscallConn()
+	if err == nil {
+		err = errors.Join(raw.Control(func(fd uintptr) { uid, pid, err = peer(int(fd)) }), err)
 	}
 	if err != nil {
-		return nil, false, err
+		return -1, 0
 	}
-	return r, started, s.note(r.path)
+	return uid, pid
 }
 
-// note writes down where the agent is. A crash between leaves nothing, and that is looked for at the known places.
-func (s *service) note(path string) error {
+// use starts an agent if none was found, notes down where it is, and prints how to reach it.
+func (s *service) use(r *running, options []string, stdout io.Writer) (*running, error) {
+	if r == nil {
+		var err error
+		if r, err = launch(options); err != nil {
+			return nil, err
+		}
+	} else if r.err != nil {
+		return nil, cli.WithHint(r.err, "Start it anew:  eval $(oidc-agent-service restart)")
+	}
+	// A crash between the two leaves nothing, and that is looked for at the known places.
 	if err := s.place.Truncate(0); err != nil {
-		return err
+		return nil, err
 	}
-	_, err := s.place.WriteAt([]byte(path), 0)
-	return err
-}
-
-func (r *running) announce(stdout io.Writer) {
-	fmt.Fprintf(stdout, "OIDC_SOCK=%s; export OIDC_SOCK;\nOIDCD_PID=%d; export OIDCD_PID;\n", shellQuote(r.path), r.pid)
+	if _, err := s.place.WriteAt([]byte(r.path), 0); err != nil {
+		return nil, err
+	}
+	fmt.Fprint(stdout, exports(r.path, r.pid))
 	if r.pidFile != "" {
 		fmt.Fprintf(stdout, "OIDCD_PID_FILE=%s; export OIDCD_PID_FILE;\n", shellQuote(r.pidFile))
 	}
 	fmt.Fprintf(stdout, "echo %d\n", r.pid)
+	return r, nil
 }
 
 // launch starts an agent at the place where all clients look, if nobody else sits there.
@@ -320,74 +261,45 @@ func launch(options []string) (*running, error) {
 	if wanted == "" && s.group == "" { // the folder there is for the user alone
 		wanted = ipc.DefaultSocketPath()
 	}
-	umask := syscall.Umask(0o077)
 	sock, err := listen(wanted, s.group)
 	if err != nil && s.socketPath == "" {
 		sock, err = listen("", s.group)
 	}
-	syscall.Umask(umask)
 	if err != nil {
 		return nil, err
 	}
-	r := &running{path: sock.path, pidFile: filepath.Join(filepath.Dir(sock.path), "oidc-agent.pid")}
-	r.pid, err = spawn(s, append(options[:len(options):len(options)], "--pid-file="+r.pidFile), sock, false)
-	if err != nil {
-		sock.remove()
-		return nil, err
-	}
-	return r, nil
-}
-
-func (s *service) start() error {
-	r, started, err := s.agent(s.options)
-	switch {
-	case err != nil:
-		return err
-	case !started:
-		return cli.WithHint(fmt.Errorf("an agent runs already, pid %d", r.pid),
-			"Use it:  eval $(oidc-agent-service use)  end it:  eval $(oidc-agent-service stop)\n"+
-				"or start it anew:  eval $(oidc-agent-service restart)")
-	}
-	r.announce(os.Stdout)
-	return nil
+	r := &running{path: sock.path, pidFile: pidFileOf(sock.path)}
+	r.pid, err = spawn(s, append(slices.Clone(options), "--pid-file="+r.pidFile), sock, false)
+	return r, err
 }
 
 // stop ends the agent, if there is one, and prints the commands that make the shell forget it.
-func (s *service) stop(stdout io.Writer) (found bool, err error) {
-	r := s.find()
+func (r *running) stop(stdout io.Writer) error {
 	if r == nil {
-		return false, nil
+		return nil
 	}
 	if r.err != nil && r.pidFile == "" { // it may be a service manager's socket whose agent does not come
-		return false, r.err
+		return r.err
 	}
-	if err := end(r.pid, finishTimeout+time.Second); err != nil {
-		return false, err
+	if err := end(r.pid, stdout); err != nil {
+		return err
 	}
 	os.Remove(filepath.Dir(r.path)) // stays where something else is in it
-	fmt.Fprintf(stdout, "unset OIDC_SOCK;\nunset OIDCD_PID;\necho Agent pid %d killed;\nunset OIDCD_PID_FILE;\n", r.pid)
-	return true, nil
+	fmt.Fprint(stdout, "unset OIDCD_PID_FILE;\n")
+	return nil
 }
 
 // restart may find an agent that its service manager has started again meanwhile.
-func (s *service) restart(stdout io.Writer) error {
-	options := s.options
-	if r := s.find(); r != nil && s.sameOptions {
+func (s *service) restart(r *running, stdout io.Writer) error {
+	options := s.options()
+	if r != nil && s.says("OIDC_AGENT_RESTART_WITH_SAME_OPTS") {
 		if answer, err := askStatus(r.path, ipc.RequestStatusJSON); err == nil { // a locked agent does not tell
-			options = strings.Fields(answer.Object("info").Text("command_line_options"))
+			options = strings.Fields(answer.Object(ipc.KeyInfo).Text("command_line_options"))
 		}
 	}
-	if _, err := s.stop(stdout); err != nil {
+	if err := r.stop(stdout); err != nil {
 		return err
 	}
-	return s.use(options, stdout)
-}
-
-func (s *service) status(asJSON bool) error {
-	r := s.find()
-	if r == nil {
-		return cli.WithHint(errors.New("no agent runs"), "Start one:  eval $(oidc-agent-service use)")
-	}
-	s.close()
-	return printStatus(r.path, asJSON)
+	_, err := s.use(s.find(), options, stdout)
+	return err
 }

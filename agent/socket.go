@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -18,32 +19,27 @@ import (
 	"oidc-agent/proto/cli"
 )
 
-// socket is where the agent listens, and the folder that it made for that and removes again.
+// socket is where the agent listens.
 type socket struct {
 	listener *os.File
 	path     string
-	folder   string // "" where the folder was there before
-	foreign  bool   // a service manager made it, and keeps its file
+	made     []string // what remove takes away; nothing where a service manager keeps the socket
 }
 
 // listen makes the socket. Nobody but the user can reach it: the folder is 0700, the socket 0600 (0750 and
 // 0660 with a group), whatever the umask.
 func listen(path, group string) (*socket, error) {
+	defer unix.Umask(unix.Umask(0o077)) // private from the first moment
 	gid, err := groupID(group)
 	if err != nil {
 		return nil, err
 	}
-	path, made, err := socketFolder(path)
-	if err != nil {
+	s := &socket{}
+	if err := s.makeFolder(path); err != nil {
 		return nil, err
 	}
-	s := &socket{path: path, folder: made}
 	if err := s.bind(gid); err != nil {
-		if s.listener != nil {
-			s.remove()
-		} else if made != "" {
-			os.Remove(made)
-		}
+		s.remove()
 		return nil, err
 	}
 	return s, nil
@@ -58,17 +54,13 @@ func groupID(group string) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("Group does not exist: %q", group)
 	}
-	gid, err := strconv.Atoi(g.Gid)
-	if err != nil {
-		return -1, fmt.Errorf("group %q: gid %q: %w", group, g.Gid, err)
-	}
-	return gid, nil
+	return strconv.Atoi(g.Gid)
 }
 
-// socketFolder finds the socket's place and makes the folder that is missing: the default is
+// makeFolder finds the socket's place and makes the folder that is missing: the default is
 // $TMPDIR/oidc-XXXXXX/oidc-agent.<pid>, a path that ends in a slash gets the default name, and XXXXXX at the
 // end of the folder's name stands for random characters.
-func socketFolder(path string) (whole, made string, err error) {
+func (s *socket) makeFolder(path string) (err error) {
 	name := "oidc-agent." + strconv.Itoa(os.Getpid())
 	switch {
 	case path == "":
@@ -76,34 +68,30 @@ func socketFolder(path string) (whole, made string, err error) {
 	case strings.HasSuffix(path, "/"):
 		path = filepath.Join(path, name)
 	}
-	if path, err = filepath.Abs(path); err != nil {
-		return "", "", err
+	if s.path, err = filepath.Abs(path); err != nil {
+		return err
 	}
-	folder := filepath.Dir(path)
-	if stem, ok := strings.CutSuffix(folder, "XXXXXX"); ok {
-		for range 100 {
-			folder = stem + rand.Text()[:6]
-			if err = os.Mkdir(folder, 0o700); !errors.Is(err, fs.ErrExist) {
-				break
-			}
-		}
-		if err != nil {
-			return "", "", cli.WithHint(fmt.Errorf("directory for the socket: %w", err),
-				"Name a directory where you may write by TMPDIR, or the socket's path by -a.")
-		}
-		return filepath.Join(folder, filepath.Base(path)), folder, nil
+	folder, name := filepath.Split(s.path)
+	stem, random := strings.CutSuffix(folder, "XXXXXX/")
+	if !random {
+		err = os.MkdirAll(folder, 0o700)
+	} else {
+		folder = stem + rand.Text()[:6]
+		err = os.Mkdir(folder, 0o700)
+		s.path, s.made = filepath.Join(folder, name), []string{folder}
 	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return "", "", fmt.Errorf("directory for the socket: %w", err)
+	if err != nil {
+		return cli.WithHint(fmt.Errorf("directory for the socket: %w", err),
+			"Name a directory where you may write by TMPDIR, or the socket's path by -a.")
 	}
-	return path, "", nil
+	return nil
 }
 
-// bind listens on the socket's path with the mode set from the first moment. The lock keeps two agents that start at
-// once from taking each other's new socket for a dead one.
+// bind listens on the socket's path. The lock keeps two agents that start at once from taking each other's new socket
+// for a dead one.
 func (s *socket) bind(gid int) error {
-	if len(s.path) >= len(unix.RawSockaddrUnix{}.Path) {
-		return fmt.Errorf("socket path %q is longer than the %d bytes that the system allows", s.path, len(unix.RawSockaddrUnix{}.Path)-1)
+	if longest := len(unix.RawSockaddrUnix{}.Path) - 1; len(s.path) > longest {
+		return fmt.Errorf("socket path %q is longer than the %d bytes that the system allows", s.path, longest)
 	}
 	folder, err := lockFolder(filepath.Dir(s.path))
 	if err != nil {
@@ -111,40 +99,37 @@ func (s *socket) bind(gid int) error {
 	}
 	defer folder.Close()
 	if err := makeWay(s.path); err != nil {
-		return err
+		return fmt.Errorf("socket path %q: %w", s.path, err)
 	}
-	fd, err := newSocket()
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: s.path, Net: "unix"})
 	if err != nil {
-		return fmt.Errorf("socket: %w", err)
-	}
-	listener := os.NewFile(uintptr(fd), s.path)
-	if err := bindPrivate(fd, s.path); err != nil {
-		listener.Close()
 		return fmt.Errorf("socket path %q: %w", s.path, err)
 	}
-	s.listener = listener
-	if err := unix.Listen(fd, maxBacklog); err != nil {
-		return fmt.Errorf("socket path %q: %w", s.path, err)
+	defer listener.Close()
+	listener.SetUnlinkOnClose(false)
+	s.made = append([]string{s.path}, s.made...)
+	if s.listener, err = listener.File(); err != nil {
+		return err
 	}
 	return s.share(gid)
 }
-
-// maxBacklog is how many connections may wait to be accepted; the system cuts it down to net.core.somaxconn.
-const maxBacklog = 1<<16 - 1
 
 // folderTimeout is how long another agent may take to make its socket in the same folder.
 const folderTimeout = 5 * time.Second
 
 // lockFolder opens the socket's folder and locks it, after looking whether others could put something else in the
 // socket's place.
-func lockFolder(path string) (*os.File, error) {
-	folder, err := os.Open(path)
-	if err != nil {
+func lockFolder(path string) (folder *os.File, err error) {
+	if folder, err = os.Open(path); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			folder.Close()
+		}
+	}()
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(folder.Fd()), &stat); err != nil {
-		folder.Close()
 		return nil, err
 	}
 	others := uint32(0o022)
@@ -152,11 +137,9 @@ func lockFolder(path string) (*os.File, error) {
 		others = 0o002
 	}
 	if open := uint32(stat.Mode)&others != 0 && stat.Mode&unix.S_ISVTX == 0; open || int(stat.Uid) != os.Getuid() && stat.Uid != 0 {
-		folder.Close()
 		return nil, errors.New("others may write to its directory: choose another place")
 	}
-	if err := flock(folder, folderTimeout); err != nil {
-		folder.Close()
+	if flock(folder, folderTimeout) != nil {
 		return nil, errors.New("another agent is starting there and does not come to an end")
 	}
 	return folder, nil
@@ -182,57 +165,52 @@ func makeWay(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("socket: %w", err)
+		return err
 	case there.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("socket path %q: something that is not a socket lies there: remove it or choose another path", path)
+		return errors.New("something that is not a socket lies there: remove it or choose another path")
+	case !isOwn(there):
+		return errors.New("a socket of another user lies there: choose another path")
 	}
-	if owner, ok := there.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Getuid() {
-		return fmt.Errorf("socket path %q: a socket of another user lies there: choose another path", path)
-	}
-	fd, err := newSocket()
-	if err != nil {
-		return fmt.Errorf("socket: %w", err)
-	}
-	defer unix.Close(fd)
-	switch err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err {
-	case unix.ECONNREFUSED:
+	c, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		c.Close()
+		fallthrough
+	case errors.Is(err, unix.EAGAIN): // its queue is full
+		return errors.New("an agent listens there already: use it, or end it first")
+	case errors.Is(err, unix.ECONNREFUSED):
 		return os.Remove(path)
-	case nil, unix.EAGAIN: // EAGAIN: its queue is full
-		return fmt.Errorf("socket path %q: an agent listens there already: use it, or end it first", path)
-	default:
-		return fmt.Errorf("socket path %q: cannot tell whether an agent listens there: %w", path, err)
 	}
+	return fmt.Errorf("cannot tell whether an agent listens there: %w", err)
 }
 
-// share gives the socket its mode where the umask has taken from it, and opens it, and the folder made for it, to a
-// group: its members may reach the socket but not put another one in its place.
+func isOwn(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Getuid()
+}
+
+// share gives the socket its mode, and opens it, and the folder made for it, to a group: its members may reach the
+// socket but not put another one in its place.
 func (s *socket) share(gid int) error {
-	socketMode, folderMode := fs.FileMode(0o600), fs.FileMode(0o700)
+	modes := [...]fs.FileMode{0o600, 0o700}
 	if gid >= 0 {
-		socketMode, folderMode = 0o660, 0o750
+		modes = [...]fs.FileMode{0o660, 0o750}
 	}
-	for _, entry := range [...]struct {
-		path string
-		mode fs.FileMode
-	}{{s.folder, folderMode}, {s.path, socketMode}} {
-		if entry.path == "" {
-			continue
-		}
-		if err := errors.Join(os.Chown(entry.path, -1, gid), os.Chmod(entry.path, entry.mode)); err != nil {
+	for i, path := range s.made {
+		if err := errors.Join(os.Chown(path, -1, gid), os.Chmod(path, modes[i])); err != nil {
 			return fmt.Errorf("permissions of the socket: %w", err)
 		}
 	}
 	return nil
 }
 
-// remove takes the socket and its folder away.
+// remove ends the listening and takes away what was made for it.
 func (s *socket) remove() {
-	s.listener.Close()
-	if s.foreign {
-		return
+	if s.listener != nil {
+		s.listener.Close()
 	}
-	os.Remove(s.path)
-	if s.folder != "" {
-		os.Remove(s.folder)
+	for _, path := range s.made {
+		os.Remove(path)
 	}
+	s.made = nil // by now it may be another agent's
 }

@@ -4,16 +4,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
 )
 
-// status is the text that the C agent prints, with our values.
+// history is what has become of an account's token requests, for --status.
+type history struct {
+	hits      int64 // answered from the cache
+	refreshes int64 // grants that brought a token
+	failures  int64 // grants that did not
+	last      string
+	lastAt    time.Time
+}
+
+func (h *history) note(err error) {
+	if err == nil {
+		h.refreshes++
+		return
+	}
+	h.failures++
+	h.last, h.lastAt = strings.Join(strings.Fields(err.Error()), " "), time.Now()
+}
+
+// status answers with the text that the C agent prints, with our values.
 func (a *agent) status(context.Context, request) (*cjson.Object, error) {
 	s := a.settings
 	lifetime, group := "Forever", "false"
@@ -23,10 +44,8 @@ func (a *agent) status(context.Context, request) (*cjson.Object, error) {
 	if s.group != "" {
 		group = s.group
 	}
-	var b strings.Builder
-	bar := strings.Repeat("#", 36)
-	fmt.Fprintf(&b, "%s\n##       oidc-agent status        ##\n%s\n\nThis agent is running version %s.\n\n", bar, bar, version)
-	b.WriteString("This agent was started with the following options:\n")
+	text := strings.Repeat("#", 36) + "\n##       oidc-agent status        ##\n" + strings.Repeat("#", 36) +
+		"\n\nThis agent is running version " + version + ".\n\nThis agent was started with the following options:\n"
 	for _, row := range [...]struct{ name, value string }{
 		{"Lifetime:\t\t", lifetime},
 		{"Confirm:\t\t", strconv.FormatBool(s.confirm)},
@@ -40,44 +59,87 @@ func (a *agent) status(context.Context, request) (*cjson.Object, error) {
 		{"Log Debug:\t\t", strconv.FormatBool(s.debug)},
 		{"Log to stderr:\t\t", strconv.FormatBool(s.logStderr)},
 	} {
-		b.WriteString(row.name + row.value + "\n")
+		text += row.name + row.value + "\n"
 	}
-	names := a.accounts.names()
-	fmt.Fprintf(&b, "\nCurrently there are %d accounts loaded: %s\n\n", len(names), strings.Join(names, ", "))
-	for _, name := range names {
-		if l := a.accounts.find(name); l != nil {
-			text, _ := a.accountStatus(l)
-			b.WriteString(text)
-		}
-	}
-	if len(names) > 0 {
-		b.WriteByte('\n')
-	}
-	if files, _ := a.bearerStatus(); files != "" {
-		b.WriteString(files + "\n")
-	}
-	return ipc.Success(b.String()), nil
+	held, info := a.holds()
+	names := info.Texts("loaded_accounts")
+	text += fmt.Sprintf("\nCurrently there are %d accounts loaded: %s\n\n", len(names), strings.Join(names, ", "))
+	return ipc.Success(text + held), nil
 }
 
 func (a *agent) statusJSON(context.Context, request) (*cjson.Object, error) {
-	info := cjson.New().SetText("version", version).
-		SetText("command_line_options", strings.Join(a.settings.shown, " ")).
-		SetTexts("loaded_accounts", a.accounts.names()).SetInt("pid", int64(os.Getpid()))
-	accounts := []byte{'['}
-	for i, name := range a.accounts.names() {
-		if l := a.accounts.find(name); l != nil {
-			_, o := a.accountStatus(l)
-			if i > 0 {
-				accounts = append(accounts, ',')
-			}
-			accounts = append(accounts, o.Compact()...)
+	_, info := a.holds()
+	return ipc.Success("").SetObject(ipc.KeyInfo, info), nil
+}
+
+// holds is what the agent holds, in words and, with its version and options, as JSON.
+func (a *agent) holds() (text string, info *cjson.Object) {
+	var names []string
+	var accounts array
+	for _, l := range a.accounts.all() {
+		words, o := a.accountStatus(l)
+		names, text = append(names, l.name()), text+words
+		accounts.add(o)
+	}
+	if text != "" {
+		text += "\n"
+	}
+	info = cjson.New().SetText("version", version).SetText("command_line_options", strings.Join(a.settings.shown, " ")).
+		SetTexts("loaded_accounts", names).SetInt("pid", int64(os.Getpid())).SetRaw("accounts", accounts.close())
+	if files, list := a.bearerStatus(); files != "" {
+		text += files + "\n"
+		info.SetRaw("bearer_files", list)
+	}
+	return text, info
+}
+
+// array is a JSON array that grows.
+type array []byte
+
+func (a *array) add(o *cjson.Object) { *a = append(append(*a, ','), o.Compact()...) }
+
+func (a array) close() []byte {
+	if len(a) == 0 {
+		return []byte("[]")
+	}
+	a[0] = '['
+	return append(a, ']')
+}
+
+// accountStatus is what --status says of an account, in words and as JSON.
+func (a *agent) accountStatus(l *loaded) (text string, o *cjson.Object) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := &l.history
+	o = cjson.New().SetText("name", l.name()).SetInt("cache_hits", h.hits).SetInt("refreshes", h.refreshes).SetInt("failures", h.failures)
+	text = fmt.Sprintf("%s: %d answered from the cache, %d refreshed, %d failures\n", l.name(), h.hits, h.refreshes, h.failures)
+	if l.ends > 0 {
+		ends := time.Now().Add(l.ends - a.boot())
+		o.SetInt("lifetime_ends", ends.Unix())
+		text += "\tloaded until " + ends.Format(time.DateTime) + "\n"
+	}
+	var tokens array
+	for _, key := range slices.SortedFunc(maps.Keys(l.tokens), func(a, b tokenKey) int { return strings.Compare(a.scope+a.audience, b.scope+b.audience) }) {
+		t := l.tokens[key]
+		tokens.add(cjson.New().SetText("scope", key.scope).SetText("audience", key.audience).SetInt("expires_at", t.expiresAt))
+		text += "\ttoken"
+		if key.scope != "" {
+			text += " for scope " + key.scope
 		}
+		if key.audience != "" {
+			text += " for audience " + key.audience
+		}
+		if t.known {
+			text += " valid until " + time.Unix(t.expiresAt, 0).Format(time.DateTime)
+		}
+		text += "\n"
 	}
-	info.SetRaw("accounts", append(accounts, ']'))
-	if files, array := a.bearerStatus(); files != "" {
-		info.SetRaw("bearer_files", array)
+	o.SetRaw("tokens", tokens.close())
+	if h.last != "" {
+		o.SetText("last_error", h.last).SetInt("last_error_at", h.lastAt.Unix())
+		text += "\tlast error, " + h.lastAt.Format(time.DateTime) + ": " + h.last + "\n"
 	}
-	return ipc.Success("").SetObject("info", info), nil
+	return text, o
 }
 
 // accountInfo answers with the known issuers, and which of their accounts are loaded.

@@ -231,6 +231,7 @@ func TestStorm(t *testing.T) {
 		{"5000 halves", func() func() { return x.hold(5000, half) }},
 		{"1000 keys", func() func() { return x.hold(1000, key) }},
 		{"halves of 200 kB", func() func() { return x.hold(500, `{"a":"`+strings.Repeat("x", 200_000)) }},
+		{"halves of 20 kB", func() func() { return x.hold(1900, `{"a":"`+strings.Repeat("x", 20_000)) }},
 		{"100 MB", func() func() { return x.flood(30, "", `{"a":"`, "x") }},
 		{"100 MB encrypted", func() func() { return x.flood(30, key, "1048576:", "A") }},
 		{"vanish", func() func() { x.vanish(); return func() {} }},

@@ -22,31 +22,6 @@ func harden() {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 }
 
-// newSocket makes a Unix socket that does not block and that no program inherits.
-func newSocket() (fd int, err error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0); err != nil {
-		return -1, err
-	}
-	return private(fd)
-}
-
-func private(fd int) (int, error) {
-	unix.CloseOnExec(fd)
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-// bindPrivate gives a socket its path, which is the user's alone from the first moment: fchmod(2) takes no sockets here.
-func bindPrivate(fd int, path string) error {
-	defer unix.Umask(unix.Umask(0o177))
-	return unix.Bind(fd, &unix.SockaddrUnix{Name: path})
-}
-
 // acceptOne takes a connection, not blocking.
 func acceptOne(listener int) (fd int, err error) {
 	syscall.ForkLock.RLock()
@@ -54,22 +29,22 @@ func acceptOne(listener int) (fd int, err error) {
 	if fd, _, err = unix.Accept(listener); err != nil {
 		return -1, err
 	}
-	return private(fd)
-}
-
-// peerUser returns the user of the process that connected, as he was then (unix(4)).
-func peerUser(fd int) (uid uint32, err error) {
-	peer, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
-	if err != nil {
-		return 0, err
+	unix.CloseOnExec(fd)
+	if err = unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
 	}
-	return peer.Uid, nil
+	return fd, err
 }
 
-// peerProcess returns the process at the other end: who connected or, for a client, who listens; 0 if nobody knows.
-func peerProcess(fd int) (pid int) {
+// peer returns the process at the other end (unix(4)): who connected or, for a client, who listens. The pid is 0 if
+// nobody knows it.
+func peer(fd int) (uid, pid int, err error) {
+	p, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
+	if err != nil {
+		return 0, 0, err
+	}
 	pid, _ = unix.GetsockoptInt(fd, unix.SOL_LOCAL, unix.LOCAL_PEERPID)
-	return pid
+	return int(p.Uid), pid, nil
 }
 
 // peerGroups returns the groups of the process that connected, the first 16 of them.

@@ -23,45 +23,20 @@ func harden() {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 }
 
-// newSocket makes a Unix socket that does not block and that no program inherits.
-func newSocket() (fd int, err error) {
-	return unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-}
-
-// bindPrivate gives a socket its path, which is the user's alone from the first moment.
-func bindPrivate(fd int, path string) error {
-	if err := unix.Fchmod(fd, 0o600); err != nil { // bind gives the file the descriptor's mode, less the umask
-		return err
-	}
-	return unix.Bind(fd, &unix.SockaddrUnix{Name: path})
-}
-
-// acceptOne takes a connection, not blocking. It asks for no address, for clients have none.
+// acceptOne takes a connection, not blocking.
 func acceptOne(listener int) (fd int, err error) {
-	n, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(listener), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(n), nil
+	fd, _, err = unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	return fd, err
 }
 
-// peerUser returns the user of the process that connected, as he was then (unix(7)).
-func peerUser(fd int) (uid uint32, err error) {
-	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+// peer returns the process at the other end, as it was then (unix(7)): who connected or, for a client, who listens. The
+// pid is 0 if it is beyond the walls of a container.
+func peer(fd int) (uid, pid int, err error) {
+	p, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return peer.Uid, nil
-}
-
-// peerProcess returns the process at the other end: who connected or, for a client, who listens; 0 if it is beyond the
-// walls of a container.
-func peerProcess(fd int) (pid int) {
-	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
-	if err != nil {
-		return 0
-	}
-	return int(peer.Pid)
+	return int(p.Uid), int(p.Pid), nil
 }
 
 // peerGroups returns all groups of the process that connected (SO_PEERGROUPS, Linux 4.13).

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -23,44 +24,33 @@ func activated() (*socket, error) {
 	if number != "1" {
 		return nil, fmt.Errorf("socket activation: LISTEN_FDS is %q (names %q), exactly one socket is expected", number, name)
 	}
-	unix.CloseOnExec(listenerFD)
-	path, err := listeningAt(listenerFD)
+	listener, path, err := inherited()
 	if err != nil {
 		return nil, fmt.Errorf("socket activation: descriptor %d (name %q) %w", listenerFD, name, err)
 	}
-	if err := adopt(listenerFD); err != nil {
-		return nil, fmt.Errorf("socket activation: %w", err)
-	}
-	return &socket{listener: os.NewFile(listenerFD, "listener"), path: path, foreign: true}, nil
+	return &socket{listener: listener, path: path}, nil
 }
 
-// listeningAt returns the path of a listening Unix stream socket.
-func listeningAt(fd int) (string, error) {
-	address, err := unix.Getsockname(fd)
+// inherited takes over the listening socket that another process has made. A client that asks who listens (SO_PEERCRED)
+// hears of this process then, and not of who called listen before.
+func inherited() (listener *os.File, path string, err error) {
+	unix.CloseOnExec(listenerFD)
+	address, err := unix.Getsockname(listenerFD)
 	if err != nil {
-		return "", fmt.Errorf("is no socket: %w", err)
+		return nil, "", fmt.Errorf("is no socket: %w", err)
 	}
 	local, ok := address.(*unix.SockaddrUnix)
 	if !ok {
-		return "", fmt.Errorf("is no Unix socket")
+		return nil, "", errors.New("is no Unix socket")
 	}
-	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_STREAM {
-		return "", fmt.Errorf("is no stream socket: write ListenStream= into the unit")
+	if err := errors.Join(unix.Listen(listenerFD, maxBacklog), unix.SetNonblock(listenerFD, true)); err != nil {
+		return nil, "", fmt.Errorf("does not listen (%w): write ListenStream= and Accept=no into the unit", err)
 	}
-	if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
-		return "", fmt.Errorf("does not listen: write Accept=no into the unit")
-	}
-	return local.Name, nil
+	return os.NewFile(listenerFD, "listener"), local.Name, nil
 }
 
-// adopt makes a listening socket this process's: a client that asks who listens (SO_PEERCRED) hears of it, and not of
-// who called listen before.
-func adopt(fd int) error {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return err
-	}
-	return unix.Listen(fd, maxBacklog)
-}
+// maxBacklog is how many connections may wait to be accepted; the system cuts it down to net.core.somaxconn.
+const maxBacklog = 1<<16 - 1
 
 // notifier returns what tells the service manager, if there is one.
 func notifier() func(state string) error {

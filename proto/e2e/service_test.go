@@ -116,8 +116,8 @@ func TestServicePlaces(t *testing.T) {
 	l.want(0, "^"+regexp.QuoteMeta(agent)+"\nmine\n$", "eval $(oidc-agent-service use)"+reach+"; cat oidc-agent-service-*/oidc-agent.sock")
 	l.want(0, "killed", "oidc-agent-service stop; rm -r oidc-agent-service-*")
 	// A link instead of the file that says where the agent is.
-	l.want(0, "(?s)at .*\nprecious\n$", `echo precious >target; for f in .config/oidc-agent/.service-*; do ln -sf ../../target $f; done
-		oidc-agent-service use >/dev/null; eval $(oidc-agent-service use)`+reach+`; cat target`)
+	l.want(1, "(?s)^precious\n.*symbolic links", `echo precious >target; for f in .config/oidc-agent/.service-*; do ln -sf ../../target $f; done
+		oidc-agent-service use; e=$?; cat target; exit $e`)
 	// What it says is no path of a socket.
 	l.want(0, `at`, `oidc-agent-service stop; for f in .config/oidc-agent/.service-*; do rm $f; echo ../../$f >$f; done; eval $(oidc-agent-service use)`+reach)
 }
@@ -175,6 +175,8 @@ func TestPIDFile(t *testing.T) {
 			t.Errorf("%s is still there", name)
 		}
 	}
+	l.want(1, "Error: writing", "oidc-agent -d -a $HOME/new-XXXXXX/s --pid-file=/nonexistent/x")
+	l.want(0, "^none\n$", "ls -d new-* 2>/dev/null || echo none")
 }
 
 // manager is a service manager that hears of its service.
@@ -308,10 +310,10 @@ func TestActivationRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, socket := range map[string]*os.File{
-		"is no Unix socket":   tcpFile,
-		"is no stream socket": datagrams,
-		"does not listen":     os.NewFile(uintptr(pair[0]), "pair"),
-		"is no socket":        null,
+		"is no Unix socket":                         tcpFile,
+		"does not listen (operation not supported)": datagrams,
+		"does not listen (invalid argument)":        os.NewFile(uintptr(pair[0]), "pair"),
+		"is no socket":                              null,
 	} {
 		defer socket.Close()
 		a := l.handOver(m, socket, "-d")

@@ -56,7 +56,7 @@ var meanings = []meaning{
 	{`Error: No account configured with that short name`, `Error: ".*" cannot be the name of an account: .*`},
 	{`Error: Environment variable HOME is not set, cannot resolve ~\.`, `Error: .*HOME is not set.*`},
 	{`Error: File exists`, `Error: making the configuration directory: .*file exists`},
-	{`Error: No such file or directory`, `Error: run ".*": .*(?:no such file or directory|executable file not found).*`},
+	{`Error: No such file or directory`, `Error: (?:run ".*": .*no such file or directory|command ".*" not found).*`},
 	{`Error: Could not make temp socket directory`, `Error: directory for the socket: .*`},
 	{`Error: Group does not exist`, `Error: Group does not exist: ".*"`},
 

@@ -14,7 +14,7 @@ func BenchmarkHandshake(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		client, conn := net.Pipe()
-		go ServeConn(b.Context(), conn, func(_ context.Context, request []byte) []byte { return request })
+		go ServeConn(b.Context(), conn, patience, func(_ context.Context, request []byte) []byte { return request })
 		if _, err := exchange(client, question); err != nil {
 			b.Fatal(err)
 		}

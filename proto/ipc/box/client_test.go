@@ -39,7 +39,7 @@ func listen(t *testing.T, network, address string, serve func(conn net.Conn)) st
 func TestCallServe(t *testing.T) {
 	t.Parallel()
 	serve := func(conn net.Conn) {
-		err := ServeConn(t.Context(), conn, func(_ context.Context, request []byte) []byte {
+		err := ServeConn(t.Context(), conn, patience, func(_ context.Context, request []byte) []byte {
 			o, err := cjson.Parse(request)
 			if err != nil {
 				t.Error(err)

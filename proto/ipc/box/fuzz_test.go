@@ -70,7 +70,7 @@ func FuzzServe(f *testing.F) {
 		conn := &scripted{reply: func([]byte) []byte { return second }}
 		conn.in.Write(first)
 		handled := false
-		err := ServeConn(t.Context(), conn, func(_ context.Context, request []byte) []byte {
+		err := ServeConn(t.Context(), conn, patience, func(_ context.Context, request []byte) []byte {
 			handled = true
 			if len(conn.writes) == 0 && !bytes.Contains(first, request) {
 				t.Errorf("%q reached the handler as %q", first, request)
@@ -115,7 +115,7 @@ func FuzzExchange(f *testing.F) {
 		}}
 		conn.in.Write(public)
 		var got []byte
-		err = ServeConn(t.Context(), conn, func(_ context.Context, request []byte) []byte {
+		err = ServeConn(t.Context(), conn, patience, func(_ context.Context, request []byte) []byte {
 			got = bytes.Clone(request)
 			return bytes.Clone(answer) // it is wiped
 		})

@@ -13,8 +13,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// timeout is how long a complete request may take, and as long the writing of its answer.
-const timeout = 10 * time.Second
+// writeTimeout is how long the writing of an answer may take.
+const writeTimeout = 10 * time.Second
 
 // A Conn is what the server needs of a net.Conn.
 type Conn interface {
@@ -24,12 +24,13 @@ type Conn interface {
 }
 
 // ServeConn reads the request, plain or encrypted as the client likes, writes the handler's answer in one write, and
-// closes the connection. What can be no request is answered with a failure at once; what is not complete in time, when
-// the time is over. The handler gets a JSON object that has not been parsed, and owns its bytes. The context is the
+// closes the connection. What can be no request is answered with a failure at once; what is not complete within the
+// patience, when that is over. The handler gets a JSON object that has not been parsed, and owns its bytes. The context is the
 // handler's, and its end breaks off the reading. The error is for a log; a client that leaves without a word is none.
-func ServeConn(ctx context.Context, conn Conn, handle func(ctx context.Context, request []byte) (answer []byte)) error {
+func ServeConn(ctx context.Context, conn Conn, patience time.Duration,
+	handle func(ctx context.Context, request []byte) (answer []byte)) error {
 	defer conn.Close()
-	conn.SetReadDeadline(time.Now().Add(timeout))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	request, c, err := readRequest(conn)
 	if !stop() {
@@ -121,7 +122,7 @@ func reply(conn Conn, c *channel, answer []byte) error {
 }
 
 func write(conn Conn, message []byte) error {
-	conn.SetWriteDeadline(time.Now().Add(timeout))
+	conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, err := conn.Write(message)
 	return err
 }

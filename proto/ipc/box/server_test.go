@@ -25,7 +25,7 @@ func serve(t *testing.T) (net.Conn, <-chan error) {
 	t.Cleanup(func() { client.Close() })
 	done := make(chan error, 1)
 	go func() {
-		done <- ServeConn(t.Context(), conn, func(_ context.Context, request []byte) []byte {
+		done <- ServeConn(t.Context(), conn, patience, func(_ context.Context, request []byte) []byte {
 			return fmt.Appendf(nil, `{"got":%s}`, request)
 		})
 	}()
@@ -41,6 +41,9 @@ func sendBytes(t *testing.T, conn net.Conn, text string) {
 		}
 	}
 }
+
+// patience is how long the server of these tests waits for a request.
+const patience = 10 * time.Second
 
 const check = `{"request":"check"}`
 
@@ -156,12 +159,12 @@ func TestServeTimeout(t *testing.T) {
 		send, want string
 		after      time.Duration
 	}{
-		{false, "", "Bad Request: could not parse json", timeout},
-		{false, " ", "Bad Request: could not parse json", timeout},
-		{false, `{"request":"check"`, "Bad Request: could not parse json", timeout},
-		{false, "AAAA", "Bad Request: could not parse json", timeout},
-		{true, "", "internal error: ipc encrypted message malformed", timeout},
-		{true, "19:AAAA", "internal error: ipc encrypted message malformed", timeout},
+		{false, "", "Bad Request: could not parse json", patience},
+		{false, " ", "Bad Request: could not parse json", patience},
+		{false, `{"request":"check"`, "Bad Request: could not parse json", patience},
+		{false, "AAAA", "Bad Request: could not parse json", patience},
+		{true, "", "internal error: ipc encrypted message malformed", patience},
+		{true, "19:AAAA", "internal error: ipc encrypted message malformed", patience},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
@@ -194,7 +197,7 @@ func TestServeAnswerTimeout(t *testing.T) {
 		client, done := serve(t)
 		io.WriteString(client, check)
 		start := time.Now()
-		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != timeout {
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != writeTimeout {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
@@ -212,7 +215,7 @@ func TestServeEnds(t *testing.T) {
 		defer client.Close()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- ServeConn(ctx, conn, nil) }()
+		go func() { ended <- ServeConn(ctx, conn, patience, nil) }()
 		io.WriteString(client, "{")
 		start := time.Now()
 		cancel()
