@@ -127,7 +127,7 @@ const (
 	blanks    = "\x00 \t\r\n"
 	maxBlanks = 1024
 
-	base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+	base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 )
 
 // readOpening reads the beginning of a connection, or of what the agent says: a public key, or the first bytes of an
@@ -142,7 +142,7 @@ func readOpening(r io.Reader) (start, rest []byte, err error) {
 			return 0, ipc.TooLong(maxBlanks)
 		case bytes.HasPrefix(text, []byte{'{'}):
 			return len(buf), nil
-		case len(bytes.Trim(key, base64Digits)) > 0:
+		case len(bytes.Trim(key[:min(len(key), keyText-1)], base64Digits)) > 0: // the last one is the padding
 			return 0, &cjson.SyntaxError{Offset: skipped, What: "neither an object nor a public key"}
 		case len(key) == keyText:
 			return skipped + keyText, nil
