@@ -61,9 +61,10 @@ func parseHex(file []byte) (*envelope, error) {
 }
 
 // cEnvelope decodes what both formats of the C tools consist of.
-func cEnvelope(format Format, decode func(text []byte, n int) []byte, length, nonce, salt, box, check []byte) (*envelope, error) {
+func cEnvelope(f Format, decode func([]byte, int) []byte, length, nonce, salt, box, check []byte) (*envelope, error) {
 	n, err := strconv.Atoi(string(length))
-	e := &envelope{recipe: recipe{format: format, salt: string(decode(salt, cSaltLength))}, box: decode(box, n), check: check}
+	r := recipe{format: f, salt: string(decode(salt, cSaltLength))}
+	e := &envelope{recipe: r, box: decode(box, n), check: check}
 	if copy(e.nonce[:], decode(nonce, nonceLength)) == 0 || e.salt == "" {
 		return nil, damaged("its nonce or its salt is not as it was written")
 	}

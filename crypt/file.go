@@ -33,7 +33,8 @@ const (
 
 // header is what the HMAC authenticates.
 func (e *envelope) header() []byte {
-	return fmt.Appendf(nil, headerFormat, e.costs[0], e.costs[1], e.costs[2], encode64([]byte(e.salt)), encode64(e.nonce[:]))
+	c := e.costs
+	return fmt.Appendf(nil, headerFormat, c[0], c[1], c[2], encode64([]byte(e.salt)), encode64(e.nonce[:]))
 }
 
 func scryptText(e *envelope) []byte {

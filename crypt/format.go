@@ -78,7 +78,8 @@ func Detect(file []byte) (Format, error) {
 		return 0, damaged("it is empty")
 	case bytes.HasPrefix(file, []byte(armorBegin)):
 		return FormatGPG, nil
-	case bytes.HasPrefix(file, []byte(magic)), bytes.HasPrefix([]byte(magic), file), bytes.Contains(file, []byte(sumLabel)):
+	case bytes.HasPrefix(file, []byte(magic)), bytes.HasPrefix([]byte(magic), file),
+		bytes.Contains(file, []byte(sumLabel)):
 		return FormatScrypt, nil
 	case len(number) > 0 && bytes.HasPrefix(rest, []byte(":")) && bytes.Count(rest, []byte(":")) == 3:
 		return FormatHex, nil

@@ -82,7 +82,8 @@ func (e *envelope) openWith(password secret.Secret) (secret.Secret, *Key, error)
 
 // OpenAny decrypts a file of any format and returns its key as well: through gpg, as [OpenGPG] does, or as
 // [Open] does with each password with which ask calls try, until that returns no error.
-func OpenAny(ctx context.Context, file []byte, ask func(try func(password secret.Secret) error) error) (text secret.Secret, key *Key, err error) {
+func OpenAny(ctx context.Context, file []byte, ask func(try func(password secret.Secret) error) error,
+) (text secret.Secret, key *Key, err error) {
 	switch format, err := Detect(file); {
 	case err != nil:
 		return text, nil, err
@@ -151,8 +152,8 @@ func (k *Key) Format() Format { return k.format }
 // Wipe overwrites the derived bytes; the key is of no use afterwards.
 func (k *Key) Wipe() { k.derived.Wipe() }
 
-// Marshal returns the key as one line of text, FORMAT COST COST COST SALT:KEY with salt and key in base64, or gpg:ID. It
-// travels on the agent's socket.
+// Marshal returns the key as one line of text, FORMAT COST COST COST SALT:KEY with salt and key in base64, or gpg:ID.
+// It travels on the agent's socket.
 func (k *Key) Marshal() secret.Secret {
 	if k.format == FormatGPG {
 		return secret.FromString("gpg:" + k.gpgID)
@@ -171,15 +172,12 @@ func ParseKey(text []byte) (*Key, error) {
 	var name string
 	var salt []byte
 	k := new(Key)
-	if _, err := fmt.Sscanf(string(head), "%s %d %d %d %s", &name, &k.costs[0], &k.costs[1], &k.costs[2], &salt); err != nil {
-		return nil, errKeyText
-	}
-	salt, err := base64.StdEncoding.AppendDecode(nil, salt)
-	k.salt = string(salt)
+	_, err := fmt.Sscan(string(head), &name, &k.costs[0], &k.costs[1], &k.costs[2], &salt)
 	f := slices.IndexFunc(codecs[:], func(c codec) bool { return c.name == name })
 	if f < 0 || err != nil {
 		return nil, errKeyText
 	}
+	k.salt = string(decodeLoosely(salt))
 	k.format, k.derived = Format(f), secret.New(decode64(tail, codecs[f].keyLength))
 	if k.derived.IsEmpty() {
 		return nil, errKeyText

@@ -20,7 +20,7 @@ import (
 // Account is the configuration of one account, with the keys and in the order in which 5.3.3 writes it. The zero
 // value is an empty one. Whoever takes it out of use calls Wipe.
 type Account struct {
-	Name                              string        `key:"name"`        // short name; the agent knows the account under it
+	Name                              string        `key:"name"`        // the agent knows the account under it
 	ClientName                        string        `key:"client_name"` // told to the provider at registration
 	IssuerURL                         string        `key:"issuer_url issuer"`
 	MytokenURL                        string        `key:"mytoken_url"`
@@ -31,7 +31,7 @@ type Account struct {
 	ClientSecret                      secret.Secret `key:"client_secret"`
 	RefreshToken                      secret.Secret `key:"refresh_token"`
 	CertPath                          string        `key:"cert_path"`        // a bundle of CAs, empty for the system's
-	AuthScope                         string        `key:"auth_scope scope"` // the scopes asked for at login; `scope` in 4.x
+	AuthScope                         string        `key:"auth_scope scope"` // asked for at login; `scope` in 4.x
 	RefreshScope                      string        `key:"refresh_scope"`    // the scope of the first token reply
 	Audience                          string        `key:"audience"`         // separated by spaces
 	OAuth2                            bool          `key:"oauth"`            // the provider knows no OpenID Connect

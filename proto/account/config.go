@@ -20,7 +20,7 @@ type Config struct {
 
 // AgentConfig are the settings of oidc-agent.
 type AgentConfig struct {
-	CertPath           string `key:"cert_path cert-path"` // a bundle of CAs; C reads one key, its own file has the other
+	CertPath           string `key:"cert_path cert-path"` // of CAs; C reads one key, its own file has the other
 	BindAddress        string `key:"bind_address"`
 	Confirm            bool   `key:"confirm"` // ask before each token
 	Autoload           bool   `key:"autoload"`

@@ -183,6 +183,13 @@ func TestDamagedIssuerFile(t *testing.T) {
 	if got := urls(issuers); got != "https://c" {
 		t.Errorf("issuers are %s", got)
 	}
+	loop := filepath.Join(t.TempDir(), "issuer.config.d")
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadIssuers([]string{filepath.Dir(loop), etc}); err == nil || !strings.Contains(err.Error(), loop) {
+		t.Errorf("a folder that cannot be read: %v", err)
+	}
 }
 
 func TestNoteAccount(t *testing.T) {

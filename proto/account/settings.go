@@ -11,8 +11,8 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// All settings files are lists of entries, raw JSON texts: a JSON array has many, an object is one alone, and so is each
-// line of the formats of 4.x.
+// All settings files are lists of entries, raw JSON texts: a JSON array has many, an object is one alone, and so is
+// each line of the formats of 4.x.
 
 // readObjects reads the entries of a file that are objects. A file that does not exist has none.
 func readObjects(path string, line lineFunc) (objects []*cjson.Object, err error) {

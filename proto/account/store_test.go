@@ -106,6 +106,8 @@ func TestWriteFileErrors(t *testing.T) {
 	for _, path := range []string{dir + "/file/demo", dir + "/no/demo", dir + "/folder", dir + "/pipe", "/proc/demo"} {
 		if err := WriteFile(path, []byte("x")); err == nil || !strings.Contains(err.Error(), path) && path != dir+"/pipe" {
 			t.Errorf("WriteFile(%q): %v", path, err)
+		} else if strings.Contains(err.Error(), ".new-") {
+			t.Errorf("WriteFile(%q) names the temporary file: %v", path, err)
 		}
 	}
 	if err := WriteFile(dir+"/big", make([]byte, 1<<20+1)); err == nil {
