@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -62,7 +63,7 @@ func (a *agent) serve(ctx context.Context, listener *os.File) error {
 		return err
 	}
 	s := &server{agent: a, open: make(chan struct{}, connectionLimit()), large: make(chan struct{}, maxLarge)}
-	s.quiet = time.AfterFunc(time.Hour, debug.FreeOSMemory)
+	s.quiet = time.AfterFunc(time.Hour, handBack)
 	defer s.quiet.Stop()
 	var all sync.WaitGroup
 	free := make(chan struct{}, maxFree) // one for each goroutine that accepts, or is about to
@@ -76,7 +77,7 @@ func (a *agent) serve(ctx context.Context, listener *os.File) error {
 	}
 	var work func()
 	work = func() {
-		for buffer := make([]byte, smallRequest); ; {
+		for {
 			fd, err := s.accept(raw)
 			<-free
 			if err != nil {
@@ -85,7 +86,7 @@ func (a *agent) serve(ctx context.Context, listener *os.File) error {
 			if len(free) == 0 && join() {
 				all.Go(work)
 			}
-			s.converse(ctx, &conn{fd: fd, large: s.large}, buffer)
+			s.converse(ctx, &conn{fd: fd, large: s.large})
 			if !join() {
 				return
 			}
@@ -126,20 +127,16 @@ func connectionLimit() uint64 {
 
 // converse serves one connection. Most clients have written their request before their connection is accepted: it is
 // read, answered and done with by plain system calls. Who takes his time goes the long way.
-func (s *server) converse(ctx context.Context, c *conn, buffer []byte) {
+func (s *server) converse(ctx context.Context, c *conn) {
 	defer s.leave(c)
 	err := s.admit(c.fd)
 	if err != nil {
 		s.log.warning("refused: %v", err)
 		return
 	}
-	n, _ := unix.Read(c.fd, buffer) // an error comes again when it is waited for
-	first := buffer[:max(n, 0)]
-	if end, _ := new(cjson.Scanner).End(first); end > 0 {
-		err = box.Reply(c, s.answerInTime(ctx, first[:end]))
+	if answer := s.answerAtOnce(ctx, c); answer != nil {
+		err = box.Reply(c, answer)
 	} else {
-		c.known, c.size = slices.Clone(first), len(first)
-		clear(first)
 		patience := requestTimeout
 		if len(s.open) > cap(s.open)/2 {
 			patience = crowdedTimeout
@@ -149,6 +146,22 @@ func (s *server) converse(ctx context.Context, c *conn, buffer []byte) {
 	if err != nil {
 		s.log.debugf("connection: %v", err)
 	}
+}
+
+var buffers = sync.Pool{New: func() any { return new([smallRequest]byte) }}
+
+// answerAtOnce reads what is there, and answers it if it is the whole request. Else there is no answer.
+func (s *server) answerAtOnce(ctx context.Context, c *conn) []byte {
+	buffer := buffers.Get().(*[smallRequest]byte)
+	defer buffers.Put(buffer)
+	n, _ := unix.Read(c.fd, buffer[:]) // an error comes again when it is waited for
+	first := buffer[:max(n, 0)]
+	if end, _ := new(cjson.Scanner).End(first); end > 0 {
+		return s.answerInTime(ctx, first[:end])
+	}
+	c.known, c.size = slices.Clone(first), len(first)
+	clear(first)
+	return nil
 }
 
 func (a *agent) answerInTime(ctx context.Context, message []byte) []byte {
@@ -164,6 +177,11 @@ const (
 	series = 256
 	calm   = time.Second
 )
+
+func handBack() {
+	runtime.GC() // what a sync.Pool holds survives the first one
+	debug.FreeOSMemory()
+}
 
 // leave ends a connection and makes room for the next one.
 func (s *server) leave(c *conn) {
