@@ -75,10 +75,12 @@ func (r *request) describe(ctx context.Context, old *account.Account) (*account.
 		config.ClientName = "oidc-agent:" + r.name + "-" + cmp.Or(r.cnid, host)
 	}
 	err = r.askIssuer(ctx, config)
-	if err == nil && r.public {
-		r.manual, err = true, usePublicClient(config)
+	hasClient := false
+	if err == nil {
+		hasClient, err = r.useKnownIssuer(config)
 	}
-	byHand := (r.manual || r.onlyAT) && !config.UsesPubClient
+	byHand := (r.manual || r.onlyAT) && !config.UsesPubClient && !hasClient
+	r.manual = r.manual || hasClient // nothing is registered
 	if err == nil && byHand {
 		err = r.askClient(ctx, config)
 	}

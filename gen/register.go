@@ -57,22 +57,49 @@ func knownIssuer(config *account.Account) (account.Issuer, error) {
 	return *cmp.Or(issuers.Find(config.IssuerURL), new(account.Issuer)), err
 }
 
+// useKnownIssuer takes from issuer.config what neither the options nor the account say, a client that is known included,
+// and reports whether there was one.
+func (r *request) useKnownIssuer(config *account.Account) (hasClient bool, err error) {
+	known, err := knownIssuer(config)
+	if err != nil {
+		return false, err
+	}
+	config.ConfigEndpoint = cmp.Or(config.ConfigEndpoint, known.ConfigEndpoint)
+	config.CertPath = cmp.Or(config.CertPath, known.CertPath)
+	config.OAuth2 = config.OAuth2 || known.OAuth2
+	if config.DeviceAuthorizationEndpoint == "" && known.DeviceAuthorizationEndpoint != "" {
+		config.DeviceAuthorizationEndpoint, config.DeviceAuthorizationEndpointByUser = known.DeviceAuthorizationEndpoint, true
+	}
+	switch {
+	case r.public:
+		return true, usePublicClient(config)
+	case config.ClientID != "" || known.UserClient.ClientID == "":
+		return false, nil
+	}
+	useClient(config, known.UserClient)
+	return true, nil
+}
+
 // usePublicClient takes the client that issuer.config knows for everybody's use.
 func usePublicClient(config *account.Account) error {
 	known, err := knownIssuer(config)
+	if err == nil && known.PubClient.ClientID == "" {
+		err = fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
+	}
 	if err != nil {
 		return err
 	}
-	client := known.PubClient
-	if client.ClientID == "" {
-		return fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
-	}
-	config.ClientID, config.ClientSecret, config.UsesPubClient = client.ClientID, client.ClientSecret, true
+	useClient(config, known.PubClient)
+	config.UsesPubClient = true
+	return nil
+}
+
+func useClient(config *account.Account, client account.Client) {
+	config.ClientID, config.ClientSecret = client.ClientID, client.ClientSecret
 	config.AuthScope = cmp.Or(config.AuthScope, client.Scope)
 	if len(client.RedirectURIs) > 0 {
 		config.RedirectURIs = client.RedirectURIs
 	}
-	return nil
 }
 
 // takeClient puts the registered client into the account, with what is needed to manage it later (RFC 7592).

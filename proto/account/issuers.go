@@ -17,19 +17,23 @@ import (
 
 // Issuer is what the issuer.config files say about one provider. All but Issuer may be empty.
 type Issuer struct {
-	Issuer         string    `key:"issuer"`          // as the first file that names it spells it
-	Accounts       []string  `key:"accounts"`        // short names of the user's accounts there
-	DefaultAccount string    `key:"default_account"` // see Default
-	ConfigEndpoint string    `key:"config_endpoint"` // the discovery URL
-	CertPath       string    `key:"cert_path"`       // a bundle of CAs
-	Register       string    `key:"register"`        // the page where a person registers a client
-	Contact        string    `key:"contact"`         // of those who run the provider
-	PubClient      PubClient `key:"pubclient"`       // a client that everybody may use; without an id there is none
-	LegacyAudMode  bool      `key:"legacy_aud_mode"` // ask for audiences with `audience`, not RFC 8707's `resource`
+	Issuer         string   `key:"issuer"`          // as the first file that names it spells it
+	Accounts       []string `key:"accounts"`        // short names of the user's accounts there
+	DefaultAccount string   `key:"default_account"` // see Default
+	ConfigEndpoint string   `key:"config_endpoint"` // the discovery URL
+	CertPath       string   `key:"cert_path"`       // a bundle of CAs
+	Register       string   `key:"register"`        // the page where a person registers a client
+	Contact        string   `key:"contact"`         // of those who run the provider
+	PubClient      Client   `key:"pubclient"`       // a client that everybody may use; without an id there is none
+	UserClient     Client   `key:"user_client"`     // the user's own, for all his accounts there; without an id there is none
+	OAuth2         bool     `key:"oauth"`           // no OpenID Connect
+	LegacyAudMode  bool     `key:"legacy_aud_mode"` // ask for audiences with `audience`, not RFC 8707's `resource`
+
+	DeviceAuthorizationEndpoint string `key:"device_authorization_endpoint"` // beats what discovery says
 }
 
-// PubClient is a client that needs no registration.
-type PubClient struct {
+// Client is one that needs no registration: it is known.
+type Client struct {
 	ClientID     string        `key:"client_id"`
 	ClientSecret secret.Secret `key:"client_secret"`
 	Scope        string        `key:"scope"` // separated by spaces
