@@ -82,9 +82,9 @@ var deliberates = []deliberate{
 	{"gen-exists", 2, "C's message misleads", streams{"stderr": `Error: there is an account "demo" already\n.*`}},
 	{"gen-exists", 3, "C's message misleads", streams{"stderr": `Error: there is an account "demo" already\n.*`}},
 	{"gen-loaded-name", 1, "C's message misleads", streams{"stderr": `Error: there is an account "demo" already\n.*`}},
-	{"gen-file-errors", 1, "C ignores a file that is not there", streams{"stderr": `Error: "<HOME>/nothere": no such account file: .*`}},
+	{"gen-file-errors", 1, "C ignores a file that is not there", streams{"stderr": `Error: "nothere": no such account file: .*`}},
 	{"gen-file-errors", 2, "C ignores a file that it cannot read", streams{"stderr": `Error: "bad" is neither JSON nor an encrypted file`}},
-	{"gen-file-errors", 3, "C ignores a file that it cannot read", streams{"stderr": `Error: <HOME>/nil: the file is damaged: it is empty`}},
+	{"gen-file-errors", 3, "C ignores a file that it cannot read", streams{"stderr": `Error: nil: the file is damaged: it is empty`}},
 	{"gen-registration-text", 1, "the provider's text in one line", streams{
 		"stderr": "The following error .*:\n" + notJSON + `: Registration closed\. Contact support@example\.org` + "\nError: Dynamic client registration not successful .*\n.*"}},
 	{"gen-registration-text", 2, "a page for a browser is not printed", streams{
