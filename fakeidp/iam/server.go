@@ -2,6 +2,7 @@ package iam
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -104,9 +105,17 @@ func Start(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Close ends a server that Start began, with its connections.
+// grace is how long requests that are being answered may go on after Close.
+const grace = time.Second
+
+// Close ends a server that Start began, and waits for the answers that it is giving, but not for long.
 func (s *Server) Close() error {
 	if s.http == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if s.http.Shutdown(ctx) == nil {
 		return nil
 	}
 	return s.http.Close()

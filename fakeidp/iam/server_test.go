@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -142,6 +143,36 @@ func TestStart(t *testing.T) {
 	}
 	if err := newIDP(t, Config{}).Close(); err != nil {
 		t.Errorf("closing one that does not listen: %v", err)
+	}
+}
+
+// TestCloseWhileAnswering: who is being answered gets the whole answer, and one that takes for ever ends with the server.
+func TestCloseWhileAnswering(t *testing.T) {
+	t.Parallel()
+	for delay, want := range map[time.Duration]int{100 * time.Millisecond: 200, time.Hour: 0} {
+		s, err := Start(Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Fail(Fault{Delay: delay})
+		status := make(chan int)
+		go func() {
+			code := 0
+			if resp, err := http.Get(s.Issuer() + "about"); err == nil {
+				code = resp.StatusCode
+				resp.Body.Close()
+			}
+			status <- code
+		}()
+		for len(s.Requests()) == 0 {
+			runtime.Gosched()
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if code := <-status; code != want {
+			t.Errorf("delay %v: status %d, want %d", delay, code, want)
+		}
 	}
 }
 
