@@ -34,6 +34,7 @@ type Server struct {
 	codes    map[string]*authorizationCode // by code
 	tokens   map[string]*token             // access and refresh tokens, by value
 	sessions map[string]*session           // by cookie
+	sweepAt  int                           // number of all these that starts the next sweep
 	consents map[consentKey][]string       // remembered decisions: scopes
 	faults   []*Fault
 	requests []*Request     // the last ones
