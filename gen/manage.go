@@ -160,7 +160,7 @@ func deleteAccount(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	if r.silent() && r.answers == prompt.Ask {
+	if r.silent() && r.answers == "" {
 		return cli.WithHint(errors.New("deleting an account must be confirmed, and --prompt=none asks nothing"), "Add --confirm-yes.")
 	}
 	sure, err := prompt.Confirm("Do you really want to delete this configuration?", false, r.answers)

@@ -41,7 +41,7 @@ func (r *request) choose(ctx context.Context) (*file, error) {
 	if r.onlyAT {
 		return new(file), nil
 	}
-	if err := r.askName(ctx); err != nil {
+	if err := r.askName(); err != nil {
 		return nil, err
 	}
 	f, exists, err := r.locate(account.OpenDir)
@@ -74,19 +74,19 @@ func (r *request) describe(ctx context.Context, old *account.Account) (*account.
 		host, _, _ = strings.Cut(host, ".")
 		config.ClientName = "oidc-agent:" + r.name + "-" + cmp.Or(r.cnid, host)
 	}
-	err = r.askIssuer(ctx, config)
+	err = r.askIssuer(config)
 	if err == nil && r.public {
 		r.manual, err = true, usePublicClient(config)
 	}
 	byHand := (r.manual || r.onlyAT) && !config.UsesPubClient
 	if err == nil && byHand {
-		err = r.askClient(ctx, config)
+		err = r.askClient(config)
 	}
 	if err == nil {
 		err = r.askScope(ctx, config)
 	}
 	if err == nil && byHand {
-		err = r.askRedirectURIs(ctx, config)
+		err = r.askRedirectURIs(config)
 	}
 	return config, err
 }
