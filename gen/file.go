@@ -126,15 +126,19 @@ func (f *file) save(ctx context.Context, r *request, finished *account.Account, 
 		if err == nil {
 			err = f.locked(func() error { return writeAccount(f.path, finished, key) })
 		}
-		if err == nil {
-			err = r.tellSaved(ctx, finished.Name, f.path, key)
+		if err != nil {
+			return notSaved(err)
 		}
-	}
-	if err != nil {
-		return cli.WithHint(err, "The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
+		if err = r.tellSaved(ctx, finished.Name, f.path, key); err != nil {
+			return fmt.Errorf("the account is saved, but the agent cannot go on with its file: %w", err)
+		}
 	}
 	_, err = fmt.Println("Everything setup correctly!")
 	return err
+}
+
+func notSaved(err error) error {
+	return cli.WithHint(err, "The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
 }
 
 // newKey is what the file is to be encrypted with: as it was before, where there was a file whose password the user

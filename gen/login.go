@@ -218,9 +218,12 @@ func (r *request) saveFetched(ctx context.Context, answer *cjson.Object) error {
 		return err
 	}
 	r.name = finished.Name
-	f, _, err := r.locate(account.OpenDir)
-	if err != nil {
-		return err
+	f, exists, err := r.locate(account.OpenDir)
+	if err == nil && exists { // its format and its key stay
+		err = f.open(ctx, r)
 	}
-	return f.save(ctx, r, finished, nil)
+	if err != nil {
+		return notSaved(err)
+	}
+	return f.save(ctx, r, finished, f.key)
 }
