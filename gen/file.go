@@ -33,7 +33,8 @@ type file struct {
 	config   *account.Account
 }
 
-// locate finds the place of the account's file in the directory that find finds, and tells whether it exists.
+// locate finds the place of the account's file in the directory that find finds, and tells whether it exists. It makes
+// sure that the file can be written, before the user has typed, or logged in, for nothing.
 func (r *request) locate(find func() (account.Dir, error)) (f *file, exists bool, err error) {
 	f = new(file)
 	if f.dir, err = find(); err == nil {
@@ -42,20 +43,14 @@ func (r *request) locate(find func() (account.Dir, error)) (f *file, exists bool
 	if err != nil {
 		return nil, false, err
 	}
-	_, err = os.Stat(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if denied := unix.Access(f.dir.Path(), unix.W_OK|unix.X_OK); denied != nil && !r.noSave {
+		return nil, false, cli.WithHint(fmt.Errorf("directory %q cannot be written to: %w", f.dir.Path(), denied),
+			"Make it writable, or name another one in OIDC_CONFIG_DIR.")
+	}
+	if _, err = os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
 		return f, false, nil
 	}
 	return f, true, err
-}
-
-// writable makes sure that the file can be written before the user has typed, or logged in, for nothing.
-func (f *file) writable() error {
-	if err := unix.Access(f.dir.Path(), unix.W_OK|unix.X_OK); err != nil {
-		return cli.WithHint(fmt.Errorf("directory %q cannot be written to: %w", f.dir.Path(), err),
-			"Make it writable, or name another one in OIDC_CONFIG_DIR.")
-	}
-	return nil
 }
 
 // decrypt reads the file and asks for its password until it fits. Plain JSON needs none.

@@ -155,7 +155,7 @@ func poll(ctx context.Context, question *cjson.Object, interval, lives time.Dura
 	}
 }
 
-// codeExchange finishes a code flow with the URL to which the browser was sent, at the agent that started it.
+// codeExchange finishes a code flow with the URL to which the browser was sent.
 func codeExchange(ctx context.Context, r *request) error {
 	came, err := url.Parse(r.argument)
 	if err != nil {
@@ -166,49 +166,37 @@ func codeExchange(ctx context.Context, r *request) error {
 	if state == "" && refusal == "" {
 		return errors.New("Uri does not contain a state")
 	}
-	useAgentOf(state)
-	answer, err := ask(ctx, ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.argument).SetInt(ipc.KeyFromGen, ipc.Flag(true)))
-	if err != nil && refusal != "" { // RFC 6749 section 4.1.2.1: the provider has refused, whoever asked
-		if description := query.Get("error_description"); description != "" {
-			refusal += ": " + description
-		}
-		err = errors.New(refusal)
+	if description := query.Get("error_description"); refusal != "" && description != "" {
+		refusal += ": " + description
 	}
-	if err != nil {
-		return err
-	}
-	return r.saveFetched(ctx, answer)
+	question := ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.argument).SetInt(ipc.KeyFromGen, ipc.Flag(true))
+	return r.fetch(ctx, state, question, refusal)
 }
 
 // fetchState fetches the account that a flow has made.
 func fetchState(ctx context.Context, r *request) error {
-	useAgentOf(r.argument)
-	answer, err := ask(ctx, ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, r.argument))
-	if err == nil && answer.Text(ipc.KeyStatus) != ipc.StatusSuccess {
-		err = errors.New(answer.Text(ipc.KeyInfo))
+	return r.fetch(ctx, r.argument, ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, r.argument), "")
+}
+
+// fetch asks the agent that started a flow for its account, and saves that without the questions of newAccount. The
+// agent's socket stands in the state that it made: S:O and 24 characters, the length of the path, the path in base64url.
+// A state of another form is for the agent of the environment to judge.
+func (r *request) fetch(ctx context.Context, state string, question *cjson.Object, refusal string) error {
+	if fields := strings.Split(state, ":"); len(fields) == 4 {
+		path, err := base64.RawURLEncoding.DecodeString(fields[3])
+		if err == nil && strings.HasPrefix(string(path), "/") {
+			os.Setenv(ipc.EnvSocket, string(path))
+		}
 	}
-	if err != nil {
+	answer, err := ask(ctx, question)
+	switch {
+	case err != nil && refusal != "": // RFC 6749 section 4.1.2.1: the provider has refused, whoever asked
+		return errors.New(refusal)
+	case err != nil:
 		return err
+	case !answer.Has(ipc.KeyConfig) && !answer.Has(ipc.KeyAccessToken): // nobody has come back yet, or it is fetched already
+		return errors.New(cmp.Or(answer.Text(ipc.KeyInfo), "the agent's answer holds no account"))
 	}
-	return r.saveFetched(ctx, answer)
-}
-
-// useAgentOf makes the agent that started a flow the one that is asked from now on. Its socket stands in the
-// state that it made: S:O and 24 characters, the length of the path, the path in base64url. A state of another
-// form is for the agent of the environment to judge.
-func useAgentOf(state string) {
-	fields := strings.Split(state, ":")
-	if len(fields) != 4 {
-		return
-	}
-	path, err := base64.RawURLEncoding.DecodeString(fields[3])
-	if err == nil && strings.HasPrefix(string(path), "/") {
-		os.Setenv(ipc.EnvSocket, string(path))
-	}
-}
-
-// saveFetched saves an account that came without the questions of newAccount.
-func (r *request) saveFetched(ctx context.Context, answer *cjson.Object) error {
 	finished, err := finish(answer)
 	if err != nil || finished == nil {
 		return err

@@ -96,9 +96,6 @@ func (r *request) existing(ctx context.Context, what string, withAgent bool) (*f
 	if err == nil && !exists {
 		err = errors.New("No account configuration found with that shortname")
 	}
-	if err == nil {
-		err = f.writable()
-	}
 	if err == nil && withAgent {
 		err = r.findAgent(ctx)
 	}

@@ -55,9 +55,6 @@ func (r *request) choose(ctx context.Context) (*file, error) {
 	case r.manual:
 		fmt.Println("No account exists with this short name. Creating new configuration ...")
 	}
-	if err == nil && !r.noSave {
-		err = f.writable()
-	}
 	return f, err
 }
 
