@@ -141,9 +141,9 @@ func (r *request) askRedirectURIs(config *account.Account) error {
 	return err
 }
 
-// askNewPassword asks twice for the password of a new file, or takes it from where the options say. Where the user may
+// newPassword asks twice for the password of a new file, or takes it from where the options say. Where the user may
 // keep the one that the file has, Enter does, and the password is empty.
-func askNewPassword(ctx context.Context, r *request, mayKeep bool) (secret.Secret, error) {
+func (r *request) newPassword(ctx context.Context, mayKeep bool) (secret.Secret, error) {
 	question := fmt.Sprintf("Enter encryption password for account configuration '%s': ", r.name)
 	if r.password.Given() {
 		return r.password.Read(ctx, question)

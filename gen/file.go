@@ -152,14 +152,11 @@ func (f *file) newKey(ctx context.Context, r *request) (*crypt.Key, error) {
 	case r.format == "" && f.key != nil && (!hasPassword || r.password.Given()):
 		return f.key, nil
 	}
-	password, err := askNewPassword(ctx, r, hasPassword)
-	if err != nil {
-		return nil, err
+	password, err := r.newPassword(ctx, hasPassword)
+	if err != nil || password.IsEmpty() && hasPassword {
+		return f.key, err
 	}
 	defer password.Wipe()
-	if password.IsEmpty() && hasPassword {
-		return f.key, nil
-	}
 	return crypt.NewKey(password, format)
 }
 

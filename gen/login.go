@@ -87,10 +87,7 @@ func (r *request) awaitDevice(ctx context.Context, device *cjson.Object) (*cjson
 
 func seconds(o *cjson.Object, key string, byDefault int64) time.Duration {
 	n, _ := o.Int(key)
-	if n <= 0 {
-		n = byDefault
-	}
-	return time.Duration(min(n, math.MaxInt32)) * time.Second
+	return time.Duration(cmp.Or(min(max(n, 0), math.MaxInt32), byDefault)) * time.Second
 }
 
 // awaitBrowser sends the user to the provider (RFC 6749 section 4.1) and asks the agent until he has come

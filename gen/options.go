@@ -182,11 +182,9 @@ func parse(args []string) (*request, error) {
 		r.name = operands[0]
 	}
 	// Without a choice it is the code flow where there is a display for a browser, and else the device flow.
-	switch {
-	case len(r.flows) > 0:
-	case hasDisplay():
+	if len(r.flows) == 0 && hasDisplay() {
 		r.flows = []string{"code"}
-	default:
+	} else if len(r.flows) == 0 {
 		r.flows = []string{"device"}
 	}
 	r.given.AuthScope = strings.Join(strings.Fields(r.given.AuthScope), " ")
