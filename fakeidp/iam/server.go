@@ -186,9 +186,9 @@ func (s *Server) routes() *http.ServeMux {
 		"POST /dashboard/tokens/revoke":       s.member(s.revokeOwn),
 		"GET /dashboard/clients/new":          s.member(s.newClientPage),
 		"POST /dashboard/clients":             s.member(s.makeClient),
-		"GET /dashboard/clients/{id}":         s.member(s.clientPage),
-		"POST /dashboard/clients/{id}/secret": s.member(s.newSecret),
-		"POST /dashboard/clients/{id}/delete": s.member(s.deleteOwn),
+		"GET /dashboard/clients/{id}":         s.owner(s.clientPage),
+		"POST /dashboard/clients/{id}/secret": s.owner(s.newSecret),
+		"POST /dashboard/clients/{id}/delete": s.owner(s.deleteOwn),
 	} {
 		m.Handle(pattern, h)
 	}
