@@ -204,7 +204,7 @@ func (r *request) fetch(ctx context.Context, state string, question *cjson.Objec
 	}
 	r.name = finished.Name
 	f, exists, err := r.locate(account.OpenDir)
-	if err == nil && exists { // its format and its key stay
+	if err == nil && exists && !r.noSave { // its format and its key stay
 		err = f.open(ctx, r)
 	}
 	if err != nil {

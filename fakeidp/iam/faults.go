@@ -94,7 +94,9 @@ func (f *Fault) change(keys *keyring, a *response) {
 		return
 	}
 	if location, err := url.Parse(a.header.Get("Location")); err == nil && location.Query().Has("iss") {
-		location.RawQuery = f.changeQuery(location.Query()).Encode()
+		q := location.Query()
+		f.changeQuery(q)
+		location.RawQuery = q.Encode()
 		a.header.Set("Location", location.String())
 		return
 	}
@@ -131,23 +133,20 @@ func alter(members, set map[string]any, behind map[string]string) {
 	}
 }
 
-func (f *Fault) changeQuery(q url.Values) url.Values {
-	members := map[string]any{}
-	for name := range q {
-		members[name] = q.Get(name)
-	}
-	alter(members, f.Set, f.Append)
-	changed := url.Values{}
-	for name, v := range members {
+func (f *Fault) changeQuery(q url.Values) {
+	for name, v := range f.Set {
 		list, ok := v.([]any)
-		if !ok {
+		if !ok && v != nil {
 			list = []any{v}
 		}
+		q.Del(name)
 		for _, one := range list {
-			changed.Add(name, fmt.Sprint(one))
+			q.Add(name, fmt.Sprint(one))
 		}
 	}
-	return changed
+	for name, text := range f.Append {
+		q.Set(name, q.Get(name)+text)
+	}
 }
 
 // send sends an answer, true or not, with what the fault does to its header and to the connection.
