@@ -86,8 +86,8 @@ func (r *request) askIssuer(config *account.Account) error {
 }
 
 // askScope asks the provider, through the agent, which scopes there are, and the user which he wants.
-func (r *request) askScope(ctx context.Context, config *account.Account) error {
-	answer, err := ask(ctx, ipc.Request(ipc.RequestScopes).SetText(ipc.KeyIssuer, config.IssuerURL).
+func (r *request) askScope(config *account.Account) error {
+	answer, err := ask(ipc.Request(ipc.RequestScopes).SetText(ipc.KeyIssuer, config.IssuerURL).
 		SetText(ipc.KeyConfigEndpoint, config.ConfigEndpoint).SetText(ipc.KeyCertPath, config.CertPath))
 	if err != nil {
 		return fmt.Errorf("the scopes that %q supports: %w", config.IssuerURL, err)
@@ -143,10 +143,10 @@ func (r *request) askRedirectURIs(config *account.Account) error {
 
 // newPassword asks twice for the password of a new file, or takes it from where the options say. Where the user may
 // keep the one that the file has, Enter does, and the password is empty.
-func (r *request) newPassword(ctx context.Context, mayKeep bool) (secret.Secret, error) {
+func (r *request) newPassword(mayKeep bool) (secret.Secret, error) {
 	question := fmt.Sprintf("Enter encryption password for account configuration '%s': ", r.name)
 	if r.password.Given() {
-		return r.password.Read(ctx, question)
+		return r.password.Read(context.Background(), question)
 	}
 	if mayKeep {
 		question = strings.TrimSuffix(question, ": ") + " [***]: "

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -13,31 +12,31 @@ import (
 
 // newAccount makes an account: what is missing is asked for, the agent registers the client and logs the
 // user in, and the result is encrypted into a file.
-func newAccount(ctx context.Context, r *request) error {
-	if err := r.findAgent(ctx); err != nil {
+func newAccount(r *request) error {
+	if err := r.findAgent(); err != nil {
 		return err
 	}
-	f, err := r.choose(ctx)
+	f, err := r.choose()
 	if err != nil {
 		return err
 	}
-	config, err := r.describe(ctx, f.config)
+	config, err := r.describe(f.config)
 	if err == nil && !r.manual && !r.onlyAT {
-		err = r.register(ctx, config)
+		err = r.register(config)
 	}
 	if err != nil {
 		return err
 	}
-	finished, err := r.login(ctx, config)
+	finished, err := r.login(config)
 	if err != nil {
 		return err
 	}
-	return f.save(ctx, r, finished, nil)
+	return f.save(r, finished, nil)
 }
 
 // choose finds the account's name and its place, and makes sure that a file can be written there before
 // anything is asked of a provider. With -m the account may exist: it is opened. --only-at makes none.
-func (r *request) choose(ctx context.Context) (*file, error) {
+func (r *request) choose() (*file, error) {
 	if r.onlyAT {
 		return new(file), nil
 	}
@@ -51,7 +50,7 @@ func (r *request) choose(ctx context.Context) (*file, error) {
 		err = cli.WithHint(fmt.Errorf("there is an account %q already", r.name),
 			"Edit it with  oidc-gen -m "+r.name+"  log in again with  oidc-gen --reauthenticate "+r.name+"  or choose another name.")
 	case exists:
-		err = f.open(ctx, r)
+		err = f.open(r)
 	case r.manual:
 		fmt.Println("No account exists with this short name. Creating new configuration ...")
 	}
@@ -60,8 +59,8 @@ func (r *request) choose(ctx context.Context) (*file, error) {
 
 // describe puts together what the agent has to know of the account: options first, then what the account
 // had, then questions.
-func (r *request) describe(ctx context.Context, old *account.Account) (*account.Account, error) {
-	config, err := r.startingPoint(ctx, old)
+func (r *request) describe(old *account.Account) (*account.Account, error) {
+	config, err := r.startingPoint(old)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +79,7 @@ func (r *request) describe(ctx context.Context, old *account.Account) (*account.
 		err = r.askClient(config)
 	}
 	if err == nil {
-		err = r.askScope(ctx, config)
+		err = r.askScope(config)
 	}
 	if err == nil && byHand {
 		err = r.askRedirectURIs(config)
@@ -90,10 +89,10 @@ func (r *request) describe(ctx context.Context, old *account.Account) (*account.
 
 // startingPoint is the account of the options, laid over the account that -m edits or over the file of -f. A user's
 // password at the provider is taken from nowhere else.
-func (r *request) startingPoint(ctx context.Context, old *account.Account) (*account.Account, error) {
+func (r *request) startingPoint(old *account.Account) (*account.Account, error) {
 	if old == nil && r.clientFile != "" {
 		var err error
-		if old, err = readClient(ctx, r); err != nil {
+		if old, err = readClient(r); err != nil {
 			return nil, err
 		}
 	}

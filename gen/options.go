@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +15,7 @@ import (
 
 // request is what the command line asks for.
 type request struct {
-	do       func(context.Context, *request) error
+	do       func(*request) error
 	argument string // of the option that says what to do: a file, a new name, a URI, a state
 	name     string // short name of the account
 	json     bool   // of -l
@@ -54,7 +53,7 @@ const (
 func options(r *request) *cli.Program {
 	var ignored bool
 	var flow string
-	do := func(action func(context.Context, *request) error) func(string) error {
+	do := func(action func(*request) error) func(string) error {
 		return func(argument string) error {
 			r.do, r.argument = action, argument
 			return nil
