@@ -104,12 +104,17 @@ func readClient(r *request) (*account.Account, error) {
 	return f.config, nil
 }
 
-// save encrypts the finished account into its file, under the key or under one that the user chooses, and tells the
-// agent that. The agent holds the account already; until it has the key it keeps a new refresh token in memory. After
-// --only-at there is no account.
-func (f *file) save(r *request, finished *account.Account, key *crypt.Key) (err error) {
-	if finished == nil {
-		return nil
+// save encrypts the finished account of the agent's answer into its file, under the key or under one that the user
+// chooses, and tells the agent that. The agent holds the account already; until it has the key it keeps a new refresh
+// token in memory. After --only-at there is no account, but a token to print.
+func (f *file) save(r *request, answer *cjson.Object, key *crypt.Key) error {
+	if token := answer.Secret(ipc.KeyAccessToken); !token.IsEmpty() {
+		_, err := fmt.Printf("%s\n", token.Reveal())
+		return err
+	}
+	finished, err := account.FromObject(answer.Object(ipc.KeyConfig))
+	if err != nil {
+		return fmt.Errorf("the agent's answer: %w", err)
 	}
 	if r.verbose {
 		fmt.Printf("%s\n", finished.Object().Layout())

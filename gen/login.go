@@ -25,8 +25,8 @@ func hasDisplay() bool { return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND
 
 const loadedText = "success\nThe generated account config was successfully added to oidc-agent. You don't have to run oidc-add."
 
-// login has the agent log the user in and returns the finished account; with --only-at it prints the token.
-func (r *request) login(config *account.Account) (*account.Account, error) {
+// login has the agent log the user in and returns its answer, which holds the finished account; with --only-at the token.
+func (r *request) login(config *account.Account) (*cjson.Object, error) {
 	if !r.onlyAT {
 		fmt.Println("Generating account configuration ...")
 	}
@@ -44,31 +44,14 @@ func (r *request) login(config *account.Account) (*account.Account, error) {
 	if answer.Text(ipc.KeyStatus) == ipc.StatusAccepted {
 		fmt.Println("accepted")
 		if device != nil {
-			answer, err = r.awaitDevice(device)
-		} else {
-			answer, err = r.awaitBrowser(answer.Text(ipc.KeyURI), answer.Text(ipc.KeyState))
+			return r.awaitDevice(device)
 		}
-		if err != nil {
-			return nil, err
-		}
+		answer, err = r.awaitBrowser(answer.Text(ipc.KeyURI), answer.Text(ipc.KeyState))
 	}
-	if !r.onlyAT && device == nil {
+	if err == nil && !r.onlyAT {
 		fmt.Println(loadedText)
 	}
-	return finish(answer)
-}
-
-// finish takes the account out of an answer, or prints the token and returns nil.
-func finish(answer *cjson.Object) (*account.Account, error) {
-	if token := answer.Secret(ipc.KeyAccessToken); !token.IsEmpty() {
-		_, err := fmt.Printf("%s\n", token.Reveal())
-		return nil, err
-	}
-	finished, err := account.FromObject(answer.Object(ipc.KeyConfig))
-	if err != nil {
-		err = fmt.Errorf("the agent's answer: %w", err)
-	}
-	return finished, err
+	return answer, err
 }
 
 // awaitDevice shows the verification URL and the user code (RFC 8628 section 3.3), and has the agent ask the provider
@@ -193,21 +176,21 @@ func (r *request) fetch(state string, question *cjson.Object, refusal string) er
 	case !answer.Has(ipc.KeyConfig) && !answer.Has(ipc.KeyAccessToken): // nobody has come back yet, or it is fetched already
 		return errors.New(cmp.Or(answer.Text(ipc.KeyInfo), "the agent's answer holds no account"))
 	}
-	finished, err := finish(answer)
-	if err != nil || finished == nil {
-		return err
+	f := new(file)
+	if config := answer.Object(ipc.KeyConfig); config != nil {
+		fmt.Println(loadedText)
+		if err := r.findAgent(); err != nil {
+			return err
+		}
+		exists := false
+		r.name = config.Text("name")
+		f, exists, err = r.locate(account.OpenDir)
+		if err == nil && exists && !r.noSave { // its format and its key stay
+			err = f.open(r)
+		}
+		if err != nil {
+			return notSaved(err)
+		}
 	}
-	fmt.Println(loadedText)
-	if err := r.findAgent(); err != nil {
-		return err
-	}
-	r.name = finished.Name
-	f, exists, err := r.locate(account.OpenDir)
-	if err == nil && exists && !r.noSave { // its format and its key stay
-		err = f.open(r)
-	}
-	if err != nil {
-		return notSaved(err)
-	}
-	return f.save(r, finished, f.key)
+	return f.save(r, answer, f.key)
 }

@@ -139,11 +139,11 @@ func reauthenticate(r *request) error {
 	if err != nil {
 		return err
 	}
-	finished, err := r.login(f.config)
+	answer, err := r.login(f.config)
 	if err != nil {
 		return err
 	}
-	return f.save(r, finished, f.key)
+	return f.save(r, answer, f.key)
 }
 
 // deleteAccount revokes the account's refresh token, deletes the client that was registered for it, and

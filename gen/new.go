@@ -27,11 +27,11 @@ func newAccount(r *request) error {
 	if err != nil {
 		return err
 	}
-	finished, err := r.login(config)
+	answer, err := r.login(config)
 	if err != nil {
 		return err
 	}
-	return f.save(r, finished, nil)
+	return f.save(r, answer, nil)
 }
 
 // choose finds the account's name and its place, and makes sure that a file can be written there before
