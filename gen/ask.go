@@ -33,7 +33,7 @@ func (r *request) open(given, present bool, what, option string) (bool, error) {
 }
 
 // keepOr asks for a value; Enter keeps the present one.
-func keepOr(ctx context.Context, what, present string) (string, error) {
+func keepOr(what, present string) (string, error) {
 	question := what + ": "
 	if present != "" {
 		question = what + " [" + present + "]: "
@@ -42,7 +42,7 @@ func keepOr(ctx context.Context, what, present string) (string, error) {
 	return cmp.Or(strings.TrimSpace(line), present), err
 }
 
-func (r *request) askName(ctx context.Context) (err error) {
+func (r *request) askName() (err error) {
 	if r.name == "" && r.silent() {
 		return errors.New("No account short name given.")
 	}
@@ -53,7 +53,7 @@ func (r *request) askName(ctx context.Context) (err error) {
 }
 
 // askIssuer shows the known issuers and takes a number or a URL.
-func (r *request) askIssuer(ctx context.Context, config *account.Account) error {
+func (r *request) askIssuer(config *account.Account) error {
 	given := config.IssuerURL != "" || config.ConfigEndpoint != "" && !r.manual
 	if ask, err := r.open(given, false, "issuer url", "--issuer"); !ask {
 		return err
@@ -68,7 +68,7 @@ func (r *request) askIssuer(ctx context.Context, config *account.Account) error 
 	// A new account is mostly for another issuer.
 	other := slices.IndexFunc(issuers, func(known account.Issuer) bool { return len(known.Accounts) == 0 })
 	for config.IssuerURL == "" {
-		line, err := keepOr(ctx, "Issuer", issuers[max(other, 0)].Issuer)
+		line, err := keepOr("Issuer", issuers[max(other, 0)].Issuer)
 		if err != nil {
 			return err
 		}
@@ -86,8 +86,8 @@ func (r *request) askIssuer(ctx context.Context, config *account.Account) error 
 }
 
 // askScope asks the provider, through the agent, which scopes there are, and the user which he wants.
-func (r *request) askScope(ctx context.Context, config *account.Account) error {
-	answer, err := ask(ctx, ipc.Request(ipc.RequestScopes).SetText(ipc.KeyIssuer, config.IssuerURL).
+func (r *request) askScope(config *account.Account) error {
+	answer, err := ask(ipc.Request(ipc.RequestScopes).SetText(ipc.KeyIssuer, config.IssuerURL).
 		SetText(ipc.KeyConfigEndpoint, config.ConfigEndpoint).SetText(ipc.KeyCertPath, config.CertPath))
 	if err != nil {
 		return fmt.Errorf("the scopes that %q supports: %w", config.IssuerURL, err)
@@ -96,7 +96,7 @@ func (r *request) askScope(ctx context.Context, config *account.Account) error {
 	ask, err := r.open(present && (!r.manual || r.given.AuthScope != ""), present, "scope", "--scope")
 	if ask {
 		fmt.Fprintln(os.Stderr, "The following scopes are supported:", supported)
-		config.AuthScope, err = keepOr(ctx, "Scopes or 'max' (space separated)", cmp.Or(config.AuthScope, defaultScope))
+		config.AuthScope, err = keepOr("Scopes or 'max' (space separated)", cmp.Or(config.AuthScope, defaultScope))
 		config.AuthScope = strings.Join(strings.Fields(config.AuthScope), " ")
 	}
 	if config.AuthScope == "max" {
@@ -107,10 +107,10 @@ func (r *request) askScope(ctx context.Context, config *account.Account) error {
 
 // askClient asks for the client that was registered by hand. What the account has already is offered in
 // brackets, a secret as ***: Enter keeps it.
-func (r *request) askClient(ctx context.Context, config *account.Account) error {
+func (r *request) askClient(config *account.Account) error {
 	ask, err := r.open(r.given.ClientID != "", config.ClientID != "", "client id", "--client-id")
 	if ask {
-		config.ClientID, err = keepOr(ctx, "Client id", config.ClientID)
+		config.ClientID, err = keepOr("Client id", config.ClientID)
 	}
 	if err != nil {
 		return err
@@ -132,21 +132,21 @@ func (r *request) askClient(ctx context.Context, config *account.Account) error 
 	return err
 }
 
-func (r *request) askRedirectURIs(ctx context.Context, config *account.Account) error {
+func (r *request) askRedirectURIs(config *account.Account) error {
 	if len(r.given.RedirectURIs) > 0 || r.silent() {
 		return nil
 	}
-	line, err := keepOr(ctx, "Redirect_uris (space separated)", strings.Join(config.RedirectURIs, " "))
+	line, err := keepOr("Redirect_uris (space separated)", strings.Join(config.RedirectURIs, " "))
 	config.RedirectURIs = strings.Fields(line)
 	return err
 }
 
-// askNewPassword asks twice for the password of a new file, or takes it from where the options say. Where the user may
+// newPassword asks twice for the password of a new file, or takes it from where the options say. Where the user may
 // keep the one that the file has, Enter does, and the password is empty.
-func askNewPassword(ctx context.Context, r *request, mayKeep bool) (secret.Secret, error) {
+func (r *request) newPassword(mayKeep bool) (secret.Secret, error) {
 	question := fmt.Sprintf("Enter encryption password for account configuration '%s': ", r.name)
 	if r.password.Given() {
-		return r.password.Read(ctx, question)
+		return r.password.Read(context.Background(), question)
 	}
 	if mayKeep {
 		question = strings.TrimSuffix(question, ": ") + " [***]: "

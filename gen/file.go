@@ -33,7 +33,8 @@ type file struct {
 	config   *account.Account
 }
 
-// locate finds the place of the account's file in the directory that find finds, and tells whether it exists.
+// locate finds the place of the account's file in the directory that find finds, and tells whether it exists. It makes
+// sure that the file can be written, before the user has typed, or logged in, for nothing.
 func (r *request) locate(find func() (account.Dir, error)) (f *file, exists bool, err error) {
 	f = new(file)
 	if f.dir, err = find(); err == nil {
@@ -42,24 +43,18 @@ func (r *request) locate(find func() (account.Dir, error)) (f *file, exists bool
 	if err != nil {
 		return nil, false, err
 	}
-	_, err = os.Stat(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if denied := unix.Access(f.dir.Path(), unix.W_OK|unix.X_OK); denied != nil && !r.noSave {
+		return nil, false, cli.WithHint(fmt.Errorf("directory %q cannot be written to: %w", f.dir.Path(), denied),
+			"Make it writable, or name another one in OIDC_CONFIG_DIR.")
+	}
+	if _, err = os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
 		return f, false, nil
 	}
 	return f, true, err
 }
 
-// writable makes sure that the file can be written before the user has typed, or logged in, for nothing.
-func (f *file) writable() error {
-	if err := unix.Access(f.dir.Path(), unix.W_OK|unix.X_OK); err != nil {
-		return cli.WithHint(fmt.Errorf("directory %q cannot be written to: %w", f.dir.Path(), err),
-			"Make it writable, or name another one in OIDC_CONFIG_DIR.")
-	}
-	return nil
-}
-
 // decrypt reads the file and asks for its password until it fits. Plain JSON needs none.
-func (f *file) decrypt(ctx context.Context, r *request) (err error) {
+func (f *file) decrypt(r *request) (err error) {
 	if f.data, err = account.ReadFile(f.path); err != nil {
 		return err
 	}
@@ -68,8 +63,8 @@ func (f *file) decrypt(ctx context.Context, r *request) (err error) {
 		return nil
 	}
 	question := fmt.Sprintf("Enter decryption password for account config '%s': ", filepath.Base(f.path))
-	f.text, f.key, err = crypt.OpenAny(ctx, f.data, func(try func(secret.Secret) error) error {
-		return prompt.Decrypt(ctx, r.password, question, crypt.ErrWrongPassword, func(password secret.Secret) error {
+	f.text, f.key, err = crypt.OpenAny(context.Background(), f.data, func(try func(secret.Secret) error) error {
+		return prompt.Decrypt(context.Background(), r.password, question, crypt.ErrWrongPassword, func(password secret.Secret) error {
 			err := try(password)
 			if err == nil {
 				f.password = password.Clone()
@@ -84,8 +79,8 @@ func (f *file) decrypt(ctx context.Context, r *request) (err error) {
 }
 
 // open decrypts the file of an account.
-func (f *file) open(ctx context.Context, r *request) error {
-	err := f.decrypt(ctx, r)
+func (f *file) open(r *request) error {
+	err := f.decrypt(r)
 	if err != nil {
 		return err
 	}
@@ -96,9 +91,9 @@ func (f *file) open(ctx context.Context, r *request) error {
 }
 
 // readClient reads the file of -f: a client, or an account, as plain JSON or encrypted.
-func readClient(ctx context.Context, r *request) (*account.Account, error) {
+func readClient(r *request) (*account.Account, error) {
 	f := &file{path: r.clientFile}
-	err := f.open(ctx, r)
+	err := f.open(r)
 	if errors.Is(err, crypt.ErrFormat) {
 		return nil, fmt.Errorf("%q is neither JSON nor an encrypted file", r.clientFile)
 	}
@@ -109,37 +104,46 @@ func readClient(ctx context.Context, r *request) (*account.Account, error) {
 	return f.config, nil
 }
 
-// save encrypts the finished account into its file, under the key or under one that the user chooses, and tells the
-// agent that. The agent holds the account already; until it has the key it keeps a new refresh token in memory. After
-// --only-at there is no account.
-func (f *file) save(ctx context.Context, r *request, finished *account.Account, key *crypt.Key) (err error) {
-	if finished == nil {
-		return nil
+// save encrypts the finished account of the agent's answer into its file, under the key or under one that the user
+// chooses, and tells the agent that. The agent holds the account already; until it has the key it keeps a new refresh
+// token in memory. After --only-at there is no account, but a token to print.
+func (f *file) save(r *request, answer *cjson.Object, key *crypt.Key) error {
+	if token := answer.Secret(ipc.KeyAccessToken); !token.IsEmpty() {
+		_, err := fmt.Printf("%s\n", token.Reveal())
+		return err
+	}
+	finished, err := account.FromObject(answer.Object(ipc.KeyConfig))
+	if err != nil {
+		return fmt.Errorf("the agent's answer: %w", err)
 	}
 	if r.verbose {
 		fmt.Printf("%s\n", finished.Object().Layout())
 	}
 	if !r.noSave {
 		if key == nil {
-			key, err = f.newKey(ctx, r)
+			key, err = f.newKey(r)
 		}
 		if err == nil {
 			err = f.locked(func() error { return writeAccount(f.path, finished, key) })
 		}
-		if err == nil {
-			err = r.tellSaved(ctx, finished.Name, f.path, key)
+		if err != nil {
+			return notSaved(err)
 		}
-	}
-	if err != nil {
-		return cli.WithHint(err, "The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
+		if err = r.tellSaved(finished.Name, f.path, key); err != nil {
+			return fmt.Errorf("the account is saved, but the agent cannot go on with its file: %w", err)
+		}
 	}
 	_, err = fmt.Println("Everything setup correctly!")
 	return err
 }
 
+func notSaved(err error) error {
+	return cli.WithHint(err, "The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
+}
+
 // newKey is what the file is to be encrypted with: as it was before, where there was a file whose password the user
 // keeps and no other format is wanted, else under a new password or for the gpg key of the options.
-func (f *file) newKey(ctx context.Context, r *request) (*crypt.Key, error) {
+func (f *file) newKey(r *request) (*crypt.Key, error) {
 	hasPassword := f.key != nil && f.key.Format() != crypt.FormatGPG
 	format := crypt.FormatScrypt
 	if r.format == "c" || r.format == "" && (hasPassword && f.key.Format() == crypt.FormatC || r.writesC || r.cAgent) {
@@ -153,14 +157,11 @@ func (f *file) newKey(ctx context.Context, r *request) (*crypt.Key, error) {
 	case r.format == "" && f.key != nil && (!hasPassword || r.password.Given()):
 		return f.key, nil
 	}
-	password, err := askNewPassword(ctx, r, hasPassword)
-	if err != nil {
-		return nil, err
+	password, err := r.newPassword(hasPassword)
+	if err != nil || password.IsEmpty() && hasPassword {
+		return f.key, err
 	}
 	defer password.Wipe()
-	if password.IsEmpty() && hasPassword {
-		return f.key, nil
-	}
 	return crypt.NewKey(password, format)
 }
 
@@ -231,11 +232,11 @@ func writeText(path string, text secret.Secret, key *crypt.Key) error {
 
 // tellSaved tells the agent that the account is in its file, and gives it the file's key. A C agent does not
 // want to know.
-func (r *request) tellSaved(ctx context.Context, name, path string, key *crypt.Key) error {
+func (r *request) tellSaved(name, path string, key *crypt.Key) error {
 	if r.cAgent {
 		return nil
 	}
-	_, err := ask(ctx, ipc.Request(ipc.RequestSaved).SetText(ipc.KeyAccount, name).
+	_, err := ask(ipc.Request(ipc.RequestSaved).SetText(ipc.KeyAccount, name).
 		SetText(ipc.KeyFile, path).SetSecret(ipc.KeyKey, key.Marshal()))
 	return err
 }

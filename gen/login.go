@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -26,8 +25,8 @@ func hasDisplay() bool { return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND
 
 const loadedText = "success\nThe generated account config was successfully added to oidc-agent. You don't have to run oidc-add."
 
-// login has the agent log the user in and returns the finished account; with --only-at it prints the token.
-func (r *request) login(ctx context.Context, config *account.Account) (*account.Account, error) {
+// login has the agent log the user in and returns its answer, which holds the finished account; with --only-at the token.
+func (r *request) login(config *account.Account) (*cjson.Object, error) {
 	if !r.onlyAT {
 		fmt.Println("Generating account configuration ...")
 	}
@@ -37,7 +36,7 @@ func (r *request) login(ctx context.Context, config *account.Account) (*account.
 	if r.cAgent {
 		question.SetObject(ipc.KeyPwEntry, r.password.Entry(r.name))
 	}
-	answer, err := ask(ctx, question)
+	answer, err := ask(question)
 	if err != nil {
 		return nil, err
 	}
@@ -45,57 +44,37 @@ func (r *request) login(ctx context.Context, config *account.Account) (*account.
 	if answer.Text(ipc.KeyStatus) == ipc.StatusAccepted {
 		fmt.Println("accepted")
 		if device != nil {
-			answer, err = r.awaitDevice(ctx, device)
-		} else {
-			answer, err = r.awaitBrowser(ctx, answer.Text(ipc.KeyURI), answer.Text(ipc.KeyState))
+			return r.awaitDevice(device)
 		}
-		if err != nil {
-			return nil, err
-		}
+		answer, err = r.awaitBrowser(answer.Text(ipc.KeyURI), answer.Text(ipc.KeyState))
 	}
-	if !r.onlyAT && device == nil {
+	if err == nil && !r.onlyAT {
 		fmt.Println(loadedText)
 	}
-	return finish(answer)
-}
-
-// finish takes the account out of an answer, or prints the token and returns nil.
-func finish(answer *cjson.Object) (*account.Account, error) {
-	if token := answer.Secret(ipc.KeyAccessToken); !token.IsEmpty() {
-		_, err := fmt.Printf("%s\n", token.Reveal())
-		return nil, err
-	}
-	finished, err := account.FromObject(answer.Object(ipc.KeyConfig))
-	if err != nil {
-		err = fmt.Errorf("the agent's answer: %w", err)
-	}
-	return finished, err
+	return answer, err
 }
 
 // awaitDevice shows the verification URL and the user code (RFC 8628 section 3.3), and has the agent ask the provider
 // until the user has approved or the code has expired.
-func (r *request) awaitDevice(ctx context.Context, device *cjson.Object) (*cjson.Object, error) {
+func (r *request) awaitDevice(device *cjson.Object) (*cjson.Object, error) {
 	uri := device.Text("verification_uri")
 	fmt.Fprintf(os.Stderr, "\nUsing a browser on any device, visit:\n%s\n\nAnd enter the code: %s\n",
 		cli.Printable(uri), cli.Printable(device.Text("user_code")))
 	showQR(os.Stderr, cmp.Or(device.Text("verification_uri_complete"), uri))
 	lives := seconds(device, "expires_in", 600)
 	question := ipc.Request(ipc.RequestDevice).SetObject(ipc.KeyOIDCDevice, device).SetInt(ipc.KeyOnlyAT, ipc.Flag(r.onlyAT))
-	return poll(ctx, question, seconds(device, "interval", 5), lives, // RFC 8628 section 3.2
+	return poll(question, seconds(device, "interval", 5), lives, // RFC 8628 section 3.2
 		cli.WithHint(errors.New("Device code is not valid any more!"), "Start again: the code lives for "+lives.String()+"."))
 }
 
 func seconds(o *cjson.Object, key string, byDefault int64) time.Duration {
 	n, _ := o.Int(key)
-	if n <= 0 {
-		n = byDefault
-	}
-	return time.Duration(min(n, math.MaxInt32)) * time.Second
+	return time.Duration(cmp.Or(min(max(n, 0), math.MaxInt32), byDefault)) * time.Second
 }
 
 // awaitBrowser sends the user to the provider (RFC 6749 section 4.1) and asks the agent until he has come
 // back there.
-func (r *request) awaitBrowser(ctx context.Context, uri, state string) (*cjson.Object, error) {
+func (r *request) awaitBrowser(uri, state string) (*cjson.Object, error) {
 	fmt.Fprintf(os.Stderr, "To continue and approve the registered client visit the following URL in a Browser of your choice:\n%s\n", cli.Printable(uri))
 	if !r.noURLCall && hasDisplay() {
 		c := exec.Command("xdg-open", uri)
@@ -105,7 +84,7 @@ func (r *request) awaitBrowser(ctx context.Context, uri, state string) (*cjson.O
 		}
 	}
 	fmt.Fprintln(os.Stderr, "Polling oidc-agent to get the generated account configuration ...")
-	answer, err := poll(ctx, ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, state), time.Second, 10*time.Minute,
+	answer, err := poll(ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, state), time.Second, 10*time.Minute,
 		cli.WithHint(errors.New("nobody has come back from the browser"),
 			"If the browser runs on another machine, copy the URL to which it was sent and type  oidc-gen --codeExchange 'URL'  or use  -w device"))
 	switch {
@@ -125,7 +104,7 @@ const (
 
 // poll asks the agent until the user has done his part, or returns late after the time for that. On a terminal it says
 // after a while that it waits.
-func poll(ctx context.Context, question *cjson.Object, interval, lives time.Duration, late error) (*cjson.Object, error) {
+func poll(question *cjson.Object, interval, lives time.Duration, late error) (*cjson.Object, error) {
 	const erase = "\r\x1b[K"
 	end := "" // erases the line, once it is there
 	defer func() { fmt.Fprint(os.Stderr, end) }()
@@ -143,7 +122,7 @@ func poll(ctx context.Context, question *cjson.Object, interval, lives time.Dura
 			time.Sleep(min(time.Second, wait, left))
 			continue
 		}
-		answer, err := ask(ctx, question)
+		answer, err := ask(question)
 		switch {
 		case errors.Is(err, ipc.ErrSlowDown):
 			interval += slowDown
@@ -155,8 +134,8 @@ func poll(ctx context.Context, question *cjson.Object, interval, lives time.Dura
 	}
 }
 
-// codeExchange finishes a code flow with the URL to which the browser was sent, at the agent that started it.
-func codeExchange(ctx context.Context, r *request) error {
+// codeExchange finishes a code flow with the URL to which the browser was sent.
+func codeExchange(r *request) error {
 	came, err := url.Parse(r.argument)
 	if err != nil {
 		return fmt.Errorf("--codeExchange: %w", err)
@@ -166,61 +145,52 @@ func codeExchange(ctx context.Context, r *request) error {
 	if state == "" && refusal == "" {
 		return errors.New("Uri does not contain a state")
 	}
-	useAgentOf(state)
-	answer, err := ask(ctx, ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.argument).SetInt(ipc.KeyFromGen, ipc.Flag(true)))
-	if err != nil && refusal != "" { // RFC 6749 section 4.1.2.1: the provider has refused, whoever asked
-		if description := query.Get("error_description"); description != "" {
-			refusal += ": " + description
-		}
-		err = errors.New(refusal)
+	if description := query.Get("error_description"); refusal != "" && description != "" {
+		refusal += ": " + description
 	}
-	if err != nil {
-		return err
-	}
-	return r.saveFetched(ctx, answer)
+	question := ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.argument).SetInt(ipc.KeyFromGen, ipc.Flag(true))
+	return r.fetch(state, question, refusal)
 }
 
 // fetchState fetches the account that a flow has made.
-func fetchState(ctx context.Context, r *request) error {
-	useAgentOf(r.argument)
-	answer, err := ask(ctx, ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, r.argument))
-	if err == nil && answer.Text(ipc.KeyStatus) != ipc.StatusSuccess {
-		err = errors.New(answer.Text(ipc.KeyInfo))
-	}
-	if err != nil {
-		return err
-	}
-	return r.saveFetched(ctx, answer)
+func fetchState(r *request) error {
+	return r.fetch(r.argument, ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, r.argument), "")
 }
 
-// useAgentOf makes the agent that started a flow the one that is asked from now on. Its socket stands in the
-// state that it made: S:O and 24 characters, the length of the path, the path in base64url. A state of another
-// form is for the agent of the environment to judge.
-func useAgentOf(state string) {
-	fields := strings.Split(state, ":")
-	if len(fields) != 4 {
-		return
+// fetch asks the agent that started a flow for its account, and saves that without the questions of newAccount. The
+// agent's socket stands in the state that it made: S:O and 24 characters, the length of the path, the path in base64url.
+// A state of another form is for the agent of the environment to judge.
+func (r *request) fetch(state string, question *cjson.Object, refusal string) error {
+	if fields := strings.Split(state, ":"); len(fields) == 4 {
+		path, err := base64.RawURLEncoding.DecodeString(fields[3])
+		if err == nil && strings.HasPrefix(string(path), "/") {
+			os.Setenv(ipc.EnvSocket, string(path))
+		}
 	}
-	path, err := base64.RawURLEncoding.DecodeString(fields[3])
-	if err == nil && strings.HasPrefix(string(path), "/") {
-		os.Setenv(ipc.EnvSocket, string(path))
-	}
-}
-
-// saveFetched saves an account that came without the questions of newAccount.
-func (r *request) saveFetched(ctx context.Context, answer *cjson.Object) error {
-	finished, err := finish(answer)
-	if err != nil || finished == nil {
+	answer, err := ask(question)
+	switch {
+	case err != nil && refusal != "": // RFC 6749 section 4.1.2.1: the provider has refused, whoever asked
+		return errors.New(refusal)
+	case err != nil:
 		return err
+	case !answer.Has(ipc.KeyConfig) && !answer.Has(ipc.KeyAccessToken): // nobody has come back yet, or it is fetched already
+		return errors.New(cmp.Or(answer.Text(ipc.KeyInfo), "the agent's answer holds no account"))
 	}
-	fmt.Println(loadedText)
-	if err := r.findAgent(ctx); err != nil {
-		return err
+	f := new(file)
+	if config := answer.Object(ipc.KeyConfig); config != nil {
+		fmt.Println(loadedText)
+		if err := r.findAgent(); err != nil {
+			return err
+		}
+		exists := false
+		r.name = config.Text("name")
+		f, exists, err = r.locate(account.OpenDir)
+		if err == nil && exists && !r.noSave { // its format and its key stay
+			err = f.open(r)
+		}
+		if err != nil {
+			return notSaved(err)
+		}
 	}
-	r.name = finished.Name
-	f, _, err := r.locate(account.OpenDir)
-	if err != nil {
-		return err
-	}
-	return f.save(ctx, r, finished, nil)
+	return f.save(r, answer, f.key)
 }

@@ -31,7 +31,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err = r.do(context.Background(), r); errors.Is(err, prompt.ErrQuit) {
+	if err = r.do(r); errors.Is(err, prompt.ErrQuit) {
 		return nil
 	}
 	return err
@@ -42,8 +42,8 @@ const askTimeout = 45 * time.Second
 
 // ask sends a request to the agent. An answer that tells a failure is an error, and the answer is returned
 // with it.
-func ask(ctx context.Context, question *cjson.Object) (*cjson.Object, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+func ask(question *cjson.Object) (*cjson.Object, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
 	answer, err := ipc.Call(ctx, ipc.SocketPath(), question)
 	if err != nil {
@@ -54,8 +54,8 @@ func ask(ctx context.Context, question *cjson.Object) (*cjson.Object, error) {
 
 // findAgent makes sure that there is an agent, and learns whether it is a C agent: that does not know the
 // request `saved`, wants to be told where an account's password is to be had, and writes C's format.
-func (r *request) findAgent(ctx context.Context) error {
-	_, err := ask(ctx, ipc.Request(ipc.RequestSaved))
+func (r *request) findAgent() error {
+	_, err := ask(ipc.Request(ipc.RequestSaved))
 	refused, ok := errors.AsType[*ipc.Failure](err)
 	if !ok || errors.Is(err, ipc.ErrLocked) {
 		return err

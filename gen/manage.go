@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +15,7 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-func list(_ context.Context, r *request) error {
+func list(r *request) error {
 	var names []string
 	dir, err := account.FindDir()
 	if err == nil {
@@ -35,7 +34,7 @@ func list(_ context.Context, r *request) error {
 }
 
 // decryptNamed decrypts a file that the user names by an account's name or by an absolute path.
-func decryptNamed(ctx context.Context, r *request) (*file, error) {
+func decryptNamed(r *request) (*file, error) {
 	f := &file{path: r.argument}
 	if !filepath.IsAbs(f.path) {
 		dir, err := account.FindDir()
@@ -47,11 +46,11 @@ func decryptNamed(ctx context.Context, r *request) (*file, error) {
 		}
 		f.path = filepath.Join(dir.Path(), f.path)
 	}
-	return f, f.decrypt(ctx, r)
+	return f, f.decrypt(r)
 }
 
-func printFile(ctx context.Context, r *request) error {
-	f, err := decryptNamed(ctx, r)
+func printFile(r *request) error {
+	f, err := decryptNamed(r)
 	if err != nil {
 		return err
 	}
@@ -61,11 +60,11 @@ func printFile(ctx context.Context, r *request) error {
 
 // update decrypts a file and encrypts it again, in our format or the one of the options, with the same
 // password. Plain JSON is encrypted.
-func update(ctx context.Context, r *request) error {
+func update(r *request) error {
 	if r.noSave {
 		return errors.New("--no-save and --update contradict each other")
 	}
-	f, err := decryptNamed(ctx, r)
+	f, err := decryptNamed(r)
 	if err != nil {
 		return err
 	}
@@ -73,7 +72,7 @@ func update(ctx context.Context, r *request) error {
 	if !f.password.IsEmpty() {
 		r.format = cmp.Or(r.format, "scrypt")
 	}
-	key, err := f.newKey(ctx, r)
+	key, err := f.newKey(r)
 	if err == nil {
 		err = f.rewrite(f.path, "", key)
 	}
@@ -81,14 +80,14 @@ func update(ctx context.Context, r *request) error {
 		return err
 	}
 	if dir, err := account.FindDir(); err == nil && filepath.Dir(f.path) == dir.Path() {
-		_ = r.tellSaved(ctx, r.name, f.path, key) // an agent that has not loaded it need not know
+		_ = r.tellSaved(r.name, f.path, key) // an agent that has not loaded it need not know
 	}
 	_, err = fmt.Println("Updated config file format")
 	return err
 }
 
 // existing opens the file of an account that is to be changed, with the agent's help or without.
-func (r *request) existing(ctx context.Context, what string, withAgent bool) (*file, error) {
+func (r *request) existing(what string, withAgent bool) (*file, error) {
 	if r.name == "" {
 		return nil, fmt.Errorf("You have to specify a shortname to %s", what)
 	}
@@ -96,21 +95,18 @@ func (r *request) existing(ctx context.Context, what string, withAgent bool) (*f
 	if err == nil && !exists {
 		err = errors.New("No account configuration found with that shortname")
 	}
-	if err == nil {
-		err = f.writable()
-	}
 	if err == nil && withAgent {
-		err = r.findAgent(ctx)
+		err = r.findAgent()
 	}
 	if err == nil {
-		err = f.open(ctx, r)
+		err = f.open(r)
 	}
 	return f, err
 }
 
 // rename gives the account another name, in its file and as its file. The client's name at the provider
 // stays.
-func rename(ctx context.Context, r *request) error {
+func rename(r *request) error {
 	if r.noSave {
 		return errors.New("--no-save and --rename contradict each other")
 	}
@@ -123,54 +119,54 @@ func rename(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := r.existing(ctx, "rename it", false)
+	f, err := r.existing("rename it", false)
 	if err != nil {
 		return err
 	}
-	key, err := f.newKey(ctx, &renamed)
+	key, err := f.newKey(&renamed)
 	if err != nil {
 		return err
 	}
 	// An agent that knew the account by its old name could save no new refresh token any more.
-	_, _ = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.name))
+	_, _ = ask(ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.name))
 	return f.rewrite(to.path, renamed.name, key)
 }
 
 // reauthenticate logs the user in again for an account that exists and writes the new refresh token into its
 // file, under the same key.
-func reauthenticate(ctx context.Context, r *request) error {
-	f, err := r.existing(ctx, "update the refresh token for it", true)
+func reauthenticate(r *request) error {
+	f, err := r.existing("update the refresh token for it", true)
 	if err != nil {
 		return err
 	}
-	finished, err := r.login(ctx, f.config)
+	answer, err := r.login(f.config)
 	if err != nil {
 		return err
 	}
-	return f.save(ctx, r, finished, f.key)
+	return f.save(r, answer, f.key)
 }
 
 // deleteAccount revokes the account's refresh token, deletes the client that was registered for it, and
 // removes its file.
-func deleteAccount(ctx context.Context, r *request) error {
+func deleteAccount(r *request) error {
 	if r.name == "" {
 		return options(r).WrongOperands()
 	}
-	f, err := r.existing(ctx, "delete it", true)
+	f, err := r.existing("delete it", true)
 	if err != nil {
 		return err
 	}
-	if r.silent() && r.answers == prompt.Ask {
+	if r.silent() && r.answers == "" {
 		return cli.WithHint(errors.New("deleting an account must be confirmed, and --prompt=none asks nothing"), "Add --confirm-yes.")
 	}
 	sure, err := prompt.Confirm("Do you really want to delete this configuration?", false, r.answers)
 	if err != nil || !sure {
 		return err
 	}
-	if err := r.revoke(ctx, f.config); err != nil {
+	if err := r.revoke(f.config); err != nil {
 		return err
 	}
-	deleteClient(ctx, f.config)
+	deleteClient(f.config)
 	if err := f.dir.Remove(r.name); err != nil {
 		return err
 	}
@@ -180,8 +176,8 @@ func deleteAccount(ctx context.Context, r *request) error {
 
 // revoke has the agent revoke the refresh token and forget the account. Where the provider refuses, the user
 // decides whether the account goes all the same.
-func (r *request) revoke(ctx context.Context, config *account.Account) error {
-	_, failed := ask(ctx, r.about(ipc.RequestDelete, config))
+func (r *request) revoke(config *account.Account) error {
+	_, failed := ask(r.about(ipc.RequestDelete, config))
 	if failed == nil {
 		fmt.Println("The generated account was successfully removed from oidc-agent. You don't have to run oidc-add.")
 		return nil
@@ -194,7 +190,7 @@ func (r *request) revoke(ctx context.Context, config *account.Account) error {
 	if err != nil {
 		return err
 	}
-	_, err = ask(ctx, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.name))
+	_, err = ask(ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.name))
 	if errors.Is(err, ipc.ErrNotLoaded) {
 		return nil
 	}
@@ -203,14 +199,14 @@ func (r *request) revoke(ctx context.Context, config *account.Account) error {
 
 // deleteClient removes the client that was registered for the account (RFC 7592 section 2.3). A client that
 // stays behind is no reason to keep the account.
-func deleteClient(ctx context.Context, config *account.Account) {
+func deleteClient(config *account.Account) {
 	uri, token := config.Extra().Text("registration_client_uri"), config.Extra().Secret("registration_access_token")
 	if uri == "" || token.IsEmpty() {
 		return
 	}
 	question := ipc.Request(ipc.RequestDeleteClient).SetText("registration_client_uri", uri).
 		SetSecret("registration_access_token", token).SetText(ipc.KeyCertPath, config.CertPath)
-	if _, err := ask(ctx, question); err != nil {
+	if _, err := ask(question); err != nil {
 		fmt.Fprintln(os.Stderr, "Warning: the client stays registered:", err)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +15,7 @@ import (
 
 // request is what the command line asks for.
 type request struct {
-	do       func(context.Context, *request) error
+	do       func(*request) error
 	argument string // of the option that says what to do: a file, a new name, a URI, a state
 	name     string // short name of the account
 	json     bool   // of -l
@@ -37,7 +36,7 @@ type request struct {
 	writesC  bool   // the site wants C's format
 	cAgent   bool   // see findAgent
 	prompt   string // cli, gui, none
-	answers  prompt.Answer
+	answers  string // yes, no, default; empty: ask
 	verbose  bool
 }
 
@@ -54,7 +53,7 @@ const (
 func options(r *request) *cli.Program {
 	var ignored bool
 	var flow string
-	do := func(action func(context.Context, *request) error) func(string) error {
+	do := func(action func(*request) error) func(string) error {
 		return func(argument string) error {
 			r.do, r.argument = action, argument
 			return nil
@@ -62,6 +61,9 @@ func options(r *request) *cli.Program {
 	}
 	keep := func(s *secret.Secret) func(string) error {
 		return func(value string) error { *s = secret.FromString(value); return nil }
+	}
+	word := func(p *string, value string) func(string) error {
+		return func(string) error { *p = value; return nil }
 	}
 	useRefreshToken := func(string) error { r.flows = append(r.flows, "refresh"); return nil }
 	g := &r.given
@@ -95,7 +97,7 @@ func options(r *request) *cli.Program {
 			{Long: "pub", Group: generating, Set: cli.Flag(&r.public), Help: "Use the public client that is known for the issuer"},
 			{Long: "issuer", Aliases: []string{"iss"}, Arg: "ISSUER_URL", Group: generating, Set: cli.Text(&g.IssuerURL), Help: "The provider's URL"},
 			{Long: "scope", Arg: "SCOPE", Group: generating, Set: cli.Join(&g.AuthScope), Help: "The scopes of the account, separated by blanks; may be given several times; 'max' is all that the provider lists"},
-			{Long: "scope-all", Aliases: []string{"scope-max"}, Group: generating, Set: func(string) error { g.AuthScope = "max"; return nil }, Help: "The same as --scope=max"},
+			{Long: "scope-all", Aliases: []string{"scope-max"}, Group: generating, Set: word(&g.AuthScope, "max"), Help: "The same as --scope=max"},
 			{Long: "client-id", Arg: "CLIENT_ID", Group: generating, Set: both(cli.Text(&g.ClientID), cli.Flag(&r.manual)), Help: "The id of a client that was registered by hand; implies -m"},
 			{Long: "client-secret", Arg: "CLIENT_SECRET", Secret: true, Group: generating, Set: both(keep(&g.ClientSecret), cli.Flag(&r.secretGiven)), Help: "Its secret"},
 			{Long: "client-secret-env", Arg: "OIDC_CLIENT_SECRET", Optional: true, Default: "OIDC_CLIENT_SECRET", Whole: true, Group: generating, Set: both(fromEnv(&g.ClientSecret), cli.Flag(&r.secretGiven)), Help: "The same, from an environment variable, by default OIDC_CLIENT_SECRET"},
@@ -121,9 +123,9 @@ func options(r *request) *cli.Program {
 			{Long: "only-at", Group: generatingAdvanced, Set: cli.Flag(&r.onlyAT), Help: "Print an access token and make no account; needs a client that is registered"},
 
 			{Long: "codeExchange", Arg: "URI", Group: advanced, Set: do(codeExchange), Help: "Finish the code flow with the URI to which the browser was sent"},
-			{Long: "confirm-default", Group: advanced, Set: r.answers.Set(prompt.AlwaysDefault), Help: "Answer all questions with their default"},
-			{Long: "confirm-no", Group: advanced, Set: r.answers.Set(prompt.AlwaysNo), Help: "Answer all questions with no"},
-			{Long: "confirm-yes", Group: advanced, Set: r.answers.Set(prompt.AlwaysYes), Help: "Answer all questions with yes"},
+			{Long: "confirm-default", Group: advanced, Set: word(&r.answers, "default"), Help: "Answer all questions with their default"},
+			{Long: "confirm-no", Group: advanced, Set: word(&r.answers, "no"), Help: "Answer all questions with no"},
+			{Long: "confirm-yes", Group: advanced, Set: word(&r.answers, "yes"), Help: "Answer all questions with yes"},
 			{Long: "no-scheme", Group: advanced, Set: cli.Flag(&r.noScheme), Help: "Code flow: do not use redirect URIs with a custom scheme"},
 			{Long: "no-url-call", Group: advanced, Set: cli.Flag(&r.noURLCall), Help: "Do not open the URL in a browser"},
 			{Long: "no-webserver", Group: advanced, Set: cli.Flag(&r.noWebserver), Help: "Code flow: do not start a local web server"},
@@ -179,11 +181,9 @@ func parse(args []string) (*request, error) {
 		r.name = operands[0]
 	}
 	// Without a choice it is the code flow where there is a display for a browser, and else the device flow.
-	switch {
-	case len(r.flows) > 0:
-	case hasDisplay():
+	if len(r.flows) == 0 && hasDisplay() {
 		r.flows = []string{"code"}
-	default:
+	} else if len(r.flows) == 0 {
 		r.flows = []string{"device"}
 	}
 	r.given.AuthScope = strings.Join(strings.Fields(r.given.AuthScope), " ")
@@ -196,9 +196,7 @@ func (r *request) take(config *account.GenConfig) {
 	r.cnid, r.gpgKey, r.prompt = config.ClientNameIdentifier, config.DefaultGPGKey, config.Prompt
 	r.writesC = config.AccountFormat == "c"
 	r.noURLCall = !config.AutoOpenURL
-	r.answers = map[string]prompt.Answer{
-		"yes": prompt.AlwaysYes, "no": prompt.AlwaysNo, "default": prompt.AlwaysDefault,
-	}[config.AnswerConfirmPrompts]
+	_ = cli.OneOf(&r.answers, "yes", "no", "default")(config.AnswerConfirmPrompts) // any other word asks
 	if config.PwPrompt == "gui" {
 		_ = r.password.SetPrompt("gui") // a word that it knows
 	}

@@ -38,7 +38,6 @@ var qrAlignment = [qrMaxVersion][]int{nil, {6, 18}, {6, 22}, {6, 26}, {6, 30}, {
 
 // qrCode is a symbol without its quiet zone. Modules are addressed by row and column.
 type qrCode struct {
-	version  int
 	size     int                        // modules on a side
 	dark     [qrMaxSize][qrMaxSize]uint // 1, or 0 for a light module
 	function [qrMaxSize][qrMaxSize]bool // where no data goes: patterns, format and version information
@@ -52,11 +51,10 @@ func encodeQR(text string) (best *qrCode) {
 		if data == nil {
 			continue
 		}
-		unmasked, lowest := newQRCode(i+1), math.MaxInt
-		unmasked.place(qrCodewords(data, capacity))
+		empty, codewords, lowest := newQRCode(i+1), qrCodewords(data, capacity), math.MaxInt
 		for pattern := range uint(8) {
-			q := *unmasked
-			q.mask(pattern)
+			q := *empty
+			q.place(codewords, pattern)
 			if penalty := q.penalty(); penalty < lowest {
 				best, lowest = &q, penalty
 			}
@@ -147,7 +145,7 @@ func bchCode(value, generator uint) uint {
 // newQRCode is a symbol with all that does not depend on the text (section 6.3), and with the places of the format
 // information reserved.
 func newQRCode(version int) *qrCode {
-	q := &qrCode{version: version, size: 17 + 4*version}
+	q := &qrCode{size: 17 + 4*version}
 	last := q.size - 7
 	for _, at := range [][2]int{{0, 0}, {0, last}, {last, 0}} { // finder patterns with their separators
 		q.drawRings(at[0]+3, at[1]+3, 4, 0b01011)
@@ -205,8 +203,8 @@ func (q *qrCode) drawFormat(pattern uint) {
 }
 
 // place puts the codewords into the free modules, most significant bit first, in columns of two from the right, up
-// and down in turn (section 7.7.3). Remainder bits stay light.
-func (q *qrCode) place(codewords []byte) {
+// and down in turn (section 7.7.3), masked by a pattern, of which the format information tells. Remainder bits are 0.
+func (q *qrCode) place(codewords []byte, pattern uint) {
 	bit, up := 0, true
 	for right := q.size - 1; right > 0; right -= 2 {
 		if right == 6 { // the timing pattern has this column for itself
@@ -217,28 +215,28 @@ func (q *qrCode) place(codewords []byte) {
 			if up {
 				row = q.size - 1 - row
 			}
-			if !q.function[row][column] && bit < 8*len(codewords) {
+			if q.function[row][column] {
+				continue
+			}
+			if bit < 8*len(codewords) {
 				q.dark[row][column] = uint(codewords[bit/8]) >> (7 - bit%8) & 1
 				bit++
+			}
+			if qrMasked(pattern, row, column) {
+				q.dark[row][column] ^= 1
 			}
 		}
 		up = !up
 	}
+	q.drawFormat(pattern)
 }
 
-// mask inverts the data modules where the pattern's condition holds (table 10), and says so in the format information.
-func (q *qrCode) mask(pattern uint) {
-	for i := range q.size {
-		for j := range q.size {
-			sum, product := i+j, i*j
-			conditions := [...]int{sum % 2, i % 2, j % 3, sum % 3, (i/2 + j/3) % 2, product%2 + product%3,
-				(product%2 + product%3) % 2, (sum%2 + product%3) % 2}
-			if !q.function[i][j] && conditions[pattern] == 0 {
-				q.dark[i][j] ^= 1
-			}
-		}
-	}
-	q.drawFormat(pattern)
+// qrMasked reports whether a pattern inverts the data module at row i and column j (table 10).
+func qrMasked(pattern uint, i, j int) bool {
+	sum, product := i+j, i*j
+	conditions := [...]int{sum % 2, i % 2, j % 3, sum % 3, (i/2 + j/3) % 2, product%2 + product%3,
+		(product%2 + product%3) % 2, (sum%2 + product%3) % 2}
+	return conditions[pattern] == 0
 }
 
 // penalty is the score of section 7.8.3.1 with its weights: 3 for a run of five in a row or column and 1 for each more,

@@ -74,15 +74,16 @@ func TestQRCodewordsAreInterleaved(t *testing.T) {
 func TestQRVersion(t *testing.T) {
 	t.Parallel()
 	for i, most := range []int{17, 32, 53, 78, 106, 134, 154, 192, 230, 271} {
-		if q := encodeQR(qrURL(most)); q == nil || q.version != i+1 {
+		size := 17 + 4*(i+1)
+		if q := encodeQR(qrURL(most)); q == nil || q.size != size {
 			t.Errorf("%d bytes: %v, want version %d", most, q, i+1)
 		}
-		if q := encodeQR(qrURL(most + 1)); i+1 < qrMaxVersion && q.version != i+2 || i+1 == qrMaxVersion && q != nil {
+		if q := encodeQR(qrURL(most + 1)); i+1 < qrMaxVersion && q.size != size+4 || i+1 == qrMaxVersion && q != nil {
 			t.Errorf("%d bytes: %v, want the next version, or none", most+1, q)
 		}
 	}
 	if q := encodeQR(strings.Repeat("x", 1<<16)); q != nil {
-		t.Errorf("64 KiB: version %d", q.version)
+		t.Errorf("64 KiB: %d modules", q.size)
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,9 +14,9 @@ import (
 
 // register has the agent register a client (RFC 7591) and puts it into the account. Where the provider
 // refuses, a public client of the issuer will do.
-func (r *request) register(ctx context.Context, config *account.Account) error {
+func (r *request) register(config *account.Account) error {
 	fmt.Println("Registering Client ...")
-	answer, err := ask(ctx, r.about(ipc.RequestRegister, config).
+	answer, err := ask(r.about(ipc.RequestRegister, config).
 		SetTexts(ipc.KeyFlow, r.flows).SetSecret(ipc.KeyAuthorization, r.authorize))
 	refused, ok := errors.AsType[*ipc.Failure](err)
 	switch {

@@ -13,16 +13,22 @@ import (
 // controlRoutes adds the control API: what a Go test does with methods, by HTTP.
 func (s *Server) controlRoutes(m *http.ServeMux) {
 	for pattern, h := range map[string]api{
-		"POST /_fake/approve":    control(func(d decision) (any, error) { return s.decideNamed(d, s.ApproveAs) }),
-		"POST /_fake/deny":       control(func(d decision) (any, error) { return s.decideNamed(d, s.denyAs) }),
-		"GET /_fake/codes":       show(func() any { return map[string]any{"user_codes": s.UserCodes()} }),
-		"POST /_fake/clock":      control(s.controlClock),
-		"GET /_fake/settings":    show(s.shownSettings),
-		"POST /_fake/settings":   control(s.controlSettings),
-		"POST /_fake/revoke":     control(s.controlRevoke),
-		"POST /_fake/suspend":    control(func(b suspension) (any, error) { return nil, s.Suspend(b.Username, b.ClientID, b.Suspended) }),
+		"POST /_fake/approve": control(func(d decision) (any, error) { return s.decideNamed(d, s.ApproveAs) }),
+		"POST /_fake/deny": control(func(d decision) (any, error) {
+			return s.decideNamed(d, func(userCode, _ string) error { return s.Deny(userCode) })
+		}),
+		"GET /_fake/codes":     show(func() any { return map[string]any{"user_codes": s.UserCodes()} }),
+		"POST /_fake/clock":    control(s.controlClock),
+		"GET /_fake/settings":  show(s.shownSettings),
+		"POST /_fake/settings": control(s.controlSettings),
+		"POST /_fake/revoke": control(func(b struct{ Token string }) (any, error) {
+			return map[string]any{"known": s.Revoke(strings.TrimSpace(b.Token))}, nil
+		}),
+		"POST /_fake/suspend": control(func(b suspension) (any, error) {
+			return nil, s.Suspend(b.Username, b.ClientID, b.Suspended)
+		}),
 		"POST /_fake/rotate-key": act(s.RotateSigningKey),
-		"POST /_fake/faults":     control(s.controlFault),
+		"POST /_fake/faults":     control(func(b faultJSON) (any, error) { return nil, s.Fail(b.fault()) }),
 		"DELETE /_fake/faults":   act(s.ClearFaults),
 		"GET /_fake/switches":    show(func() any { return s.Switches() }),
 		"POST /_fake/switch":     control(func(b struct{ Name string }) (any, error) { return nil, s.Switch(b.Name) }),
@@ -96,8 +102,6 @@ func (s *Server) decideNamed(d decision, decide func(userCode, username string) 
 	return map[string]any{"user_code": d.UserCode}, decide(d.UserCode, d.Username)
 }
 
-func (s *Server) denyAs(userCode, _ string) error { return s.Deny(userCode) }
-
 func (s *Server) controlClock(b struct{ Move duration }) (any, error) {
 	s.MoveClock(time.Duration(b.Move))
 	return map[string]any{"now": s.Now()}, nil
@@ -144,10 +148,6 @@ func (s *Server) controlSettings(values map[string]json.RawMessage) (_ any, err 
 	return s.shownSettings(), err
 }
 
-func (s *Server) controlRevoke(b struct{ Token string }) (any, error) {
-	return map[string]any{"known": s.Revoke(strings.TrimSpace(b.Token))}, nil
-}
-
 // suspension is of a user or a client, or of both.
 type suspension struct {
 	Username  string `json:"username"`
@@ -168,13 +168,4 @@ func (f faultJSON) fault() Fault {
 		f.Fault.Body = string(f.Body)
 	}
 	return f.Fault
-}
-
-func (s *Server) controlFault(b faultJSON) (any, error) {
-	f := b.fault()
-	if err := f.check(); err != nil {
-		return nil, err
-	}
-	s.Fail(f)
-	return nil, nil
 }

@@ -92,21 +92,19 @@ func (s *Server) makeClient(w http.ResponseWriter, r *http.Request, t session) e
 	return s.redirect(w, r, "dashboard/clients/"+c.ClientID)
 }
 
-// own finds the client of a page's address, if it is this user's.
-func (s *Server) own(r *http.Request, u *User) (*client, error) {
-	c := s.clients[r.PathValue("id")]
-	if c == nil || c.owner != u {
-		return nil, refuse(http.StatusNotFound, "No such client", "You have no client %q.", r.PathValue("id"))
-	}
-	return c, nil
+// owner makes an address about a client for the user whose client it is.
+func (s *Server) owner(h func(w http.ResponseWriter, r *http.Request, t session, c *client) error) http.Handler {
+	return s.member(func(w http.ResponseWriter, r *http.Request, t session) error {
+		c := s.clients[r.PathValue("id")]
+		if c == nil || c.owner != t.user {
+			return refuse(http.StatusNotFound, "No such client", "You have no client %q.", r.PathValue("id"))
+		}
+		return h(w, r, t, c)
+	})
 }
 
 // clientPage shows a client, and its secret if that was not seen yet.
-func (s *Server) clientPage(w http.ResponseWriter, r *http.Request, t session) error {
-	c, err := s.own(r, t.user)
-	if err != nil {
-		return err
-	}
+func (s *Server) clientPage(w http.ResponseWriter, r *http.Request, t session, c *client) error {
 	data := map[string]any{"Client": c, "Created": c.createdAt.UTC(), "Scopes": c.scopes()}
 	if c.fresh {
 		data["Secret"], c.fresh = c.ClientSecret, false
@@ -115,22 +113,14 @@ func (s *Server) clientPage(w http.ResponseWriter, r *http.Request, t session) e
 }
 
 // newSecret gives a client another secret. The tokens that it has stay good.
-func (s *Server) newSecret(w http.ResponseWriter, r *http.Request, t session) error {
-	c, err := s.own(r, t.user)
-	if err != nil {
-		return err
-	}
+func (s *Server) newSecret(w http.ResponseWriter, r *http.Request, t session, c *client) error {
 	if c.TokenEndpointAuthMethod != authNone {
 		c.ClientSecret, c.fresh = newClientSecret(), true
 	}
 	return s.redirect(w, r, "dashboard/clients/"+c.ClientID)
 }
 
-func (s *Server) deleteOwn(w http.ResponseWriter, r *http.Request, t session) error {
-	c, err := s.own(r, t.user)
-	if err != nil {
-		return err
-	}
+func (s *Server) deleteOwn(w http.ResponseWriter, r *http.Request, t session, c *client) error {
 	s.forgetClient(c.ClientID)
 	return s.redirect(w, r, "dashboard")
 }

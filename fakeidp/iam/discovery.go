@@ -2,7 +2,6 @@ package iam
 
 import (
 	"embed"
-	"encoding/json"
 	"net/http"
 	"strings"
 )
@@ -27,10 +26,7 @@ func (s *Server) document(name string, to any) {
 }
 
 func newWords(issuer string) *strings.Replacer {
-	quoted := func(text string) string {
-		data, _ := json.Marshal(text)
-		return string(data[1 : len(data)-1])
-	}
+	quoted := func(text string) string { return strings.Trim(string(toJSON(text)), `"`) }
 	return strings.NewReplacer(
 		"$ISSUER", quoted(issuer),
 		"$SLASHLESS", quoted(strings.TrimSuffix(issuer, "/")),

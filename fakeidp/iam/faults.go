@@ -47,12 +47,24 @@ const endlessLimit = 1 << 28
 
 var blanks = bytes.Repeat([]byte(" "), 1<<16)
 
-// Fail adds a fault.
-func (s *Server) Fail(f Fault) {
+// Fail adds a fault. The error is for one that cannot be answered, which is not added.
+func (s *Server) Fail(f Fault) error {
+	_, err := json.Marshal(f)
+	switch {
+	case err != nil:
+		return err
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
+		return fmt.Errorf("status %d: it is 200 to 599", f.Status)
+	case f.IDToken != nil && !slices.Contains(signatures, f.IDToken.Signature):
+		return fmt.Errorf("signature %q: it is one of %s", f.IDToken.Signature, strings.Join(signatures[1:], ", "))
+	case f.Times < 0 || f.Delay < 0:
+		return errors.New("times or delay below zero")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.Path = strings.TrimPrefix(f.Path, "/")
 	s.faults = append(s.faults, &f)
+	return nil
 }
 
 // ClearFaults ends all faults.
@@ -82,7 +94,9 @@ func (f *Fault) change(keys *keyring, a *response) {
 		return
 	}
 	if location, err := url.Parse(a.header.Get("Location")); err == nil && location.Query().Has("iss") {
-		location.RawQuery = f.changeQuery(location.Query()).Encode()
+		q := location.Query()
+		f.changeQuery(q)
+		location.RawQuery = q.Encode()
 		a.header.Set("Location", location.String())
 		return
 	}
@@ -90,9 +104,8 @@ func (f *Fault) change(keys *keyring, a *response) {
 	if json.Unmarshal(a.body.Bytes(), &body) != nil {
 		return
 	}
-	var err error
 	if token, ok := body["id_token"].(string); ok && f.IDToken != nil {
-		body["id_token"], err = f.IDToken.forge(keys, token)
+		body["id_token"] = f.IDToken.forge(keys, token)
 	}
 	if set, ok := body["keys"].([]any); ok {
 		for _, key := range set {
@@ -101,13 +114,8 @@ func (f *Fault) change(keys *keyring, a *response) {
 		body["keys"] = append(set, f.AddKeys...)
 	}
 	alter(body, f.Set, f.Append)
-	data, err2 := json.Marshal(body)
 	a.body.Reset()
-	a.body.Write(data)
-	if err := errors.Join(err, err2); err != nil {
-		a.body.Reset()
-		writeError(a, err)
-	}
+	a.body.Write(toJSON(body))
 }
 
 // alter sets members, takes those out that are nil, and puts text behind others.
@@ -125,23 +133,20 @@ func alter(members, set map[string]any, behind map[string]string) {
 	}
 }
 
-func (f *Fault) changeQuery(q url.Values) url.Values {
-	members := map[string]any{}
-	for name := range q {
-		members[name] = q.Get(name)
-	}
-	alter(members, f.Set, f.Append)
-	changed := url.Values{}
-	for name, v := range members {
+func (f *Fault) changeQuery(q url.Values) {
+	for name, v := range f.Set {
 		list, ok := v.([]any)
-		if !ok {
+		if !ok && v != nil {
 			list = []any{v}
 		}
+		q.Del(name)
 		for _, one := range list {
-			changed.Add(name, fmt.Sprint(one))
+			q.Add(name, fmt.Sprint(one))
 		}
 	}
-	return changed
+	for name, text := range f.Append {
+		q.Set(name, q.Get(name)+text)
+	}
 }
 
 // send sends an answer, true or not, with what the fault does to its header and to the connection.
@@ -161,19 +166,6 @@ func (f *Fault) send(w http.ResponseWriter, a *response) {
 	for sent := 0; f.Endless && err == nil && sent < endlessLimit; sent += len(blanks) {
 		_, err = w.Write(blanks)
 	}
-}
-
-// check refuses faults that cannot be answered.
-func (f *Fault) check() error {
-	switch {
-	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
-		return fmt.Errorf("status %d: it is 200 to 599", f.Status)
-	case f.IDToken != nil && !slices.Contains(signatures, f.IDToken.Signature):
-		return fmt.Errorf("signature %q: it is one of %s", f.IDToken.Signature, strings.Join(signatures[1:], ", "))
-	case f.Times < 0 || f.Delay < 0:
-		return errors.New("times or delay below zero")
-	}
-	return nil
 }
 
 // Forgery spoils the ID token of an answer. What is changed is signed again by the server's key, unless
@@ -197,7 +189,7 @@ type Forgery struct {
 var signatures = []string{"", "bad", "none", "der", "short", "zero", "foreign", "public-key"}
 
 // forge returns a token with the changes.
-func (f *Forgery) forge(keys *keyring, token string) (string, error) {
+func (f *Forgery) forge(keys *keyring, token string) string {
 	parts := strings.Split(token, ".")
 	header, claims := jwtMembers(parts[0]), jwtMembers(parts[1])
 	if f.Rotate {
@@ -219,16 +211,12 @@ func (f *Forgery) forge(keys *keyring, token string) (string, error) {
 		}
 		claims[name] = from + float64(seconds)
 	}
-	text, err := json.Marshal(claims)
+	text := toJSON(claims)
 	if f.Double != "" {
 		text = append(fmt.Appendf(nil, `{%q:"first",`, f.Double), text[1:]...)
 	}
-	if err != nil {
-		return "", err
-	}
 	input := jwtPart(header) + "." + b64(text)
-	signature, err := f.sign(key, input)
-	return input + "." + b64(signature) + f.Tail, err
+	return input + "." + b64(f.sign(key, input)) + f.Tail
 }
 
 func jwtMembers(part string) (members map[string]any) {
@@ -237,39 +225,33 @@ func jwtMembers(part string) (members map[string]any) {
 	return members
 }
 
-func (f *Forgery) sign(key signingKey, input string) (sig []byte, err error) {
-	secret := []byte(f.HMACKey)
-	switch f.Signature {
-	case "none":
-		return nil, nil
-	case "zero":
-		return make([]byte, 64), nil
-	case "public-key":
-		der, err := x509.MarshalPKIXPublicKey(key.signer.Public())
-		if err != nil {
-			return nil, err
-		}
+func (f *Forgery) sign(key signingKey, input string) []byte {
+	sig, secret := key.sign(input), []byte(f.HMACKey)
+	if f.Signature == "public-key" {
+		der, _ := x509.MarshalPKIXPublicKey(key.signer.Public()) // never fails: it is RSA or P-256
 		secret = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	}
 	if len(secret) > 0 {
 		h := hmac.New(sha256.New, secret)
 		h.Write([]byte(input))
 		sig = h.Sum(nil)
-	} else if sig, err = key.sign(input); err != nil {
-		return nil, err
 	}
 	switch f.Signature {
+	case "none":
+		return nil
+	case "zero":
+		clear(sig)
 	case "bad":
 		for i := range sig {
 			sig[i] ^= 0x5a
 		}
 	case "short":
-		sig = sig[:len(sig)-1]
+		return sig[:len(sig)-1]
 	case "der":
 		r, s := new(big.Int).SetBytes(sig[:len(sig)/2]), new(big.Int).SetBytes(sig[len(sig)/2:])
-		return asn1.Marshal(struct{ R, S *big.Int }{r, s})
+		sig, _ = asn1.Marshal(struct{ R, S *big.Int }{r, s})
 	}
-	return sig, nil
+	return sig
 }
 
 // switches are the named ways to misbehave, each a list of faults: those that a relying party must

@@ -15,11 +15,12 @@ func TestSwitches(t *testing.T) {
 			t.Errorf("%s does nothing", name)
 		}
 		for _, f := range list {
-			if err := f.check(); err != nil {
+			if err := p.Fail(f); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	}
+	p.ClearFaults()
 	if list := p.control("GET", "switches", "").want(200, "", "").Body; !strings.Contains(list, `"invalid-iss"`) {
 		t.Errorf("switches %s", list)
 	}

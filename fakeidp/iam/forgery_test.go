@@ -39,8 +39,8 @@ func TestForgery(t *testing.T) {
 		key := p.keys.newest()
 		token = forge(`{"signature":"bad"}`)
 		input, sig = token[:strings.LastIndex(token, ".")], token[strings.LastIndex(token, ".")+1:]
-		if good, err := key.sign(input); err != nil || len(b64(good)) != len(sig) || (alg == RS256 && b64(good) == sig) {
-			t.Errorf("signature %s, error %v", sig, err)
+		if good := b64(key.sign(input)); len(good) != len(sig) || (alg == RS256 && good == sig) {
+			t.Errorf("signature %s", sig)
 		}
 		p.control("POST", "faults", `{"id_token":{"signature":"odd"}}`).want(400, "bad_request", "odd")
 	}

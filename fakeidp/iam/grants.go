@@ -52,11 +52,7 @@ func (s *Server) giveTokens(w http.ResponseWriter, r *http.Request, c *client, f
 	if err != nil {
 		return err
 	}
-	answer, err := s.issue(c, decision)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, answer)
+	return writeJSON(w, http.StatusOK, s.issue(c, decision))
 }
 
 // narrow reads the scope parameter: words that were granted, or all those when there is none. Else it
@@ -188,7 +184,7 @@ func (s *Server) grantExchange(c *client, f url.Values) (*issue, error) {
 }
 
 // issue makes the tokens that were decided on.
-func (s *Server) issue(c *client, d *issue) (*tokenResponse, error) {
+func (s *Server) issue(c *client, d *issue) *tokenResponse {
 	now := s.now()
 	life, idLife := seconds(c.AccessTokenValiditySeconds, s.settings.AccessTokenLifetime), s.settings.IDTokenLifetime
 	expiresIn := new(int64(life / time.Second))
@@ -197,23 +193,20 @@ func (s *Server) issue(c *client, d *issue) (*tokenResponse, error) {
 	}
 	t := &token{grant: d.grant, scope: d.scope, issued: now, expires: now.Add(life)}
 	t.claims = s.accessClaims(c, d, now, t.expires)
-	value, err := s.sign(t.claims)
-	if err != nil {
-		return nil, err
-	}
+	value := s.sign(t.claims)
 	s.tokens[value] = t
 	answer := &tokenResponse{
 		AccessToken: value, TokenType: "Bearer", RefreshToken: d.refreshToken, ExpiresIn: expiresIn,
 		Scope: strings.Join(d.scope, " "), IssuedTokenType: d.issuedTokenType,
 	}
 	if d.grant.user != nil && slices.Contains(d.scope, "openid") {
-		answer.IDToken, err = s.sign(s.idClaims(c, d, now, now.Add(idLife), value))
+		answer.IDToken = s.sign(s.idClaims(c, d, now, now.Add(idLife), value))
 	}
-	return answer, err
+	return answer
 }
 
 // sign lets go of the mutex meanwhile: RSA takes a millisecond, and the first key may not be there yet.
-func (s *Server) sign(claims map[string]any) (string, error) {
+func (s *Server) sign(claims map[string]any) string {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	return s.keys.sign(claims)

@@ -288,3 +288,28 @@ func TestTokenExchange(t *testing.T) {
 	p.MoveClock(time.Hour)
 	exchange(actor, subject, "scope", "openid").want(401, "invalid_token", "")
 }
+
+// TestSweep: a server that runs for long holds no more than what may be valid again, and what tells a thief.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	p := newIDP(t, Config{Alg: ES256, Settings: Settings{Rotate: true}})
+	c, app := p.addClient(Client{}), p.codeClient(Client{})
+	old := c.login("openid offline_access").text("refresh_token")
+	c.refresh(old).want(200, "", "")
+	d := c.post("devicecode", "scope", "openid")
+	p.browser().code(app.authorizeURL())
+	for range 3000 {
+		p.request("GET", "about", "").want(200, "", "") // begins a session for eight hours
+		p.MoveClock(time.Minute)
+	}
+	c.post("token", "grant_type", grantDeviceCode, "device_code", d.text("device_code")).want(400, "invalid_grant", "")
+	if len(p.tokens) != 2 || len(p.devices)+len(p.codes) != 0 || len(p.sessions) > 1024 {
+		t.Errorf("%d tokens, %d device codes, %d codes, %d sessions are left", len(p.tokens), len(p.devices), len(p.codes), len(p.sessions))
+	}
+	c.refresh(old).want(401, "invalid_token", "")
+	for _, token := range p.tokens {
+		if !token.grant.dead {
+			t.Error("a rotated refresh token was used again, and its family lives")
+		}
+	}
+}

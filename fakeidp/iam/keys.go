@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/asn1"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,7 +23,7 @@ import (
 // a server may take to start. It has a mutex of its own: nobody signs under that of the server.
 type keyring struct {
 	alg   string
-	ready chan struct{} // closed when there is a key
+	first sync.WaitGroup // ends when there is a key
 
 	mu   sync.Mutex // guards what follows
 	keys []signingKey
@@ -37,20 +36,15 @@ type signingKey struct {
 }
 
 func newKeyring(alg string, key crypto.Signer) (*keyring, error) {
-	k := &keyring{alg: alg, ready: make(chan struct{})}
+	k := &keyring{alg: alg}
 	if key == nil {
-		go func() {
-			k.rotate()
-			close(k.ready)
-		}()
+		k.first.Go(k.rotate)
 		return k, nil
 	}
 	if _, isRSA := key.Public().(*rsa.PublicKey); isRSA != (alg == RS256) {
 		return nil, fmt.Errorf("a key of type %T cannot sign %s", key, alg)
 	}
-	err := k.add(key)
-	close(k.ready)
-	return k, err
+	return k, k.add(key)
 }
 
 // add makes a key the one to sign with. The old ones stay in the set, so that tokens that are still valid verify.
@@ -83,7 +77,7 @@ func newECKey() *ecdsa.PrivateKey {
 
 // all returns the keys, the newest last; while there is none it waits.
 func (k *keyring) all() []signingKey {
-	<-k.ready
+	k.first.Wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.keys)
@@ -95,33 +89,27 @@ func (k *keyring) newest() signingKey {
 }
 
 // sign makes a JWS in compact form (RFC 7515 section 3.1) with the newest key.
-func (k *keyring) sign(claims map[string]any) (string, error) {
+func (k *keyring) sign(claims map[string]any) string {
 	key := k.newest()
 	input := jwtPart(map[string]any{"alg": key.alg, "kid": key.public["kid"]}) + "." + jwtPart(claims)
-	sig, err := key.sign(input)
-	return input + "." + b64(sig), err
+	return input + "." + b64(key.sign(input))
 }
 
-func jwtPart(members map[string]any) string {
-	data, _ := json.Marshal(members) // never fails: all of it came from JSON or from us
-	return b64(data)
-}
+func jwtPart(members map[string]any) string { return b64(toJSON(members)) }
 
-func (k signingKey) sign(input string) ([]byte, error) {
+func (k signingKey) sign(input string) []byte {
 	digest := sha256.Sum256([]byte(input))
 	sig, err := k.signer.Sign(rand.Reader, digest[:], crypto.SHA256)
-	if err != nil || k.alg != ES256 {
-		return sig, err
+	if err != nil {
+		panic("fakeidp/iam: the key of the configuration cannot sign: " + err.Error()) // our own ones can
+	}
+	if k.alg != ES256 {
+		return sig
 	}
 	// RFC 7518 section 3.4 wants two numbers of 32 bytes, not ASN.1.
 	var number struct{ R, S *big.Int }
-	if _, err := asn1.Unmarshal(sig, &number); err != nil {
-		return nil, fmt.Errorf("reading our own signature: %w", err)
-	}
-	raw := make([]byte, 64)
-	number.R.FillBytes(raw[:32])
-	number.S.FillBytes(raw[32:])
-	return raw, nil
+	asn1.Unmarshal(sig, &number)
+	return append(number.R.FillBytes(make([]byte, 32)), number.S.FillBytes(make([]byte, 32))...)
 }
 
 // jwk is a public key (RFC 7517 section 4, RFC 7518 section 6).
@@ -161,7 +149,7 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 }
 
 // Ready waits until there is a key to sign with: until then requests that need one wait, too.
-func (s *Server) Ready() { <-s.keys.ready }
+func (s *Server) Ready() { s.keys.first.Wait() }
 
 // RotateSigningKey makes a new key and signs with it from now on. The old ones stay in the set.
 func (s *Server) RotateSigningKey() {

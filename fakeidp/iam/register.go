@@ -58,9 +58,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if kept.owner == nil && !odd {
-		if kept.registrationToken, err = s.newRegistrationToken(c.ClientID); err != nil {
-			return err
-		}
+		kept.registrationToken = s.newRegistrationToken(c.ClientID)
 	}
 	kept.Client = c
 	s.clients[c.ClientID] = kept
@@ -124,7 +122,7 @@ func (s *Server) checkMetadata(c *Client, forbidden []string) error {
 }
 
 // newRegistrationToken makes the token that manages a client: a JWT, as at IAM.
-func (s *Server) newRegistrationToken(clientID string) (string, error) {
+func (s *Server) newRegistrationToken(clientID string) string {
 	return s.sign(map[string]any{
 		"iss": s.cfg.Issuer, "sub": clientID, "aud": s.cfg.Issuer, "iat": s.now().Unix(), "jti": newUUID(),
 		"scope": "registration-token",
@@ -172,11 +170,7 @@ func (s *Server) managed(h func(w http.ResponseWriter, r *http.Request, c *clien
 // readClient is GET at the registration_client_uri (RFC 7592 section 2.1).
 func (s *Server) readClient(w http.ResponseWriter, r *http.Request, c *client) error {
 	if s.settings.RotateRegistrationTokens {
-		token, err := s.newRegistrationToken(c.ClientID)
-		if err != nil {
-			return err
-		}
-		c.registrationToken = token
+		c.registrationToken = s.newRegistrationToken(c.ClientID)
 	}
 	return writeJSON(w, http.StatusOK, s.registration(c))
 }

@@ -106,7 +106,25 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sweep()
 	s.mux.ServeHTTP(w, r)
+}
+
+// sweep forgets what can never be valid again, when there is twice as much of everything as after the last time: a
+// server may run for months. Refresh tokens that were rotated out stay as long as their grant lives, and codes for
+// another hour: who comes that late still hears that they have expired.
+func (s *Server) sweep() {
+	held := func() int { return len(s.tokens) + len(s.devices) + len(s.codes) + len(s.sessions) }
+	if held() < max(1024, s.sweepAt) {
+		return
+	}
+	now := s.now()
+	late := now.Add(-time.Hour)
+	maps.DeleteFunc(s.tokens, func(_ string, t *token) bool { return t.grant.dead || t.expiredAt(now) || t.ended && !t.refresh })
+	maps.DeleteFunc(s.devices, func(_ string, d *deviceCode) bool { return late.After(d.expires) })
+	maps.DeleteFunc(s.codes, func(_ string, c *authorizationCode) bool { return c.grant.dead || late.After(c.expires) })
+	maps.DeleteFunc(s.sessions, func(_ string, t *session) bool { return now.After(t.expires) })
+	s.sweepAt = 2 * held()
 }
 
 // record notes a request, and takes the fault that is meant for it.
@@ -217,14 +235,15 @@ func writeError(w http.ResponseWriter, err error) {
 
 // writeJSON answers with a JSON document that nobody caches (RFC 6749 section 5.1).
 func writeJSON(w http.ResponseWriter, status int, body any) error {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
 	w.WriteHeader(status)
-	w.Write(data) // a client that went away has no use for an error
+	w.Write(toJSON(body)) // a client that went away has no use for an error
 	return nil
+}
+
+func toJSON(v any) []byte {
+	data, _ := json.Marshal(v) // never fails: all of it came from JSON or from us, or Fail has tried it
+	return data
 }

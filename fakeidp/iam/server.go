@@ -2,6 +2,7 @@ package iam
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -33,6 +34,7 @@ type Server struct {
 	codes    map[string]*authorizationCode // by code
 	tokens   map[string]*token             // access and refresh tokens, by value
 	sessions map[string]*session           // by cookie
+	sweepAt  int                           // number of all these that starts the next sweep
 	consents map[consentKey][]string       // remembered decisions: scopes
 	faults   []*Fault
 	requests []*Request     // the last ones
@@ -104,9 +106,17 @@ func Start(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Close ends a server that Start began, with its connections.
+// grace is how long requests that are being answered may go on after Close.
+const grace = time.Second
+
+// Close ends a server that Start began, and waits for the answers that it is giving, but not for long.
 func (s *Server) Close() error {
 	if s.http == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if s.http.Shutdown(ctx) == nil {
 		return nil
 	}
 	return s.http.Close()
@@ -176,9 +186,9 @@ func (s *Server) routes() *http.ServeMux {
 		"POST /dashboard/tokens/revoke":       s.member(s.revokeOwn),
 		"GET /dashboard/clients/new":          s.member(s.newClientPage),
 		"POST /dashboard/clients":             s.member(s.makeClient),
-		"GET /dashboard/clients/{id}":         s.member(s.clientPage),
-		"POST /dashboard/clients/{id}/secret": s.member(s.newSecret),
-		"POST /dashboard/clients/{id}/delete": s.member(s.deleteOwn),
+		"GET /dashboard/clients/{id}":         s.owner(s.clientPage),
+		"POST /dashboard/clients/{id}/secret": s.owner(s.newSecret),
+		"POST /dashboard/clients/{id}/delete": s.owner(s.deleteOwn),
 	} {
 		m.Handle(pattern, h)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -145,12 +146,43 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestCloseWhileAnswering: who is being answered gets the whole answer, and one that takes for ever ends with the server.
+func TestCloseWhileAnswering(t *testing.T) {
+	t.Parallel()
+	for delay, want := range map[time.Duration]int{100 * time.Millisecond: 200, time.Hour: 0} {
+		s, err := Start(Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Fail(Fault{Delay: delay})
+		status := make(chan int)
+		go func() {
+			code := 0
+			if resp, err := http.Get(s.Issuer() + "about"); err == nil {
+				code = resp.StatusCode
+				resp.Body.Close()
+			}
+			status <- code
+		}()
+		for len(s.Requests()) == 0 {
+			runtime.Gosched()
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if code := <-status; code != want {
+			t.Errorf("delay %v: status %d, want %d", delay, code, want)
+		}
+	}
+}
+
 // TestWithoutKey sees what a request does that comes before the first key is made.
 func TestWithoutKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP(t, Config{Clients: []Client{{ClientID: "me", ClientSecret: "mine", GrantTypes: []string{grantClientCredentials}}}})
-		p.keys = &keyring{alg: RS256, ready: make(chan struct{})}
+		p.keys = &keyring{alg: RS256}
+		p.keys.first.Add(1)
 		for _, r := range []*http.Request{
 			httptest.NewRequest("GET", "/jwk", nil),
 			httptest.NewRequest("POST", "/token", strings.NewReader("grant_type=client_credentials&client_id=me&client_secret=mine")),
@@ -167,7 +199,7 @@ func TestWithoutKey(t *testing.T) {
 		synctest.Wait()
 		p.request("GET", ".well-known/openid-configuration", "").want(200, "", "") // they hold up nobody
 		p.keys.rotate()
-		close(p.keys.ready)
+		p.keys.first.Done()
 	})
 }
 

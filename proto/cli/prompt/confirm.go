@@ -6,33 +6,17 @@ import (
 	"strings"
 )
 
-// Answer is how questions of yes or no are answered without asking (--confirm-yes, --confirm-no, --confirm-default).
-type Answer int
-
-// The answers. The zero value asks.
-const (
-	Ask Answer = iota
-	AlwaysYes
-	AlwaysNo
-	AlwaysDefault
-)
-
-// Set returns what the option of an answer stores with; the last one given counts.
-func (a *Answer) Set(answer Answer) func(string) error {
-	return func(string) error { *a = answer; return nil }
-}
-
 // ErrQuit is the answer that ends the program, without an error.
 var ErrQuit = errors.New("the user wants to quit")
 
 // Confirm asks a question of yes or no; Enter alone means byDefault. What is neither yes nor no nor quit, in full or cut,
 // means no. Where there is no terminal the answer is a line of standard input, as the C tools read it
-// (yes | oidc-gen -d NAME), and its end is no answer.
-func Confirm(question string, byDefault bool, preset Answer) (bool, error) {
+// (yes | oidc-gen -d NAME), and its end is no answer. Nobody is asked where preset is yes, no or default.
+func Confirm(question string, byDefault bool, preset string) (bool, error) {
 	switch preset {
-	case AlwaysYes, AlwaysNo:
-		return preset == AlwaysYes, nil
-	case AlwaysDefault:
+	case "yes", "no":
+		return preset == "yes", nil
+	case "default":
 		return byDefault, nil
 	}
 	question += " [No/yes/quit]: "

@@ -43,11 +43,11 @@ var questions = map[string]func() string{
 		return fmt.Sprintf("%q %v", line, err)
 	},
 	"confirm": func() string {
-		yes, err := Confirm("Really?", false, Ask)
+		yes, err := Confirm("Really?", false, "")
 		return fmt.Sprint(yes, " ", err)
 	},
 	"confirm-yes": func() string {
-		yes, err := Confirm("Really?", true, Ask)
+		yes, err := Confirm("Really?", true, "")
 		return fmt.Sprint(yes, " ", err)
 	},
 	"new":      func() string { return newPassword(true) },

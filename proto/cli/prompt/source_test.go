@@ -173,14 +173,14 @@ func TestDecryptWipes(t *testing.T) {
 
 func TestConfirmPreset(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ preset, byDefault, want int }{
-		{int(AlwaysYes), 0, 1}, {int(AlwaysNo), 1, 0}, {int(AlwaysDefault), 1, 1}, {int(AlwaysDefault), 0, 0},
+	for _, c := range []struct {
+		preset          string
+		byDefault, want bool
+	}{
+		{"yes", false, true}, {"no", true, false}, {"default", true, true}, {"default", false, false},
 	} {
-		var a Answer
-		a.Set(AlwaysNo)("")
-		a.Set(Answer(c.preset))("")
-		got, err := Confirm("Really?", c.byDefault == 1, a)
-		if err != nil || got != (c.want == 1) {
+		got, err := Confirm("Really?", c.byDefault, c.preset)
+		if err != nil || got != c.want {
 			t.Errorf("%+v: got %v and %v", c, got, err)
 		}
 	}
