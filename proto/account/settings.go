@@ -44,7 +44,7 @@ func readEntries(path string, line lineFunc) ([][]byte, error) {
 // lines and be overwritten. Without a lineFunc all is JSON, but for lines that start with a #.
 func parseEntries(data []byte, line lineFunc) (entries [][]byte, err error) {
 	if line == nil {
-		data = withoutComments(data)
+		data = cjson.WithoutComments(data)
 	}
 	text := bytes.TrimSpace(data)
 	if bytes.HasPrefix(text, []byte("{")) {
@@ -62,15 +62,6 @@ func parseEntries(data []byte, line lineFunc) (entries [][]byte, err error) {
 		}
 	}
 	return entries, nil
-}
-
-func withoutComments(data []byte) (kept []byte) {
-	for line := range bytes.Lines(data) {
-		if !bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {
-			kept = append(kept, line...)
-		}
-	}
-	return kept
 }
 
 // lineFunc reads a line of one of the formats of 4.x; nil where the line is something else.
