@@ -25,17 +25,6 @@ const (
 	gpgGrace = time.Second
 )
 
-// OpenGPG decrypts an armoured message through the gpg program, whose agent may ask for a passphrase until ctx
-// ends, and returns the key of such files. The error holds what gpg wrote on stderr.
-func OpenGPG(ctx context.Context, file []byte) (secret.Secret, *Key, error) {
-	id, err := GPGKeyID(file)
-	if err != nil {
-		return secret.Secret{}, nil, err
-	}
-	text, err := decryptGPG(ctx, file)
-	return text, GPGKey(id), err
-}
-
 // decryptGPG leaves out what follows the message (the C tools' version line), and one LF at the plaintext's end,
 // which the C tools add when they encrypt.
 func decryptGPG(ctx context.Context, file []byte) (secret.Secret, error) {
@@ -72,9 +61,9 @@ func isKeyID(name string) bool {
 	return err == nil && (len(b) == 4 || len(b) == 8 || len(b) == 20 || len(b) == 32)
 }
 
-// GPGKeyID returns the id, 16 upper-case hex digits, of the first key that file is encrypted to: of an encryption
+// gpgKeyID returns the id, 16 upper-case hex digits, of the first key that file is encrypted to: of an encryption
 // subkey as a rule. It reads the Public-Key Encrypted Session Key packet, RFC 9580 section 5.1.1, and needs no gpg.
-func GPGKeyID(file []byte) (string, error) {
+func gpgKeyID(file []byte) (string, error) {
 	message, err := armored(file)
 	if err != nil {
 		return "", err
