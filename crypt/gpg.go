@@ -38,9 +38,6 @@ func decryptGPG(ctx context.Context, file []byte) (secret.Secret, error) {
 
 // encryptGPG encrypts plaintext to a key and returns the whole file, version line included.
 func encryptGPG(ctx context.Context, plaintext []byte, keyID string) ([]byte, error) {
-	if keyID == "" {
-		return nil, errors.New("no gpg key to encrypt to")
-	}
 	// By default gpg may ask the network for the key that a mail address has.
 	args := []string{"--armor", "--no-auto-key-locate", "--recipient=" + keyID}
 	if isKeyID(keyID) {

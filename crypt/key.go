@@ -171,7 +171,7 @@ func (k *Key) Marshal() secret.Secret {
 // ParseKey reads what Marshal wrote. The text stays with the caller, who wipes it; an error does not show it.
 func ParseKey(text []byte) (*Key, error) {
 	head, tail, _ := bytes.Cut(text, []byte(":"))
-	if string(head) == "gpg" {
+	if string(head) == "gpg" && len(tail) > 0 {
 		return GPGKey(string(tail)), nil
 	}
 	var name string
