@@ -125,13 +125,13 @@ func runGPG(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 	var stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = bytes.NewReader(input), &stdout, &stderr, gpgGrace
 	err := cmd.Run()
-	defer clear(stdout.b)
+	defer clear(stdout.Bytes())
 	switch {
 	case err == nil:
-		return bytes.Clone(stdout.b), nil
+		return bytes.Clone(stdout.Bytes()), nil
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case len(stdout.b) > maxGPGOutput: // err says only that gpg lost its pipe
+	case stdout.Len() > maxGPGOutput: // err says only that gpg lost its pipe
 		err = fmt.Errorf("more than %d bytes of output", maxGPGOutput)
 	case stderr.Len() > 0:
 		lines := strings.ReplaceAll(strings.TrimSpace(stderr.String()), "gpg: ", "")
@@ -140,25 +140,15 @@ func runGPG(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 	return nil, fmt.Errorf("gpg: %w", err)
 }
 
-// An output collects what may be a secret, in memory that never moves and so leaves no copy behind. os/exec fills it
-// through ReadFrom, without a buffer of its own between.
-type output struct{ b []byte }
+// An output collects what may be a secret, in memory that never moves and so leaves no copy behind.
+type output struct{ bytes.Buffer }
 
+// ReadFrom implements io.ReaderFrom: os/exec fills an output through it, without a buffer of its own between.
 func (o *output) ReadFrom(r io.Reader) (int64, error) {
-	o.b = make([]byte, maxGPGOutput+1)
-	n, err := io.ReadFull(r, o.b)
-	o.b = o.b[:n]
-	switch err {
-	case nil:
-		return int64(n), io.ErrShortWrite
-	case io.EOF, io.ErrUnexpectedEOF:
-		return int64(n), nil
+	o.Grow(maxGPGOutput + 1 + bytes.MinRead)
+	n, err := o.Buffer.ReadFrom(io.LimitReader(r, maxGPGOutput+1))
+	if n > maxGPGOutput {
+		err = io.ErrShortWrite
 	}
-	return int64(n), err
-}
-
-// Write makes an output an io.Writer; os/exec does not call it.
-func (o *output) Write(p []byte) (int, error) {
-	n, err := o.ReadFrom(bytes.NewReader(p))
-	return int(n), err
+	return n, err
 }

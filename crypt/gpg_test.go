@@ -82,8 +82,11 @@ func TestOutput(t *testing.T) {
 		} {
 			var o output
 			_, err := o.ReadFrom(r)
-			if tooLong := n > maxGPGOutput; tooLong != (err != nil) || !tooLong && string(o.b) != text {
-				t.Errorf("%d bytes, %s: %d bytes, %v", n, what, len(o.b), err)
+			if cap(o.Bytes()) > maxGPGOutput*3/2 {
+				t.Errorf("%d bytes, %s: the buffer has grown", n, what)
+			}
+			if tooLong := n > maxGPGOutput; tooLong != (err != nil) || !tooLong && o.String() != text {
+				t.Errorf("%d bytes, %s: %d bytes, %v", n, what, o.Len(), err)
 			}
 		}
 	}
