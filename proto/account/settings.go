@@ -79,8 +79,11 @@ func userLine(line string) *cjson.Object {
 
 // etcLine reads ISSUER REGISTRATION_URI [CONTACT], as in the issuer.config in /etc.
 func etcLine(line string) *cjson.Object {
-	words := append(strings.Fields(line), "", "")
-	return cjson.New().SetText("issuer", words[0]).SetText("register", words[1]).SetText("contact", words[2])
+	o, words := cjson.New(), strings.Fields(line)
+	for i, key := range []string{"issuer", "register", "contact"}[:min(3, len(words))] {
+		o.SetText(key, words[i])
+	}
+	return o
 }
 
 // pubClientLine reads CLIENT_ID[:SECRET]@ISSUER[@SCOPES], as in pubclients.config. The secret of a public client is
