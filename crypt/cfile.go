@@ -2,6 +2,7 @@ package crypt
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -42,7 +43,7 @@ func parseC(file []byte) (*envelope, error) {
 	if !bytes.HasPrefix(append(bytes.Clone(lines[3]), ':'), []byte(cLengths)) {
 		return nil, damaged("line 4 has other lengths than the C tools write")
 	}
-	return cEnvelope(FormatC, decode64, lines[0], lines[1], lines[2], lines[4], lines[5])
+	return cEnvelope(FormatC, base64.StdEncoding.AppendDecode, lines[0], lines[1], lines[2], lines[4], lines[5])
 }
 
 // The C tools' format before 2.1.0 is one line of hex, LENGTH:SALT:NONCE:BOX with LENGTH the bytes of the box. It
@@ -57,28 +58,20 @@ func parseHex(file []byte) (*envelope, error) {
 	if len(fields) != 4 {
 		return nil, damaged(fmt.Sprintf("it has %d fields, not 4", len(fields)))
 	}
-	return cEnvelope(FormatHex, decodeHex, fields[0], fields[2], fields[1], fields[3], nil)
+	return cEnvelope(FormatHex, hex.AppendDecode, fields[0], fields[2], fields[1], fields[3], nil)
 }
 
 // cEnvelope decodes what both formats of the C tools consist of.
-func cEnvelope(f Format, decode func([]byte, int) []byte, length, nonce, salt, box, check []byte) (*envelope, error) {
+func cEnvelope(f Format, decode func(dst, src []byte) ([]byte, error), length, nonce, salt, box, check []byte,
+) (*envelope, error) {
 	n, err := strconv.Atoi(string(length))
-	r := recipe{format: f, salt: string(decode(salt, cSaltLength))}
-	e := &envelope{recipe: r, box: decode(box, n), check: check}
-	if copy(e.nonce[:], decode(nonce, nonceLength)) == 0 || e.salt == "" {
+	r := recipe{format: f, salt: string(exactly(cSaltLength, salt, decode))}
+	e := &envelope{recipe: r, box: exactly(n, box, decode), check: check}
+	if copy(e.nonce[:], exactly(nonceLength, nonce, decode)) == 0 || e.salt == "" {
 		return nil, damaged("its nonce or its salt is not as it was written")
 	}
 	if err != nil || len(e.box) < secretbox.Overhead {
 		return nil, damaged("its content is not as long as it says")
 	}
 	return e, nil
-}
-
-// decodeHex reads n bytes in hex, and returns nil where text is something else.
-func decodeHex(text []byte, n int) []byte {
-	b, err := hex.AppendDecode(nil, text)
-	if err != nil || len(b) != n {
-		return nil
-	}
-	return b
 }

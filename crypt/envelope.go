@@ -81,9 +81,9 @@ func (e *envelope) open(derived []byte) ([]byte, error) {
 
 func encode64(b []byte) []byte { return base64.StdEncoding.AppendEncode(nil, b) }
 
-// decode64 reads n bytes in base64, and returns nil where text is something else.
-func decode64(text []byte, n int) []byte {
-	b, err := base64.StdEncoding.AppendDecode(nil, text)
+// exactly decodes n bytes, and returns nil where text is something else.
+func exactly(n int, text []byte, decode func(dst, src []byte) ([]byte, error)) []byte {
+	b, err := decode(nil, text)
 	if err != nil || len(b) != n {
 		clear(b) // it may be a key
 		return nil

@@ -1,8 +1,8 @@
 // Package crypt encrypts account files under a password and seals secrets in memory.
 //
 // Files come in four formats (Format): ours (file.go), the one that KIT's C oidc-agent has written since 2.1.0
-// and the one it wrote before (cfile.go), and messages to a gpg key (gpg.go). Open and OpenGPG decrypt them, and
-// hand out the Key that writes the file again without the password. A Sealer (seal.go) keeps secrets encrypted
+// and the one it wrote before (cfile.go), and messages to a gpg key (gpg.go). OpenAny decrypts them, and
+// hands out the Key that writes the file again without the password. A Sealer (seal.go) keeps secrets encrypted
 // while nobody needs them.
 //
 // The agent and the commands that write account files enter here; oidc-token does not. The package knows
@@ -65,7 +65,7 @@ var codecs = [...]codec{
 	FormatGPG:      {name: "gpg"}, // gpg's own affair
 }
 
-// String returns a short name: scrypt, c, hex or gpg.
+// String returns a short name: scrypt, c, hex, hex-argon2i or gpg.
 func (f Format) String() string { return codecs[f].name }
 
 // Detect tells a file's format by its outline. A damaged file keeps its format as long as it can be

@@ -105,7 +105,7 @@ func FuzzParseKey(f *testing.F) {
 func FuzzGPGKeyID(f *testing.F) {
 	seedFiles(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
-		if id, err := GPGKeyID(file); err == nil && !isKeyID(id) {
+		if id, err := gpgKeyID(file); err == nil && !isKeyID(id) {
 			t.Fatalf("the id is %q", id)
 		}
 	})

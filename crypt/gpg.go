@@ -25,17 +25,6 @@ const (
 	gpgGrace = time.Second
 )
 
-// OpenGPG decrypts an armoured message through the gpg program, whose agent may ask for a passphrase until ctx
-// ends, and returns the key of such files. The error holds what gpg wrote on stderr.
-func OpenGPG(ctx context.Context, file []byte) (secret.Secret, *Key, error) {
-	id, err := GPGKeyID(file)
-	if err != nil {
-		return secret.Secret{}, nil, err
-	}
-	text, err := decryptGPG(ctx, file)
-	return text, GPGKey(id), err
-}
-
 // decryptGPG leaves out what follows the message (the C tools' version line), and one LF at the plaintext's end,
 // which the C tools add when they encrypt.
 func decryptGPG(ctx context.Context, file []byte) (secret.Secret, error) {
@@ -49,9 +38,6 @@ func decryptGPG(ctx context.Context, file []byte) (secret.Secret, error) {
 
 // encryptGPG encrypts plaintext to a key and returns the whole file, version line included.
 func encryptGPG(ctx context.Context, plaintext []byte, keyID string) ([]byte, error) {
-	if keyID == "" {
-		return nil, errors.New("no gpg key to encrypt to")
-	}
 	// By default gpg may ask the network for the key that a mail address has.
 	args := []string{"--armor", "--no-auto-key-locate", "--recipient=" + keyID}
 	if isKeyID(keyID) {
@@ -72,9 +58,9 @@ func isKeyID(name string) bool {
 	return err == nil && (len(b) == 4 || len(b) == 8 || len(b) == 20 || len(b) == 32)
 }
 
-// GPGKeyID returns the id, 16 upper-case hex digits, of the first key that file is encrypted to: of an encryption
+// gpgKeyID returns the id, 16 upper-case hex digits, of the first key that file is encrypted to: of an encryption
 // subkey as a rule. It reads the Public-Key Encrypted Session Key packet, RFC 9580 section 5.1.1, and needs no gpg.
-func GPGKeyID(file []byte) (string, error) {
+func gpgKeyID(file []byte) (string, error) {
 	message, err := armored(file)
 	if err != nil {
 		return "", err
@@ -139,13 +125,13 @@ func runGPG(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 	var stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = bytes.NewReader(input), &stdout, &stderr, gpgGrace
 	err := cmd.Run()
-	defer clear(stdout.b)
+	defer clear(stdout.Bytes())
 	switch {
 	case err == nil:
-		return bytes.Clone(stdout.b), nil
+		return bytes.Clone(stdout.Bytes()), nil
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case len(stdout.b) > maxGPGOutput: // err says only that gpg lost its pipe
+	case stdout.Len() > maxGPGOutput: // err says only that gpg lost its pipe
 		err = fmt.Errorf("more than %d bytes of output", maxGPGOutput)
 	case stderr.Len() > 0:
 		lines := strings.ReplaceAll(strings.TrimSpace(stderr.String()), "gpg: ", "")
@@ -154,25 +140,15 @@ func runGPG(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 	return nil, fmt.Errorf("gpg: %w", err)
 }
 
-// An output collects what may be a secret, in memory that never moves and so leaves no copy behind. os/exec fills it
-// through ReadFrom, without a buffer of its own between.
-type output struct{ b []byte }
+// An output collects what may be a secret, in memory that never moves and so leaves no copy behind.
+type output struct{ bytes.Buffer }
 
+// ReadFrom implements io.ReaderFrom: os/exec fills an output through it, without a buffer of its own between.
 func (o *output) ReadFrom(r io.Reader) (int64, error) {
-	o.b = make([]byte, maxGPGOutput+1)
-	n, err := io.ReadFull(r, o.b)
-	o.b = o.b[:n]
-	switch err {
-	case nil:
-		return int64(n), io.ErrShortWrite
-	case io.EOF, io.ErrUnexpectedEOF:
-		return int64(n), nil
+	o.Grow(maxGPGOutput + 1 + bytes.MinRead)
+	n, err := o.Buffer.ReadFrom(io.LimitReader(r, maxGPGOutput+1))
+	if n > maxGPGOutput {
+		err = io.ErrShortWrite
 	}
-	return int64(n), err
-}
-
-// Write makes an output an io.Writer; os/exec does not call it.
-func (o *output) Write(p []byte) (int, error) {
-	n, err := o.ReadFrom(bytes.NewReader(p))
-	return int(n), err
+	return n, err
 }

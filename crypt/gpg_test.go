@@ -12,7 +12,7 @@ func TestGPGKeyID(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{"4.2.6", "5.3.3"} {
 		file := []byte(mustRead(t, "testdata/"+version+"/gpg"))
-		if id, err := GPGKeyID(file); err != nil || id != "A410E8ED85005732" {
+		if id, err := gpgKeyID(file); err != nil || id != "A410E8ED85005732" {
 			t.Errorf("%s: %q, %v", version, id, err)
 		}
 		if f, err := Detect(file); err != nil || f != FormatGPG {
@@ -48,7 +48,7 @@ func TestGPGKeyIDOfOtherMessages(t *testing.T) {
 		{"no end", armorBegin + "\n\nhAMB", "damaged"},
 		{"no message", "hAMB", "unknown"},
 	} {
-		id, err := GPGKeyID([]byte(v.file))
+		id, err := gpgKeyID([]byte(v.file))
 		if err != nil {
 			id = class(err)
 		}
@@ -82,8 +82,11 @@ func TestOutput(t *testing.T) {
 		} {
 			var o output
 			_, err := o.ReadFrom(r)
-			if tooLong := n > maxGPGOutput; tooLong != (err != nil) || !tooLong && string(o.b) != text {
-				t.Errorf("%d bytes, %s: %d bytes, %v", n, what, len(o.b), err)
+			if cap(o.Bytes()) > maxGPGOutput*3/2 {
+				t.Errorf("%d bytes, %s: the buffer has grown", n, what)
+			}
+			if tooLong := n > maxGPGOutput; tooLong != (err != nil) || !tooLong && o.String() != text {
+				t.Errorf("%d bytes, %s: %d bytes, %v", n, what, o.Len(), err)
 			}
 		}
 	}

@@ -80,15 +80,20 @@ func (e *envelope) openWith(password secret.Secret) (secret.Secret, *Key, error)
 	return secret.New(text), k, nil
 }
 
-// OpenAny decrypts a file of any format and returns its key as well: through gpg, as [OpenGPG] does, or as
-// [Open] does with each password with which ask calls try, until that returns no error.
+// OpenAny decrypts a file of any format and returns its key as well: as [Open] does with each password with which ask
+// calls try, until that returns no error; or through the gpg program, whose agent may ask for a passphrase until ctx
+// ends, and whose words on stderr an error holds.
 func OpenAny(ctx context.Context, file []byte, ask func(try func(password secret.Secret) error) error,
 ) (text secret.Secret, key *Key, err error) {
 	switch format, err := Detect(file); {
 	case err != nil:
 		return text, nil, err
 	case format == FormatGPG:
-		return OpenGPG(ctx, file)
+		id, err := gpgKeyID(file)
+		if err == nil {
+			text, err = decryptGPG(ctx, file)
+		}
+		return text, GPGKey(id), err
 	}
 	err = ask(func(password secret.Secret) (err error) {
 		text, key, err = Open(file, password)
@@ -119,7 +124,7 @@ func (k *Key) encrypt(plaintext []byte, nonce [nonceLength]byte) []byte {
 }
 
 // Decrypt opens a file that was written with this key. ErrOtherKey: it has another format, salt or parameters, or is
-// no message of gpg; otherwise the errors are those of Open or OpenGPG.
+// no message of gpg; otherwise the errors are those of OpenAny.
 func (k *Key) Decrypt(file []byte) (text secret.Secret, err error) {
 	format, err := Detect(file)
 	switch {
@@ -166,7 +171,7 @@ func (k *Key) Marshal() secret.Secret {
 // ParseKey reads what Marshal wrote. The text stays with the caller, who wipes it; an error does not show it.
 func ParseKey(text []byte) (*Key, error) {
 	head, tail, _ := bytes.Cut(text, []byte(":"))
-	if string(head) == "gpg" {
+	if string(head) == "gpg" && len(tail) > 0 {
 		return GPGKey(string(tail)), nil
 	}
 	var name string
@@ -178,7 +183,7 @@ func ParseKey(text []byte) (*Key, error) {
 		return nil, errKeyText
 	}
 	k.salt = string(decodeLoosely(salt))
-	k.format, k.derived = Format(f), secret.New(decode64(tail, codecs[f].keyLength))
+	k.format, k.derived = Format(f), secret.New(exactly(codecs[f].keyLength, tail, base64.StdEncoding.AppendDecode))
 	if k.derived.IsEmpty() {
 		return nil, errKeyText
 	}

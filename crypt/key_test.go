@@ -59,7 +59,7 @@ func TestParseKeyRefuses(t *testing.T) {
 	}
 	ofC := string(mustExampleKey(t).Marshal().Reveal())
 	for _, text := range []string{
-		"", ":", "::::::", "nonsense", head, head + ":", head + ":MDEy", head + ":" + tail[1:],
+		"", ":", "::::::", "nonsense", "gpg:", head, head + ":", head + ":MDEy", head + ":" + tail[1:],
 		strings.Replace(ofC, "c 2 65536", "c 3 65536", 1), "hex" + ofC[1:],
 	} {
 		if _, err := ParseKey([]byte(text)); err == nil {

@@ -28,8 +28,8 @@ func TestLoadConfig(t *testing.T) {
 		{name: "no user file wanted", user: own, env: "/dev/null", want: onlyDefaults},
 		{
 			name: "user over system",
-			user: "# a comment {\n{\"oidc-agent\":\n \t# another\n{\"autoload\":null,\"confirm\":1,\"group\":\"g\"}}",
-			etc:  `{"oidc-agent":{"autoload":true,"confirm":false,"webserver":true},"oidc-gen":{"cnid":"x"}}`,
+			user: "# a comment {\n{\"oidc-agent\":\n \t# another\n{\"autoload\":null,\"confirm\":1,\"group\":\"g\",\"cert_path\":\"\"}}",
+			etc:  `{"oidc-agent":{"cert_path":"site","autoload":true,"confirm":false,"webserver":true},"oidc-gen":{"cnid":"x"}}`,
 			want: Config{
 				Agent: AgentConfig{Confirm: true, Webserver: true, Group: "g"},
 				Gen:   GenConfig{ClientNameIdentifier: "x"}, Add: onlyDefaults.Add,

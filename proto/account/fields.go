@@ -28,10 +28,12 @@ func members(p any) iter.Seq2[[]string, any] {
 // keeps copies: o may be wiped afterwards.
 func fromJSON(o *cjson.Object, p any) {
 	for keys, field := range members(p) {
-		for len(keys) > 1 && o.Text(keys[0]) == "" {
-			keys = keys[1:]
-		}
 		key := keys[0]
+		for _, other := range keys[1:] {
+			if o.Text(key) == "" && o.Has(other) {
+				key = other
+			}
+		}
 		if !o.Has(key) {
 			continue
 		}

@@ -108,7 +108,7 @@ func mergeIssuers(objects []*cjson.Object) Issuers {
 			merged = append(merged, o.SetText("issuer", issuer))
 		default:
 			for _, key := range o.Keys() {
-				if merged[i].Text(key) == "" {
+				if !merged[i].Has(key) {
 					merged[i].SetRaw(key, o.Raw(key))
 				}
 			}

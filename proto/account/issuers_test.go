@@ -83,23 +83,27 @@ func TestEveryKeyOfAnIssuer(t *testing.T) {
 func TestPrecedence(t *testing.T) {
 	t.Parallel()
 	user := tree(t,
-		issuerFile, `[{"issuer":"https://a","contact":"user"},{"issuer_url":"https://b"}, 7, {"contact":"nobody"}]`,
+		issuerFile, `[{"issuer":"https://a","contact":"user"},{"issuer_url":"https://b"}, 7, {"contact":"nobody"},
+			{"issuer":"https://d","contact":"","pubclient":null}]`,
 		"issuer.config.d/zz-old", `{"issuer":"https://a/","contact":"old","cert_path":"old"}`,
 		"issuer.config.d/aa-new", `[{"issuer":"https://a","cert_path":"new","register":"new"},{"issuer":"https://c"}]`,
 		"issuer.config.d/.hidden", `[{"issuer":"https://hidden"}]`,
 		"issuer.config.d/folder/x", `[{"issuer":"https://folder"}]`)
 	etc := tree(t,
-		issuerFile, `[{"issuer":"https://a","contact":"etc","register":"etc","legacy_aud_mode":true},{"issuer":"https://d"}]`,
-		"issuer.config.d/x", `{"issuer":"https://d","contact":"folder"}`)
+		issuerFile, `[{"issuer":"https://a","contact":"etc","register":"etc","legacy_aud_mode":true},{"issuer":"https://d"},{"issuer":"https://f"}]`,
+		"issuer.config.d/x", `[{"issuer":"https://d","contact":"folder","pubclient":{"client_id":"site"}},{"issuer":"https://f","contact":"folder"}]`)
 	issuers := mustLoad(t, user, etc)
-	if got, want := urls(issuers), "https://a https://b https://c https://d"; got != want {
+	if got, want := urls(issuers), "https://a https://b https://d https://c https://f"; got != want {
 		t.Errorf("issuers are %s, want %s", got, want)
 	}
 	a := issuers.Find("https://a")
 	if a.Contact != "user" || a.CertPath != "old" || a.Register != "new" || !a.LegacyAudMode {
 		t.Errorf("got %+v", *a)
 	}
-	if got := issuers.Find("https://d").Contact; got != "folder" {
+	if d := issuers.Find("https://d"); d.Contact != "" || d.PubClient.ClientID != "" {
+		t.Errorf("what the user has emptied is the site's: %+v", *d)
+	}
+	if got := issuers.Find("https://f").Contact; got != "folder" {
 		t.Errorf("a key of /etc's folder: %q", got)
 	}
 	if got := issuers.Find("https://e"); got != nil {

@@ -41,8 +41,7 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 			return unlock, nil
 		case ctx.Err() != nil:
 			err = context.Cause(ctx)
-		// Somebody has it: POSIX allows both.
-		case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 			select {
 			case <-ctx.Done():
 			case <-time.After(pause/2 + rand.N(pause)): // the spread keeps those who wait from asking in step
@@ -53,7 +52,7 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	}
 }
 
-// tryLock opens the lock file and asks for the record lock on it once.
+// tryLock opens the lock file and asks for the record lock on it once. EAGAIN: somebody has it.
 func tryLock(path string) (unlock func(), err error) {
 	if _, busy := lockedHere.LoadOrStore(path, true); busy {
 		return nil, syscall.EAGAIN
@@ -71,7 +70,11 @@ func tryLock(path string) (unlock func(), err error) {
 		}
 	}
 	record := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart}
-	if err := syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &record); err != nil {
+	err = syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &record)
+	if err == syscall.EACCES { // which POSIX allows as well; of OpenFile it means that nobody may have it here
+		err = syscall.EAGAIN
+	}
+	if err != nil {
 		unlock()
 		return nil, os.NewSyscallError("fcntl", err)
 	}

@@ -44,7 +44,7 @@ func readEntries(path string, line lineFunc) ([][]byte, error) {
 // lines and be overwritten. Without a lineFunc all is JSON, but for lines that start with a #.
 func parseEntries(data []byte, line lineFunc) (entries [][]byte, err error) {
 	if line == nil {
-		data = withoutComments(data)
+		data = cjson.WithoutComments(data)
 	}
 	text := bytes.TrimSpace(data)
 	if bytes.HasPrefix(text, []byte("{")) {
@@ -64,15 +64,6 @@ func parseEntries(data []byte, line lineFunc) (entries [][]byte, err error) {
 	return entries, nil
 }
 
-func withoutComments(data []byte) (kept []byte) {
-	for line := range bytes.Lines(data) {
-		if !bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {
-			kept = append(kept, line...)
-		}
-	}
-	return kept
-}
-
 // lineFunc reads a line of one of the formats of 4.x; nil where the line is something else.
 type lineFunc func(line string) *cjson.Object
 
@@ -88,8 +79,11 @@ func userLine(line string) *cjson.Object {
 
 // etcLine reads ISSUER REGISTRATION_URI [CONTACT], as in the issuer.config in /etc.
 func etcLine(line string) *cjson.Object {
-	words := append(strings.Fields(line), "", "")
-	return cjson.New().SetText("issuer", words[0]).SetText("register", words[1]).SetText("contact", words[2])
+	o, words := cjson.New(), strings.Fields(line)
+	for i, key := range []string{"issuer", "register", "contact"}[:min(3, len(words))] {
+		o.SetText(key, words[i])
+	}
+	return o
 }
 
 // pubClientLine reads CLIENT_ID[:SECRET]@ISSUER[@SCOPES], as in pubclients.config. The secret of a public client is

@@ -60,13 +60,15 @@ func TestWriteFileMode(t *testing.T) {
 	}
 }
 
-// A link to a file stays a link, over several steps and folders that are links.
+// A link to a file stays a link, over several steps and folders that are links. One that leads nowhere does not keep a
+// login from being saved: whoever looked before has found no file.
 func TestWriteFileKeepsLinks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	real := mkdir(t, dir, "deep", "real")
 	for link, target := range map[string]string{
 		"demo": "folder/second", "folder": "deep/real", "deep/real/second": "../target", "loop": "loop",
+		"new": "no/such/folder",
 	} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
@@ -84,6 +86,12 @@ func TestWriteFileKeepsLinks(t *testing.T) {
 	}
 	if got := entries(t, real); got != "second" {
 		t.Errorf("in the folder: %q", got)
+	}
+	if err := WriteFile(filepath.Join(dir, "new"), []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if got := contents(t, filepath.Join(dir, "new")); got != "new" {
+		t.Errorf("in the place of a link that leads nowhere: %q", got)
 	}
 	if err := WriteFile(filepath.Join(dir, "loop"), nil); err == nil {
 		t.Errorf("a loop of links was written")

@@ -131,7 +131,8 @@ func sameIssuer(a, b string) bool { return strings.TrimSuffix(a, "/") == strings
 func (md *Metadata) read(o *object) {
 	md.Issuer = o.text("issuer")
 	o.required("issuer", "token_endpoint") // RFC 8414 section 2; we have no implicit grant
-	if _, err := parseIssuer(md.Issuer); err != nil {
+	issuer, err := parseIssuer(md.Issuer)
+	if err != nil {
 		o.fail("%w", err)
 	}
 	for name, endpoint := range map[string]*string{
@@ -143,8 +144,8 @@ func (md *Metadata) read(o *object) {
 		"jwks_uri":                      &md.JWKSURI,
 	} {
 		*endpoint = o.url(name)
-		if strings.HasPrefix(md.Issuer, "https:") && strings.HasPrefix(*endpoint, "http:") {
-			// Loopback's exception is for a provider that runs there, not for what a provider says of our host.
+		// Loopback's exception is for a provider that runs there, not for what a provider says of our host.
+		if u, _ := parseURL(*endpoint); u != nil && issuer != nil && u.Scheme == "http" && issuer.Scheme == "https" {
 			o.fail("%q: %s is not https, as the issuer is", name, shown(*endpoint))
 		}
 	}

@@ -139,6 +139,7 @@ func TestDiscoveryRefused(t *testing.T) {
 		{"endpoint an array", issuer, `{"issuer":"https://op.example","token_endpoint":[]}`, `"token_endpoint" is an array, a string expected`},
 		{"http endpoint", issuer, `{"issuer":"https://op.example","token_endpoint":"http://op.example/t"}`, `"token_endpoint": "http://op.example/t" is not an https URL`},
 		{"loopback endpoint", issuer, `{"issuer":"https://op.example","token_endpoint":"http://127.0.0.1/t"}`, `"token_endpoint": "http://127.0.0.1/t" is not https, as the issuer is`},
+		{"loopback endpoint in capitals", issuer, `{"issuer":"https://op.example","token_endpoint":"HTTP://127.0.0.1/t"}`, "is not https, as the issuer is"},
 		{"endpoint with fragment", issuer, `{"issuer":"https://op.example","token_endpoint":"https://op.example/t","jwks_uri":"https://op.example/k#x"}`, `"jwks_uri": "https://op.example/k#x" has a fragment`},
 		{"relative endpoint", issuer, `{"issuer":"https://op.example","token_endpoint":"/t"}`, "is not an https URL"},
 		{"scopes a string", issuer, `{"issuer":"https://op.example","token_endpoint":"https://op.example/t","scopes_supported":"openid"}`, `"scopes_supported" is a string, an array of strings expected`},

@@ -37,21 +37,19 @@ func (e *Error) TokenExpired() bool {
 	return e.Code == "invalid_grant" || e.Code == "invalid_token" && e.Status == http.StatusUnauthorized
 }
 
-// temporary reports whether code or status speak of the moment, not of the request (RFC 6749 section 4.1.2.1, RFC 9110
-// section 15.6, RFC 6585 section 4).
-func (e *Error) temporary() bool {
-	switch e.Status {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return e.Code == "temporarily_unavailable"
-}
-
 // Temporary reports whether what failed may succeed later, and after which time at the earliest: 0 where the provider
-// does not say.
+// does not say. Code or status speak of the moment then, not of the request (RFC 6749 section 4.1.2.1, RFC 9110 section
+// 15.6, RFC 6585 section 4).
 func Temporary(err error) (after time.Duration, ok bool) {
-	if e, answered := errors.AsType[*Error](err); answered && e.temporary() {
-		return e.RetryAfter, true
+	if e, answered := errors.AsType[*Error](err); answered {
+		switch e.Status {
+		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return e.RetryAfter, true
+		}
+		if e.Code == "temporarily_unavailable" {
+			return e.RetryAfter, true
+		}
+		return 0, false
 	}
 	e, broken := errors.AsType[*ConnectionError](err)
 	return 0, broken && !e.lasting

@@ -106,8 +106,8 @@ func TestErrorDecisions(t *testing.T) {
 		{"server_error", 500, false, false},
 	} {
 		e := &Error{Code: c.code, Status: c.status}
-		if e.TokenExpired() != c.expired || e.temporary() != c.temporary {
-			t.Errorf("%s %d: expired %t, temporary %t", c.code, c.status, e.TokenExpired(), e.temporary())
+		if _, temporary := Temporary(e); e.TokenExpired() != c.expired || temporary != c.temporary {
+			t.Errorf("%s %d: expired %t, temporary %t", c.code, c.status, e.TokenExpired(), temporary)
 		}
 	}
 	if _, ok := Temporary(errors.New("x")); ok {

@@ -48,6 +48,22 @@ func TestFormLeavesNothing(t *testing.T) {
 	}
 }
 
+// A request that cannot be made leaves nothing either.
+func TestUnsentFormIsWiped(t *testing.T) {
+	t.Parallel()
+	md := testMetadata()
+	md.TokenEndpointAuthMethodsSupported = []string{"private_key_jwt"}
+	for endpoint, want := range map[string]string{"": "no token_endpoint", "x": "not supported"} {
+		f := new(form)
+		f.addSecret("refresh_token", secret.FromString("hunter2"))
+		err := at(answering(t, 200, "", ""), md).post(t.Context(), "refresh", "token_endpoint", endpoint, f, nil)
+		wantText(t, err, want)
+		if strings.Trim(string(f.body), "\x00") != "" {
+			t.Errorf("%q is left", f.body)
+		}
+	}
+}
+
 func TestClientAuthentication(t *testing.T) {
 	t.Parallel()
 	odd := secret.FromString(`s: %+&"\`)

@@ -79,7 +79,7 @@ func (c *Client) Open() int64 { return c.open.Load() }
 type request struct {
 	method, url string
 	header      http.Header
-	body        []byte          // exchange wipes it
+	body        []byte
 	secrets     []secret.Secret // what was sent and must not come back in an error's text
 }
 
@@ -98,7 +98,6 @@ func (q *request) bearer(token secret.Secret) {
 
 // exchange makes one exchange, reads the answer whole, and has read take it. A redirect that is not followed is an error.
 func (c *Client) exchange(ctx context.Context, q *request, read reader) error {
-	defer clear(q.body)
 	u, err := parseURL(q.url)
 	if err != nil {
 		return err
@@ -214,16 +213,6 @@ func readBody(body io.Reader, length int64) ([]byte, error) {
 		return nil, err
 	}
 	return buf.Bytes(), nil
-}
-
-// grown returns buf with room for n more bytes; where it had to move, the old place is wiped.
-func grown(buf []byte, n int) []byte {
-	if cap(buf)-len(buf) >= n {
-		return buf
-	}
-	moved := append(make([]byte, 0, 2*cap(buf)+n), buf...)
-	clear(buf)
-	return moved
 }
 
 // wipedBody is a request's body that is wiped once the transport is done with it, which may be after Do has returned

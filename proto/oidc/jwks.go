@@ -17,6 +17,9 @@ const (
 	// missPause is how long after a search for an unknown key there is no other: bad tokens must not make us flood the
 	// provider.
 	missPause = time.Minute
+	// failPause is the same after a fetch that failed: of many who wait for tokens only one shall wait for keys that do
+	// not come. A provider that is back must not be held off for long.
+	failPause = 5 * time.Second
 	// keysTimeout bounds a fetch, which whoever waits for a token waits for as well.
 	keysTimeout = 4 * time.Second
 	// maxKeys bounds the keys of a set: all of them are tried on a token that does not name its key.
@@ -29,6 +32,7 @@ type keySet struct {
 	keys    []verificationKey
 	expires time.Time // when to fetch it again
 	missed  time.Time // when it was fetched last because a key was not in it
+	failed  error     // of the last fetch; the keys are those before it
 }
 
 var (
@@ -54,29 +58,29 @@ func (p *Provider) verify(ctx context.Context, token secret.Secret) (j *jwt, alg
 	}
 	known, _ := p.keys.Load(p.JWKSURI)
 	set, _ := known.(keySet)
-	now, failed := time.Now(), error(nil)
+	now := time.Now()
 	if now.After(set.expires) {
-		set, failed = p.renewKeys(ctx, set)
+		set = p.renewKeys(ctx, set)
 	}
 	err = set.verify(j, alg)
-	if err == errNoKey && failed == nil && now.Sub(set.missed) > missPause {
+	if err == errNoKey && set.failed == nil && now.Sub(set.missed) > missPause {
 		// Core section 10.1.1: the provider may have changed its keys a moment ago.
 		set.missed = now
-		set, failed = p.renewKeys(ctx, set)
+		set = p.renewKeys(ctx, set)
 		err = set.verify(j, alg)
 	}
-	if err == errNoKey && failed != nil {
-		err = unverifiable{failed}
+	if err == errNoKey && set.failed != nil {
+		err = unverifiable{set.failed}
 	}
 	return j, alg, err
 }
 
-// renewKeys fetches a set anew. Where that fails the keys stay as they were.
-func (p *Provider) renewKeys(ctx context.Context, old keySet) (keySet, error) {
-	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
+// renewKeys fetches a set anew. Where that fails the keys stay as they were, and the next attempt waits.
+func (p *Provider) renewKeys(ctx context.Context, old keySet) keySet {
+	fetch, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
 	set := keySet{expires: time.Now().Add(keysLifetime), missed: old.missed}
-	err := p.exchange(ctx, newRequest(http.MethodGet, p.JWKSURI), func(o *object, _ *response) {
+	err := p.exchange(fetch, newRequest(http.MethodGet, p.JWKSURI), func(o *object, _ *response) {
 		var list []json.RawMessage
 		o.required("keys") // RFC 7517 section 5.1
 		o.get("keys", "an array", &list)
@@ -87,10 +91,13 @@ func (p *Provider) renewKeys(ctx context.Context, old keySet) (keySet, error) {
 		}
 	})
 	if err != nil {
-		return old, fmt.Errorf("keys at %s: %w", shown(p.JWKSURI), err)
+		err = fmt.Errorf("keys at %s: %w", shown(p.JWKSURI), err)
+		set = keySet{old.keys, time.Now().Add(failPause), old.missed, err}
 	}
-	p.keys.Store(p.JWKSURI, set)
-	return set, nil
+	if ctx.Err() == nil { // a caller who left says nothing about the provider
+		p.keys.Store(p.JWKSURI, set)
+	}
+	return set
 }
 
 // verify tries the keys that fit. A token that names a key of the set stands or falls by that; any other may be signed

@@ -97,10 +97,13 @@ func TestKeyRotation(t *testing.T) {
 		time.Sleep(missPause + time.Second)
 		down = true
 		verify("p256", "ES256", "HTTP status 503", 1)
-		verify("rsa2", "RS256", "", 0) // what was good stays good
+		verify("p256", "ES256", "HTTP status 503", 0) // nobody waits for the keys again at once
+		verify("rsa2", "RS256", "", 0)                // what was good stays good
 		time.Sleep(keysLifetime)
 		verify("rsa2", "RS256", "", 1) // also when it ought to be looked at again
 		down = false
+		verify("rsa2", "RS256", "", 0)
+		time.Sleep(failPause + time.Second)
 		verify("rsa2", "RS256", "", 1)
 		verify("rsa", "RS256", "publishes no key", 1) // a key that was taken out of use
 	})

@@ -66,9 +66,10 @@ func (p *Provider) authMethod() (string, error) {
 	return "", fmt.Errorf("client authentication by %s is not supported", shown(fmt.Sprint(offered)))
 }
 
-// post sends the form with the client's authentication and the extension parameters, and has read take the answer. The
-// endpoint stands in the metadata under name.
+// post sends the form with the client's authentication and the extension parameters, wipes it, and has read take the
+// answer. The endpoint stands in the metadata under name.
 func (p *Provider) post(ctx context.Context, kind, name, endpoint string, f *form, read reader) error {
+	defer func() { clear(f.body) }() // where it is by then
 	if endpoint == "" {
 		return NoEndpointError(name)
 	}
@@ -119,7 +120,7 @@ func (f *form) addBytes(name string, value []byte) {
 	if len(value) == 0 {
 		return
 	}
-	f.body = grown(f.body, 2+3*len(name)+3*len(value))
+	f.body = secret.Grow(f.body, 2+3*len(name)+3*len(value))
 	if len(f.body) > 0 {
 		f.body = append(f.body, '&')
 	}
@@ -141,7 +142,7 @@ func (f *form) addScope(scope string) { f.add("scope", strings.Join(strings.Fiel
 // 6749 appendix B).
 func appendEscaped(dst, value []byte) []byte {
 	const digits = "0123456789ABCDEF"
-	dst = grown(dst, 3*len(value))
+	dst = secret.Grow(dst, 3*len(value))
 	for _, c := range value {
 		switch {
 		case c == ' ':
