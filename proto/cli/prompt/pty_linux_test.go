@@ -38,10 +38,8 @@ var errWrong, errDamaged = errors.New("wrong password"), errors.New("file is dam
 var questions = map[string]func() string{
 	"password": password,
 	"raw":      password,
-	"line": func() string {
-		line, err := Line("Issuer [x]: ")
-		return fmt.Sprintf("%q %v", line, err)
-	},
+	"line":     line,
+	"raw line": line,
 	"confirm": func() string {
 		yes, err := Confirm("Really?", false, Ask)
 		return fmt.Sprint(yes, " ", err)
@@ -69,6 +67,11 @@ var questions = map[string]func() string{
 func password() string {
 	p, err := Password("Password: ")
 	return fmt.Sprintf("%q %v", p.Reveal(), err)
+}
+
+func line() string {
+	line, err := Line("Issuer [x]: ")
+	return fmt.Sprintf("%q %v", line, err)
 }
 
 func newPassword(emptyOnce bool) string {
@@ -124,7 +127,7 @@ func start(t *testing.T, question string, env ...string) *child {
 	defer slave.Close()
 	c.control(func(fd int) error {
 		state, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err != nil || question != "raw" {
+		if err != nil || !strings.HasPrefix(question, "raw") {
 			return err
 		}
 		state.Lflag &^= unix.ICANON | unix.ISIG | unix.ECHO
@@ -290,9 +293,14 @@ func TestSignals(t *testing.T) {
 	if status := c.end(); !status.Signaled() || status.Signal() != syscall.SIGINT || c.stdout.Len() > 0 {
 		t.Errorf("Ctrl-C: ended with %v, stdout %q", status, c.stdout.String())
 	}
+	c = start(t, "password")
+	c.enter("Password: ", "sec\x1c")
+	if status := c.end(); status.ExitStatus() != 131 || c.stdout.Len() > 0 {
+		t.Errorf("Ctrl-\\: ended with %v, stdout %q", status, c.stdout.String())
+	}
 }
 
-// A terminal that somebody left raw is one on which a password can be typed, mended and broken off; then it is raw again.
+// A terminal that somebody left raw is one on which an answer can be typed, mended and broken off; then it is raw again.
 func TestRawTerminal(t *testing.T) {
 	t.Parallel()
 	for keys, want := range map[string]string{"x\x7fsecret\r": `"secret" <nil>`, "sec\x03": ""} {
@@ -303,6 +311,9 @@ func TestRawTerminal(t *testing.T) {
 			t.Errorf("%q: stdout %q, want %q", keys, c.stdout.String(), want)
 		}
 	}
+	c := start(t, "raw line")
+	c.enter("Issuer [x]: ", "https://x/\r")
+	c.want(`"https://x/" <nil>`, "Issuer [x]: https://x/\n")
 }
 
 // Ctrl-Z gives the terminal back; when the process goes on, the question is asked again, without echo.
