@@ -1,7 +1,9 @@
 package prompt
 
 import (
+	"bufio"
 	"errors"
+	"io"
 	"os"
 	"strings"
 )
@@ -25,6 +27,9 @@ func (a *Answer) Set(answer Answer) func(string) error {
 // ErrQuit is the answer that ends the program, without an error.
 var ErrQuit = errors.New("the user wants to quit")
 
+// input is one for all questions: what it has read ahead answers the next.
+var input = bufio.NewReader(os.Stdin)
+
 // Confirm asks a question of yes or no; Enter alone means byDefault. What is neither yes nor no nor quit, in full or cut,
 // means no. Where there is no terminal the answer is a line of standard input, as the C tools read it
 // (yes | oidc-gen -d NAME), and its end is no answer.
@@ -42,11 +47,9 @@ func Confirm(question string, byDefault bool, preset Answer) (bool, error) {
 	line, err := Line(question)
 	if errors.Is(err, ErrNoTerminal) {
 		os.Stderr.WriteString(question)
-		var answer []byte
-		if answer, err = readLine(os.Stdin); errors.Is(err, errNoInput) {
+		if line, err = input.ReadString('\n'); err == io.EOF {
 			err = nil
 		}
-		line = string(answer)
 		os.Stderr.WriteString("\n")
 	}
 	line = strings.ToLower(strings.TrimSpace(line))

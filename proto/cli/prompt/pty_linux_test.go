@@ -48,6 +48,11 @@ var questions = map[string]func() string{
 		yes, err := Confirm("Really?", true, Ask)
 		return fmt.Sprint(yes, " ", err)
 	},
+	"confirm-twice": func() string {
+		first, err := Confirm("Really?", false, Ask)
+		second, err2 := Confirm("Really?", false, Ask)
+		return fmt.Sprint(first, second, err, err2)
+	},
 	"new":      func() string { return newPassword(true) },
 	"new-lock": func() string { return newPassword(false) },
 	"nohup": func() string {
@@ -343,6 +348,7 @@ func TestNoTerminal(t *testing.T) {
 		{"confirm", "perhaps\n", "false <nil>", "Really? [No/yes/quit]: \n"},
 		{"confirm", "y", "true <nil>", "Really? [No/yes/quit]: \n"},
 		{"confirm", "", "false <nil>", "Really? [No/yes/quit]: \n"},
+		{"confirm-twice", "no\nyes\n", "false true <nil> <nil>", "Really? [No/yes/quit]: \nReally? [No/yes/quit]: \n"},
 		{"confirm-yes", "", "true <nil>", "Really? [Yes/no/quit]: \n"},
 		{"decrypt", "", "a password is needed, and " + ErrNoTerminal.Error(), ""},
 		{"command", "for it\nmore", `"for it" <nil>`, "told\n"},
