@@ -175,7 +175,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// The test binary ends as a shell has ended: interrupted, else with its code.
+// The test binary ends as a shell has ended: by its signal, else with its code.
 func TestEnded(t *testing.T) {
 	if script := os.Getenv("TOKEN_TEST_SCRIPT"); script != "" {
 		child := exec.Command("sh", "-c", script)
@@ -187,7 +187,8 @@ func TestEnded(t *testing.T) {
 		"exit 0":        "exit status 0",
 		"exit 7":        "exit status 7",
 		"kill -INT $$":  "signal: interrupt",
-		"kill -TERM $$": "exit status 143",
+		"kill -TERM $$": "signal: terminated",
+		"kill -SEGV $$": "exit status 139",
 		"kill -KILL $$": "exit status 137",
 	} {
 		us := exec.Command(os.Args[0], "-test.run=^TestEnded$")
