@@ -86,7 +86,7 @@ func newPassword(emptyOnce bool) string {
 
 // decrypt accepts the password "right" and finds a damaged file with "damaged".
 func decrypt(source Source) string {
-	err := Decrypt(context.Background(), source, "Password: ", errWrong, func(password secret.Secret) error {
+	err := Decrypt(source, "Password: ", errWrong, func(password secret.Secret) error {
 		switch string(password.Reveal()) {
 		case "right":
 			return nil
