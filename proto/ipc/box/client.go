@@ -67,39 +67,30 @@ func exchange(conn io.ReadWriter, request []byte) (*cjson.Object, error) {
 		return nil, err
 	}
 	start, rest, err := readOpening(conn)
+	var c *channel
+	if err == nil && start[0] != '{' {
+		if c, err = newChannel(own, start); err != nil {
+			return nil, err
+		}
+		if _, err := conn.Write(c.seal(request)); err != nil {
+			return nil, err
+		}
+		start, _, err = ipc.Read(conn, rest, func(buf []byte) (int, error) {
+			if bytes.HasPrefix(buf, []byte{'{'}) {
+				return len(buf), nil
+			}
+			return frameEnd(ipc.MaxAnswer)(buf)
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
 	if start[0] == '{' {
-		return plainAnswer(conn, start)
+		return ipc.Answer(io.MultiReader(bytes.NewReader(start), conn))
 	}
-	c, err := newChannel(own, start)
+	message, err := c.open(start)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Write(c.seal(request)); err != nil {
-		return nil, err
-	}
-	frame, _, err := ipc.Read(conn, rest, func(buf []byte) (int, error) {
-		if bytes.HasPrefix(buf, []byte{'{'}) {
-			return len(buf), nil
-		}
-		return frameEnd(ipc.MaxAnswer)(buf)
-	})
-	if err != nil {
-		return nil, err
-	}
-	if frame[0] == '{' {
-		return plainAnswer(conn, frame)
-	}
-	message, err := c.open(frame)
-	if err != nil {
-		return nil, err
-	}
-	return ipc.Answer(bytes.NewReader(message))
-}
-
-// plainAnswer reads an answer of which the first bytes, or all of them, are known.
-func plainAnswer(conn io.Reader, known []byte) (*cjson.Object, error) {
-	return ipc.Answer(io.MultiReader(bytes.NewReader(known), conn))
+	return cjson.Parse(message)
 }
