@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"oidc-agent/crypt"
@@ -197,29 +196,37 @@ func loadAll(r *request) error {
 	return cmp.Or(err, failed)
 }
 
-// loadLocked opens files with the password and loads their accounts; the keys are derived side by side. Where it opens
-// none the error is crypt.ErrWrongPassword, so that another one can be tried.
+// loadLocked opens files with the password and loads their accounts; the keys are derived side by side, and each account
+// is reported when those before it are. Where it opens none the error is crypt.ErrWrongPassword, so that another one can
+// be tried.
 func loadLocked(r *request, files []*file, password secret.Secret, report func(string, error)) error {
-	errs := make([]error, len(files))
+	results := make([]chan error, len(files))
 	derivations := make(chan struct{}, min(runtime.NumCPU(), maxDerivations)) // a place for each at a time
-	var loading sync.WaitGroup
 	for i, f := range files {
-		loading.Go(func() {
+		results[i] = make(chan error, 1)
+		go func() {
 			derivations <- struct{}{}
 			text, key, err := crypt.Open(f.data, password)
 			<-derivations
 			if err = f.take(text, key, err); err == nil {
 				_, err = ask(r, f.request(r))
 			}
-			errs[i] = err
-		})
+			results[i] <- err
+		}()
 	}
-	loading.Wait()
-	if !slices.ContainsFunc(errs, func(err error) bool { return !errors.Is(err, crypt.ErrWrongPassword) }) {
+	var wrong []string
+	for i, f := range files {
+		if err := <-results[i]; errors.Is(err, crypt.ErrWrongPassword) {
+			wrong = append(wrong, f.name)
+		} else {
+			report(f.name, err)
+		}
+	}
+	if len(wrong) == len(files) {
 		return crypt.ErrWrongPassword
 	}
-	for i, f := range files {
-		report(f.name, errs[i])
+	for _, name := range wrong {
+		report(name, crypt.ErrWrongPassword)
 	}
 	return nil
 }

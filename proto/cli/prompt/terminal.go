@@ -99,7 +99,9 @@ func ask(text string, hidden bool) (line []byte, err error) {
 			f.WriteString(text)
 		}
 	})
-	if err = prepare(); err == nil {
+	if err = prepare(); err != nil {
+		err = fmt.Errorf("terminal: %w", err)
+	} else {
 		f.WriteString(text)
 		line, err = readLine(f)
 		if hidden || err != nil {
