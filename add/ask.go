@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -21,16 +20,14 @@ const askTimeout = 45 * time.Second
 // ask sends a request to the agent, or with --remote to the one that OIDC_REMOTE_SOCK names. An answer that tells a
 // failure is an error, and the answer is returned with it.
 func ask(r *request, question *cjson.Object) (answer *cjson.Object, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
-	defer cancel()
 	address := os.Getenv(box.EnvRemote)
 	switch {
 	case !r.remote:
-		answer, err = ipc.Call(ctx, ipc.SocketPath(), question)
+		answer, err = ipc.Call(ipc.SocketPath(), question, askTimeout)
 	case address == "":
 		err = errors.New(box.EnvRemote + " is not set: it names the remote agent as HOST or HOST:PORT")
 	default:
-		answer, err = box.Call(ctx, address, question)
+		answer, err = box.Call(address, question, askTimeout)
 	}
 	if err != nil {
 		return nil, err

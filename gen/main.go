@@ -42,10 +42,8 @@ const askTimeout = 45 * time.Second
 
 // ask sends a request to the agent. An answer that tells a failure is an error, and the answer is returned
 // with it.
-func ask(ctx context.Context, question *cjson.Object) (*cjson.Object, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	answer, err := ipc.Call(ctx, ipc.SocketPath(), question)
+func ask(_ context.Context, question *cjson.Object) (*cjson.Object, error) {
+	answer, err := ipc.Call(ipc.SocketPath(), question, askTimeout)
 	if err != nil {
 		return nil, err
 	}

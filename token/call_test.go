@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,7 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/ipc"
 )
@@ -133,6 +136,21 @@ func TestFetch(t *testing.T) {
 				t.Errorf("oidc-add was called with %q, want %q", w.noted(), c.noted)
 			}
 		})
+	}
+}
+
+// An oidc-add that hangs, before it has read or behind its answer, is ended in time.
+func TestRemoteHangs(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	for _, script := range []string{"", "printf {}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, "oidc-add"), []byte("#!/bin/sh\n"+script+"exec sleep 600\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		question := cjson.New().SetText("data", strings.Repeat("x", ipc.MaxMessage)) // more than a socket holds
+		if _, err := callRemote(question, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%q: %v", script, err)
+		}
 	}
 }
 
