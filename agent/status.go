@@ -78,17 +78,16 @@ func (a *agent) holds() (text string, info *cjson.Object) {
 	var accounts []*cjson.Object
 	for _, l := range a.accounts.all() {
 		words, o := a.accountStatus(l)
-		names, text = append(names, l.name()), text+words
-		accounts = append(accounts, o)
+		names, accounts, text = append(names, l.name()), append(accounts, o), text+words
 	}
 	if text != "" {
 		text += "\n"
 	}
 	info = cjson.New().SetText("version", version).SetText("command_line_options", strings.Join(a.settings.shown, " ")).
 		SetTexts("loaded_accounts", names).SetInt("pid", int64(os.Getpid())).SetObjects("accounts", accounts)
-	if files, list := a.bearerStatus(); files != "" {
-		text += files + "\n"
-		info.SetObjects("bearer_files", list)
+	if words, files := a.bearerStatus(); len(files) > 0 {
+		text += words + "\n"
+		info.SetObjects("bearer_files", files)
 	}
 	return text, info
 }
