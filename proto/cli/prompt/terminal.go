@@ -58,9 +58,6 @@ func Password(text string) (secret.Secret, error) {
 	return secret.New(line), err
 }
 
-// maxLine is the longest answer in bytes; the kernel ends a terminal's lines at 4095.
-const maxLine = 64 << 10
-
 // ask asks, and sets the terminal for an answer even if somebody left it raw.
 func ask(text string, hidden bool) (line []byte, err error) {
 	f, err := openTerminal()
@@ -116,9 +113,9 @@ func ask(text string, hidden bool) (line []byte, err error) {
 	return line, err
 }
 
-// readLine makes no copies of what may be a password.
+// readLine makes no copies of what may be a password. The kernel ends a terminal's lines at 4095 bytes.
 func readLine(f *os.File) ([]byte, error) {
-	line, err := bufio.NewReaderSize(f, maxLine).ReadSlice('\n')
+	line, err := bufio.NewReaderSize(f, 4096).ReadSlice('\n')
 	switch {
 	case err == nil, err == io.EOF && len(line) > 0:
 		return bytes.TrimSuffix(line, []byte("\n")), nil
