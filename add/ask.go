@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -20,17 +19,15 @@ const askTimeout = 45 * time.Second
 
 // ask sends a request to the agent, or with --remote to the one that OIDC_REMOTE_SOCK names. An answer that tells a
 // failure is an error, and the answer is returned with it.
-func ask(ctx context.Context, r *request, question *cjson.Object) (answer *cjson.Object, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
+func ask(r *request, question *cjson.Object) (answer *cjson.Object, err error) {
 	address := os.Getenv(box.EnvRemote)
 	switch {
 	case !r.remote:
-		answer, err = ipc.Call(ctx, ipc.SocketPath(), question)
+		answer, err = ipc.Call(ipc.SocketPath(), question, askTimeout)
 	case address == "":
 		err = errors.New(box.EnvRemote + " is not set: it names the remote agent as HOST or HOST:PORT")
 	default:
-		answer, err = box.Call(ctx, address, question)
+		answer, err = box.Call(address, question, askTimeout)
 	}
 	if err != nil {
 		return nil, err
@@ -40,8 +37,8 @@ func ask(ctx context.Context, r *request, question *cjson.Object) (answer *cjson
 
 // order has the agent do something and tells of its success as the C tool does: the word on stdout, what else there
 // is to say on stderr.
-func order(ctx context.Context, r *request, question *cjson.Object) error {
-	answer, err := ask(ctx, r, question)
+func order(r *request, question *cjson.Object) error {
+	answer, err := ask(r, question)
 	if err != nil {
 		return err
 	}
@@ -54,7 +51,7 @@ func order(ctx context.Context, r *request, question *cjson.Object) error {
 
 // relay carries one request from stdin to the agent and its answer to stdout. oidc-token uses it to reach a
 // remote agent without having the network inside.
-func relay(ctx context.Context, r *request) error {
+func relay(r *request) error {
 	message, err := ipc.ReadObject(os.Stdin, nil, ipc.MaxMessage)
 	if err != nil {
 		return err
@@ -63,7 +60,7 @@ func relay(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	answer, err := ask(ctx, r, question)
+	answer, err := ask(r, question)
 	if answer == nil {
 		return err
 	}
@@ -72,8 +69,8 @@ func relay(ctx context.Context, r *request) error {
 }
 
 // remove tells an account that is not loaded from one that does not exist.
-func remove(ctx context.Context, r *request) error {
-	err := order(ctx, r, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.account))
+func remove(r *request) error {
+	err := order(r, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.account))
 	if errors.Is(err, ipc.ErrNotLoaded) {
 		if _, missing := read(r.account); missing != nil {
 			return missing
@@ -82,27 +79,27 @@ func remove(ctx context.Context, r *request) error {
 	return err
 }
 
-func removeAll(ctx context.Context, r *request) error {
-	return order(ctx, r, ipc.Request(ipc.RequestRemoveAll))
+func removeAll(r *request) error {
+	return order(r, ipc.Request(ipc.RequestRemoveAll))
 }
 
 const lockQuestion = "Enter lock password: "
 
 // lock asks for a password twice and locks the agent with it.
-func lock(ctx context.Context, r *request) error {
+func lock(r *request) error {
 	password, err := prompt.NewPassword(lockQuestion, "Confirm lock password: ", false)
 	if errors.Is(err, prompt.ErrMismatch) {
 		err = fmt.Errorf("the %w: nothing was locked", err)
 	}
-	return sendPassword(ctx, r, ipc.RequestLock, password, err)
+	return sendPassword(r, ipc.RequestLock, password, err)
 }
 
-func unlock(ctx context.Context, r *request) error {
+func unlock(r *request) error {
 	password, err := prompt.Password(lockQuestion)
-	return sendPassword(ctx, r, ipc.RequestUnlock, password, err)
+	return sendPassword(r, ipc.RequestUnlock, password, err)
 }
 
-func sendPassword(ctx context.Context, r *request, kind string, password secret.Secret, err error) error {
+func sendPassword(r *request, kind string, password secret.Secret, err error) error {
 	if errors.Is(err, prompt.ErrNoTerminal) {
 		err = cli.WithHint(err, "The lock password is typed on a terminal and nowhere else: run the same command on one.")
 	}
@@ -110,5 +107,5 @@ func sendPassword(ctx context.Context, r *request, kind string, password secret.
 		return err
 	}
 	defer password.Wipe()
-	return order(ctx, r, ipc.Request(kind).SetSecret(ipc.KeyPassword, password))
+	return order(r, ipc.Request(kind).SetSecret(ipc.KeyPassword, password))
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"strings"
@@ -14,7 +13,7 @@ import (
 )
 
 // list prints the accounts that exist as files.
-func list(_ context.Context, r *request) error {
+func list(r *request) error {
 	names, err := existingNames()
 	if err != nil && !errors.Is(err, account.ErrNoDir) {
 		return err
@@ -23,8 +22,8 @@ func list(_ context.Context, r *request) error {
 }
 
 // loaded prints the accounts that the agent holds.
-func loaded(ctx context.Context, r *request) error {
-	names, err := loadedNames(ctx, r)
+func loaded(r *request) error {
+	names, err := loadedNames(r)
 	if err != nil {
 		return err
 	}
@@ -39,8 +38,8 @@ func existingNames() ([]string, error) {
 	return dir.List()
 }
 
-func loadedNames(ctx context.Context, r *request) ([]string, error) {
-	answer, err := ask(ctx, r, ipc.Request(ipc.RequestLoadedAccounts))
+func loadedNames(r *request) ([]string, error) {
+	answer, err := ask(r, ipc.Request(ipc.RequestLoadedAccounts))
 	if err != nil {
 		return nil, err
 	}

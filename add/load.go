@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -49,10 +52,10 @@ func read(name string) (*file, error) {
 }
 
 // readOpen reads and opens the file of the account that the user names.
-func readOpen(ctx context.Context, r *request) (*file, error) {
+func readOpen(r *request) (*file, error) {
 	f, err := read(r.account)
 	if err == nil {
-		err = f.open(ctx, r.password)
+		err = f.open(r.password)
 	}
 	return f, err
 }
@@ -66,10 +69,10 @@ func (f *file) explain(err error) error {
 }
 
 // open asks for the file's password until it fits.
-func (f *file) open(ctx context.Context, source prompt.Source) error {
+func (f *file) open(source prompt.Source) error {
 	question := fmt.Sprintf("Enter decryption password for account config '%s': ", f.name)
-	text, key, err := crypt.OpenAny(ctx, f.data, func(try func(secret.Secret) error) error {
-		return prompt.Decrypt(ctx, source, question, crypt.ErrWrongPassword, try)
+	text, key, err := crypt.OpenAny(context.Background(), f.data, func(try func(secret.Secret) error) error {
+		return prompt.Decrypt(source, question, crypt.ErrWrongPassword, try)
 	})
 	return f.take(text, key, err)
 }
@@ -84,8 +87,8 @@ func (f *file) take(text secret.Secret, key *crypt.Key, err error) error {
 
 // print shows the account as the C tool does, decrypted: the keys that an account has, and no others that may
 // stand in the file.
-func print(ctx context.Context, r *request) error {
-	f, err := readOpen(ctx, r)
+func print(r *request) error {
+	f, err := readOpen(r)
 	if err != nil {
 		return err
 	}
@@ -97,8 +100,8 @@ func print(ctx context.Context, r *request) error {
 }
 
 // load opens the account's file and gives the account and the file's key to the agent.
-func load(ctx context.Context, r *request) error {
-	loaded, err := loadedNames(ctx, r)
+func load(r *request) error {
+	loaded, err := loadedNames(r)
 	if err != nil {
 		return err
 	}
@@ -106,19 +109,19 @@ func load(ctx context.Context, r *request) error {
 		_, err = fmt.Printf("Account '%s' already loaded\n", r.account)
 	} else {
 		var f *file
-		if f, err = readOpen(ctx, r); err == nil {
-			err = order(ctx, r, f.request(r))
+		if f, err = readOpen(r); err == nil {
+			err = order(r, f.request(r))
 		}
 	}
 	if err != nil || r.bearerFile == "" {
 		return err
 	}
-	return keepBearer(ctx, r)
+	return keepBearer(r)
 }
 
 // keepBearer has the agent keep a token of the account, which is loaded, in a file.
-func keepBearer(ctx context.Context, r *request) error {
-	_, err := ask(ctx, r, ipc.Request(ipc.RequestBearer).SetText(ipc.KeyAccount, r.account).SetText(ipc.KeyFile, r.bearerFile))
+func keepBearer(r *request) error {
+	_, err := ask(r, ipc.Request(ipc.RequestBearer).SetText(ipc.KeyAccount, r.account).SetText(ipc.KeyFile, r.bearerFile))
 	if failed := new(ipc.Failure); errors.As(err, &failed) && strings.Contains(failed.Text, "nknown request type") {
 		err = cli.WithHint(errors.New("the account is loaded, but this agent keeps no token files: it is not the one that belongs to this program"),
 			"See which one it is:  oidc-agent --status  or without it:  oidc-tokensh "+r.account+" -- COMMAND")
@@ -143,4 +146,87 @@ func (f *file) request(r *request) *cjson.Object {
 		SetInt(ipc.KeyAlwaysAllowID, ipc.Flag(r.alwaysAllowIDToken)).
 		SetInt(ipc.KeyPlainAdd, ipc.Flag(r.skipCheck)).
 		SetObject(ipc.KeyFileKey, cjson.New().SetText(ipc.KeyFile, f.path).SetSecret(ipc.KeyKey, f.key.Marshal()))
+}
+
+// maxDerivations bounds the memory that keys take while they are derived, 64 MiB each.
+const maxDerivations = 4
+
+// loadAll loads every account that exists and is not loaded yet. The user is asked for one password; accounts
+// under another one are named. Those that are loaded are named on stdout, the others on stderr.
+func loadAll(r *request) error {
+	loaded, err := loadedNames(r)
+	if err != nil {
+		return err
+	}
+	names, err := existingNames()
+	if err != nil {
+		return err
+	}
+	var failed error
+	report := func(name string, err error) {
+		if err == nil {
+			fmt.Println(name)
+			return
+		}
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, cli.Printable(err.Error()))
+		failed = errors.New("not all accounts could be loaded")
+	}
+	var locked []*file
+	for _, name := range names {
+		if !r.force && slices.Contains(loaded, name) {
+			continue
+		}
+		f, err := read(name)
+		if err == nil && f.format != crypt.FormatGPG {
+			locked = append(locked, f)
+			continue
+		}
+		if err == nil { // gpg-agent asks for one passphrase at a time
+			err = f.open(r.password)
+		}
+		if err == nil {
+			_, err = ask(r, f.request(r))
+		}
+		report(name, err)
+	}
+	if len(locked) > 0 {
+		err = prompt.Decrypt(r.password, "Enter decryption password for all account configs: ", crypt.ErrWrongPassword,
+			func(password secret.Secret) error { return loadLocked(r, locked, password, report) })
+	}
+	return cmp.Or(err, failed)
+}
+
+// loadLocked opens files with the password and loads their accounts; the keys are derived side by side, and each account
+// is reported when those before it are. Where it opens none the error is crypt.ErrWrongPassword, so that another one can
+// be tried.
+func loadLocked(r *request, files []*file, password secret.Secret, report func(string, error)) error {
+	results := make([]chan error, len(files))
+	derivations := make(chan struct{}, min(runtime.NumCPU(), maxDerivations)) // a place for each at a time
+	for i, f := range files {
+		results[i] = make(chan error, 1)
+		go func() {
+			derivations <- struct{}{}
+			text, key, err := crypt.Open(f.data, password)
+			<-derivations
+			if err = f.take(text, key, err); err == nil {
+				_, err = ask(r, f.request(r))
+			}
+			results[i] <- err
+		}()
+	}
+	var wrong []string
+	for i, f := range files {
+		if err := <-results[i]; errors.Is(err, crypt.ErrWrongPassword) {
+			wrong = append(wrong, f.name)
+		} else {
+			report(f.name, err)
+		}
+	}
+	if len(wrong) == len(files) {
+		return crypt.ErrWrongPassword
+	}
+	for _, name := range wrong {
+		report(name, crypt.ErrWrongPassword)
+	}
+	return nil
 }

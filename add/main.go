@@ -9,7 +9,6 @@
 package main
 
 import (
-	"context"
 	"os"
 
 	"oidc-agent/proto/cli"
@@ -25,13 +24,13 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	return actions[r.action].do(context.Background(), r)
+	return actions[r.action].do(r)
 }
 
 type action struct {
 	name         string
 	needsAccount bool
-	do           func(context.Context, *request) error
+	do           func(*request) error
 }
 
 // actions stand in the order in which they win where several are asked for; the last is for when none is.

@@ -94,7 +94,7 @@ func (a *agent) load(name, path string, data []byte) (*loaded, error) {
 				return err
 			}
 		}
-		return ipc.ErrPassword
+		return errPassword
 	})
 	if err != nil {
 		if _, told := errors.AsType[*ipc.Failure](err); !told {
@@ -137,7 +137,7 @@ func (a *agent) consent(ctx context.Context, what, account, application string) 
 	if err == nil && !ok {
 		err = errors.New("the user says no")
 	}
-	return a.unanswered(ctx, account, err, ipc.ErrForbidden)
+	return a.unanswered(ctx, account, err, errForbidden)
 }
 
 // unanswered is what follows from a question to the user that failed: that the agent was locked meanwhile, or else failure.

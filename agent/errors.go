@@ -22,6 +22,9 @@ var (
 	errNotRevoked       = &ipc.Failure{Text: "Could not revoke token"}
 	errNotDeleted       = &ipc.Failure{Text: "Could not delete client"}
 	errNoFlow           = &ipc.Failure{Text: "No flow was successful."}
+	errNotLocked        = &ipc.Failure{Text: "Agent not locked"}
+	errPassword         = &ipc.Failure{Text: "wrong password"}
+	errForbidden        = &ipc.Failure{Text: "operation forbidden"}
 	errWrongState       = &ipc.Failure{Text: "wrong state"}
 	errStateMalformed   = &ipc.Failure{Text: "state malformed"}
 	errLoginExpired     = &ipc.Failure{Text: "this login was started too long ago"}

@@ -107,7 +107,7 @@ func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, erro
 	}
 	defer a.lock.changing.Unlock()
 	if a.lock.open.Err() == nil {
-		return nil, ipc.ErrNotLocked
+		return nil, errNotLocked
 	}
 	select {
 	case <-time.After(unlockDelay(a.lock.failures)):
@@ -119,7 +119,7 @@ func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, erro
 	if err != nil {
 		a.lock.failures++
 		a.log.notice("somebody tried to unlock with a wrong password")
-		return nil, ipc.ErrPassword
+		return nil, errPassword
 	}
 	a.lock.failures = 0
 	a.reopen()

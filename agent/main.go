@@ -12,7 +12,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -99,9 +98,7 @@ func ended(pid int) bool {
 const statusTimeout = 5 * time.Second
 
 func askStatus(path, name string) (*cjson.Object, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
-	defer cancel()
-	answer, err := ipc.Call(ctx, path, ipc.Request(name))
+	answer, err := ipc.Call(path, ipc.Request(name), statusTimeout)
 	if err != nil {
 		return nil, err
 	}

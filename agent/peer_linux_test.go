@@ -1,11 +1,11 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -69,7 +69,7 @@ func askAs(path string, uid, gid int, groups []uint32) error {
 			return err
 		}
 	}
-	_, err := ipc.Call(context.Background(), path, ipc.Request(ipc.RequestCheck))
+	_, err := ipc.Call(path, ipc.Request(ipc.RequestCheck), time.Minute)
 	return err
 }
 

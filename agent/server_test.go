@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"io"
 	"net"
 	"os"
@@ -68,9 +67,7 @@ func TestServe(t *testing.T) {
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			defer cancel()
-			if answer, err := ipc.Call(ctx, path, tokenFor("serve")); err != nil || answer.Text("status") != "success" {
+			if answer, err := ipc.Call(path, tokenFor("serve"), 5*time.Second); err != nil || answer.Text("status") != "success" {
 				t.Errorf("%v", err)
 			}
 		})

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -185,10 +184,8 @@ func look(path string) *running {
 	if uid, _ := listenerOf(path); uid != os.Getuid() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
-	defer cancel()
 	r := &running{path: path}
-	_, r.err = ipc.Call(ctx, path, ipc.Request(ipc.RequestCheck))
+	_, r.err = ipc.Call(path, ipc.Request(ipc.RequestCheck), statusTimeout)
 	var uid int
 	if uid, r.pid = listenerOf(path); uid != os.Getuid() || r.pid <= 1 { // by now the agent itself, no service manager
 		return nil

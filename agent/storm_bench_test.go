@@ -29,7 +29,7 @@ func BenchmarkStorm(b *testing.B) {
 	defer cancel()
 	w.idp.Fail(iam.Fault{Path: "token", Delay: time.Hour})
 	for range 20 {
-		go ipc.Call(ctx, path, forced("silent").SetInt(ipc.KeyTimeout, 30))
+		go ipc.Call(path, forced("silent").SetInt(ipc.KeyTimeout, 30), time.Minute)
 		go trickleUntil(ctx, path)
 	}
 	release := target{TB: b, path: path}.hold(500, "")

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/base64"
@@ -71,9 +70,7 @@ func newTarget(w *world) target {
 // ask is a request that succeeds, before the agent gives up those that are incomplete.
 func (x target) ask(request *cjson.Object) {
 	x.Helper()
-	ctx, cancel := context.WithTimeout(x.Context(), 8*time.Second)
-	defer cancel()
-	answer, err := ipc.Call(ctx, x.path, request)
+	answer, err := ipc.Call(x.path, request, 8*time.Second)
 	if err == nil {
 		err = ipc.Check(answer)
 	}

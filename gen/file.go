@@ -64,7 +64,7 @@ func (f *file) decrypt(r *request) (err error) {
 	}
 	question := fmt.Sprintf("Enter decryption password for account config '%s': ", filepath.Base(f.path))
 	f.text, f.key, err = crypt.OpenAny(context.Background(), f.data, func(try func(secret.Secret) error) error {
-		return prompt.Decrypt(context.Background(), r.password, question, crypt.ErrWrongPassword, func(password secret.Secret) error {
+		return prompt.Decrypt(r.password, question, crypt.ErrWrongPassword, func(password secret.Secret) error {
 			err := try(password)
 			if err == nil {
 				f.password = password.Clone()

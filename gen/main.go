@@ -9,7 +9,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"time"
@@ -43,9 +42,7 @@ const askTimeout = 45 * time.Second
 // ask sends a request to the agent. An answer that tells a failure is an error, and the answer is returned
 // with it.
 func ask(question *cjson.Object) (*cjson.Object, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
-	defer cancel()
-	answer, err := ipc.Call(ctx, ipc.SocketPath(), question)
+	answer, err := ipc.Call(ipc.SocketPath(), question, askTimeout)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"strconv"
@@ -17,15 +16,6 @@ import (
 // its own words arrive.
 const patience = 40
 
-// until is a context that has a deadline and no timer: starting the runtime's timers would cost every call.
-type until struct {
-	context.Context
-	at time.Time
-}
-
-// Deadline is all that [ipc.Call] wants to know.
-func (u until) Deadline() (time.Time, bool) { return u.at, true }
-
 // call asks the local agent, and where that cannot help the one that OIDC_REMOTE_SOCK names. An answer that tells
 // a failure comes with that failure.
 func (r *request) call(question *cjson.Object) (answer *cjson.Object, err error) {
@@ -35,7 +25,7 @@ func (r *request) call(question *cjson.Object) (answer *cjson.Object, err error)
 		seconds = min(r.timeout, patience-1) + 1
 	}
 	wait, agent, remote := time.Duration(seconds)*time.Second, ipc.SocketPath(), os.Getenv("OIDC_REMOTE_SOCK")
-	answer, err = ipc.Call(until{context.Background(), time.Now().Add(wait)}, agent, question)
+	answer, err = ipc.Call(agent, question, wait)
 	if err == nil {
 		err = ipc.Check(answer)
 	}
@@ -46,7 +36,7 @@ func (r *request) call(question *cjson.Object) (answer *cjson.Object, err error)
 			err = ipc.Check(answer)
 		}
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, cli.WithHint(
 			errors.New("the agent at "+strconv.Quote(agent)+" gave no answer within "+strconv.FormatInt(seconds, 10)+" seconds"),
 			"See what it does:  oidc-agent --status  or end it and start another one:  oidc-agent -k; eval $(oidc-agent)")
@@ -68,7 +58,7 @@ func callRemote(question *cjson.Object, wait time.Duration) (*cjson.Object, erro
 	add.Wait()
 	switch {
 	case !timer.Stop():
-		return nil, context.DeadlineExceeded
+		return nil, os.ErrDeadlineExceeded
 	case err != nil: // it has told why
 		return nil, errors.New("the agent that OIDC_REMOTE_SOCK names gave no answer")
 	}

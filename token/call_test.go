@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,7 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/cli"
 	"oidc-agent/proto/ipc"
 )
@@ -136,6 +139,21 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// An oidc-add that hangs, before it has read or behind its answer, is ended in time.
+func TestRemoteHangs(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	for _, script := range []string{"", "printf {}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, "oidc-add"), []byte("#!/bin/sh\n"+script+"exec sleep 600\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		question := cjson.New().SetText("data", strings.Repeat("x", ipc.MaxMessage)) // more than a socket holds
+		if _, err := callRemote(question, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%q: %v", script, err)
+		}
+	}
+}
+
 // The hint names the account where it is known.
 func TestNotLoaded(t *testing.T) {
 	t.Parallel()
@@ -175,7 +193,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// The test binary ends as a shell has ended: interrupted, else with its code.
+// The test binary ends as a shell has ended: by its signal, else with its code.
 func TestEnded(t *testing.T) {
 	if script := os.Getenv("TOKEN_TEST_SCRIPT"); script != "" {
 		child := exec.Command("sh", "-c", script)
@@ -187,7 +205,8 @@ func TestEnded(t *testing.T) {
 		"exit 0":        "exit status 0",
 		"exit 7":        "exit status 7",
 		"kill -INT $$":  "signal: interrupt",
-		"kill -TERM $$": "exit status 143",
+		"kill -TERM $$": "signal: terminated",
+		"kill -SEGV $$": "exit status 139",
 		"kill -KILL $$": "exit status 137",
 	} {
 		us := exec.Command(os.Args[0], "-test.run=^TestEnded$")

@@ -101,18 +101,19 @@ func load(name string, options []string) error {
 	return ended(state)
 }
 
-// ended is how a child has ended, for us to end in the same way: by an interrupt, so that a shell that runs us stops its
-// script; else with the code that a shell has for it. It has told why itself.
+// ended is how a child has ended, for us to end in the same way: by the same signal if it is one that ends programs on
+// purpose, so that a shell that runs us stops its script and a batch system sees its own signal; else with the code that
+// a shell has for it. It has told why itself.
 func ended(state *os.ProcessState) error {
 	status := state.Sys().(syscall.WaitStatus)
-	switch {
+	switch s := status.Signal(); {
 	case state.Success():
 		return nil
 	case status.Exited():
 		return &cli.ExitError{Code: status.ExitStatus()}
-	case status.Signal() == syscall.SIGINT:
-		signal.Reset(syscall.SIGINT)
-		syscall.Kill(os.Getpid(), syscall.SIGINT)
+	case s == syscall.SIGINT, s == syscall.SIGTERM, s == syscall.SIGHUP:
+		signal.Reset(s)
+		syscall.Kill(os.Getpid(), s)
 		time.Sleep(time.Second) // it may come to another thread
 	}
 	return &cli.ExitError{Code: 128 + int(status.Signal())}

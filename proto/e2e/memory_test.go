@@ -257,7 +257,7 @@ func (m *memoryStory) ask(r *cjson.Object) *cjson.Object {
 	if len(r.Compact())%2 == 0 {
 		call = box.Call
 	}
-	answer, err := call(m.Context(), m.script.env["OIDC_SOCK"], r)
+	answer, err := call(m.script.env["OIDC_SOCK"], r, patience)
 	if err == nil {
 		err = ipc.Check(answer)
 	}

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -160,9 +159,7 @@ func (n *node) kill() {
 
 // ask sends a request and returns the answer; err is also what the agent tells as a failure.
 func (n *node) ask(request *cjson.Object) (*cjson.Object, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	answer, err := ipc.Call(ctx, n.socket, request)
+	answer, err := ipc.Call(n.socket, request, patience)
 	if err == nil {
 		err = ipc.Check(answer)
 	}

@@ -2,7 +2,6 @@ package ipc
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -59,15 +58,11 @@ func Answer(r io.Reader) (answer *cjson.Object, err error) {
 }
 
 // Call asks the agent behind a Unix socket: the request in one write (the C agents take what one read brings for the
-// whole message), then the answer up to the end of its JSON object. Of the context only the deadline counts, and it
-// holds for the whole call. The answer may tell a failure: see Check. The error is a *ConnectError where no agent
-// was reached; else a BadAnswer, or it wraps ErrNoAnswer or context.DeadlineExceeded.
-func Call(ctx context.Context, socketPath string, request *cjson.Object) (*cjson.Object, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	deadline, _ := ctx.Deadline()
-	s, err := connect(socketPath, deadline)
+// whole message), then the answer up to the end of its JSON object. The whole takes no longer than wait. The answer may
+// tell a failure: see Check. The error is a *ConnectError where no agent was reached; else a BadAnswer, or it wraps
+// ErrNoAnswer or os.ErrDeadlineExceeded.
+func Call(socketPath string, request *cjson.Object, wait time.Duration) (*cjson.Object, error) {
+	s, err := connect(socketPath, time.Now().Add(wait))
 	if err != nil {
 		return nil, &ConnectError{Path: socketPath, Err: err}
 	}
@@ -91,7 +86,7 @@ func Call(ctx context.Context, socketPath string, request *cjson.Object) (*cjson
 // socket is a connected Unix socket, blocking, with a deadline that the kernel keeps (SO_RCVTIMEO, SO_SNDTIMEO).
 type socket struct {
 	fd       int
-	deadline time.Time // zero: none
+	deadline time.Time
 }
 
 // connect makes the connection. A blocking connect waits, within SO_SNDTIMEO, while the agent's queue is full
@@ -137,15 +132,13 @@ func (s socket) Read(p []byte) (int, error) {
 // EAGAIN from a timeout and, at connect, from a queue that is full.
 func (s socket) retry(timeout int, call func() (int, error)) (int, error) {
 	for {
-		if !s.deadline.IsZero() {
-			left := time.Until(s.deadline)
-			if left < time.Microsecond { // zero would mean no timeout
-				return 0, context.DeadlineExceeded
-			}
-			tv := syscall.NsecToTimeval(left.Nanoseconds())
-			if err := syscall.SetsockoptTimeval(s.fd, syscall.SOL_SOCKET, timeout, &tv); err != nil {
-				return 0, err
-			}
+		left := time.Until(s.deadline)
+		if left < time.Microsecond { // zero would mean no timeout
+			return 0, os.ErrDeadlineExceeded
+		}
+		tv := syscall.NsecToTimeval(left.Nanoseconds())
+		if err := syscall.SetsockoptTimeval(s.fd, syscall.SOL_SOCKET, timeout, &tv); err != nil {
+			return 0, err
 		}
 		if n, err := call(); err != syscall.EINTR && err != syscall.EAGAIN {
 			return n, err

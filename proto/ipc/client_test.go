@@ -1,7 +1,6 @@
 package ipc
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -36,20 +35,11 @@ func listen(t *testing.T, serve func(conn net.Conn)) string {
 	return path
 }
 
-// soon is a deadline for what must come, never is one for what will not.
-func soon(t *testing.T) context.Context {
-	return within(t, 20*time.Second)
-}
-
-func never(t *testing.T) context.Context {
-	return within(t, 30*time.Millisecond)
-}
-
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
+// soon is enough for what must come, never for what will not.
+const (
+	soon  = 20 * time.Second
+	never = 30 * time.Millisecond
+)
 
 func TestCall(t *testing.T) {
 	t.Parallel()
@@ -77,7 +67,7 @@ func TestCall(t *testing.T) {
 				conn.Write([]byte{b})
 			}
 		})
-		got, err := Call(soon(t), path, check)
+		got, err := Call(path, check, soon)
 		if (err == nil) != (c.err == "") || err != nil && !strings.HasSuffix(err.Error(), c.err) {
 			t.Errorf("%s: error %v, want %v", c.name, err, c.err)
 			continue
@@ -99,7 +89,7 @@ func TestCallLargeBothWays(t *testing.T) {
 		conn.Write(append(cjson.New().SetInt("n", int64(len(request))).Compact(), '}'))
 	})
 	request := cjson.New().SetText("data", strings.Repeat("x", MaxMessage-11))
-	got, err := Call(soon(t), path, request)
+	got, err := Call(path, request, soon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +101,7 @@ func TestCallLargeBothWays(t *testing.T) {
 func TestCallTooLargeAnswer(t *testing.T) {
 	t.Parallel()
 	path := listen(t, func(conn net.Conn) { io.Copy(conn, io.MultiReader(strings.NewReader(`{"a":"`), endless('x'))) })
-	_, err := Call(soon(t), path, Request(RequestCheck))
+	_, err := Call(path, Request(RequestCheck), soon)
 	if err != AnswerError(TooLong(MaxAnswer)) {
 		t.Errorf("got %v", err)
 	}
@@ -124,16 +114,16 @@ func TestCallRefusedEarly(t *testing.T) {
 		conn.Read(make([]byte, 1))
 		conn.Write([]byte(`{"status":"failure","error":"too large"}`))
 	})
-	answer, err := Call(soon(t), path, cjson.New().SetText("data", strings.Repeat("x", 4<<20)))
+	answer, err := Call(path, cjson.New().SetText("data", strings.Repeat("x", 4<<20)), soon)
 	if err != nil || answer.Text(KeyError) != "too large" {
 		t.Errorf("got %v", err)
 	}
 	path = listen(t, func(conn net.Conn) { conn.Read(make([]byte, 1)) })
-	if _, err = Call(soon(t), path, Request(RequestCheck)); !errors.Is(err, ErrNoAnswer) { // ECONNRESET
+	if _, err = Call(path, Request(RequestCheck), soon); !errors.Is(err, ErrNoAnswer) { // ECONNRESET
 		t.Errorf("an agent that closes in the midst: got %v", err)
 	}
 	path = listen(t, func(conn net.Conn) {})
-	if _, err = Call(soon(t), path, cjson.New().SetText("data", strings.Repeat("x", 4<<20))); !errors.Is(err, ErrNoAnswer) {
+	if _, err = Call(path, cjson.New().SetText("data", strings.Repeat("x", 4<<20)), soon); !errors.Is(err, ErrNoAnswer) {
 		t.Errorf("an agent that closes at once: got %v", err)
 	}
 }
@@ -143,25 +133,11 @@ func TestCallDeadline(t *testing.T) {
 	over := make(chan struct{})
 	path := listen(t, func(conn net.Conn) { <-over })
 	defer close(over)
-	if _, err := Call(never(t), path, Request(RequestCheck)); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Call(path, Request(RequestCheck), never); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("no answer: got %v", err)
 	}
-	if _, err := Call(never(t), path, cjson.New().SetText("data", strings.Repeat("x", 4<<20))); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Call(path, cjson.New().SetText("data", strings.Repeat("x", 4<<20)), never); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("request not taken: got %v", err)
-	}
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := Call(ended, path, Request(RequestCheck)); !errors.Is(err, context.Canceled) {
-		t.Errorf("context ended before: got %v", err)
-	}
-}
-
-// A context without deadline waits as long as it takes.
-func TestCallNoDeadline(t *testing.T) {
-	t.Parallel()
-	path := listen(t, func(conn net.Conn) { conn.Write([]byte(`{"status":"success"}`)) })
-	if _, err := Call(context.Background(), path, Request(RequestCheck)); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -178,9 +154,9 @@ func TestCallQueueFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	waiting := fillQueue(t, path)
-	_, err = Call(never(t), path, Request(RequestCheck))
+	_, err = Call(path, Request(RequestCheck), never)
 	var connect *ConnectError
-	if !errors.As(err, &connect) || connect.Err != context.DeadlineExceeded {
+	if !errors.As(err, &connect) || connect.Err != os.ErrDeadlineExceeded {
 		t.Errorf("with %d in the queue: got %v", waiting, err)
 	}
 	go func() {
@@ -194,7 +170,7 @@ func TestCallQueueFull(t *testing.T) {
 			defer syscall.Close(conn)
 		}
 	}()
-	if _, err := Call(soon(t), path, Request(RequestCheck)); err != nil {
+	if _, err := Call(path, Request(RequestCheck), soon); err != nil {
 		t.Errorf("when the queue moves: %v", err)
 	}
 }
@@ -238,7 +214,7 @@ func TestConnectError(t *testing.T) {
 		{dir, "is not a socket"},
 		{filepath.Join(dir, strings.Repeat("x", 120)), "too long for a socket"},
 	} {
-		_, err := Call(soon(t), c.path, Request(RequestCheck))
+		_, err := Call(c.path, Request(RequestCheck), soon)
 		var connect *ConnectError
 		if !errors.As(err, &connect) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.path) {
 			t.Errorf("%s: got %v, want ... %s ...", c.path, err, c.want)

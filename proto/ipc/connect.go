@@ -1,7 +1,6 @@
 package ipc
 
 import (
-	"context"
 	"os"
 	"strconv"
 	"syscall"
@@ -10,7 +9,7 @@ import (
 // ConnectError tells why no agent was reached. Its Hint says what to type.
 type ConnectError struct {
 	Path string // of the socket
-	Err  error  // the system's reason, or context.DeadlineExceeded
+	Err  error  // the system's reason, or os.ErrDeadlineExceeded
 }
 
 const startAgent = "Start an agent:  eval $(oidc-agent)"
@@ -47,7 +46,7 @@ func (e *ConnectError) explain() (reason, hint string) {
 		return "no permission to use the socket " + path, "It may belong to another user. " + startAgent
 	case syscall.EINVAL, syscall.ENAMETOOLONG:
 		return "this path is too long for a socket: " + path, startAgent
-	case context.DeadlineExceeded:
+	case os.ErrDeadlineExceeded:
 		return "the agent at " + path + " is there, but takes no connection", ""
 	}
 	return "socket " + path + ": " + e.Err.Error(), ""

@@ -139,9 +139,6 @@ var (
 	ErrNotLoaded = &Failure{Text: "account not loaded"}
 	ErrNoAccount = &Failure{Text: "No account configured with that short name"}
 	ErrLocked    = &Failure{Text: "Agent locked"}
-	ErrNotLocked = &Failure{Text: "Agent not locked"}
-	ErrPassword  = &Failure{Text: "wrong password"}
-	ErrForbidden = &Failure{Text: "operation forbidden"}
 	ErrPending   = &Failure{Text: "authorization_pending"} // RFC 8628 section 3.5
 	ErrSlowDown  = &Failure{Text: "slow_down"}             // RFC 8628 section 3.5
 )

@@ -2,6 +2,7 @@ package prompt
 
 import (
 	"errors"
+	"io"
 	"os"
 	"strings"
 )
@@ -26,11 +27,7 @@ func Confirm(question string, byDefault bool, preset string) (bool, error) {
 	line, err := Line(question)
 	if errors.Is(err, ErrNoTerminal) {
 		os.Stderr.WriteString(question)
-		var answer []byte
-		if answer, err = readLine(os.Stdin); errors.Is(err, errNoInput) {
-			err = nil
-		}
-		line = string(answer)
+		line, err = inputLine()
 		os.Stderr.WriteString("\n")
 	}
 	line = strings.ToLower(strings.TrimSpace(line))
@@ -41,4 +38,21 @@ func Confirm(question string, byDefault bool, preset string) (bool, error) {
 		return false, ErrQuit
 	}
 	return strings.HasPrefix("yes", line), nil
+}
+
+// inputLine reads a line of standard input, or what there is before its end, byte by byte: what follows is for the next
+// question.
+func inputLine() (string, error) {
+	var line []byte
+	for next := make([]byte, 1); ; {
+		n, err := os.Stdin.Read(next)
+		switch {
+		case n == 1 && next[0] != '\n':
+			line = append(line, next[0])
+		case n == 1 || err == io.EOF:
+			return string(line), nil
+		case err != nil:
+			return "", err
+		}
+	}
 }

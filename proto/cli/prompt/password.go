@@ -19,9 +19,9 @@ var ErrMismatch = errors.New("passwords do not match")
 // is asked on the terminal with the text, three times at most. An error of try that wraps wrong means the next one, any
 // other error ends it. The password is wiped when try has returned: try clones what it keeps. The last error is
 // returned, with its source.
-func Decrypt(ctx context.Context, source Source, text string, wrong error, try func(password secret.Secret) error) error {
+func Decrypt(source Source, text string, wrong error, try func(password secret.Secret) error) error {
 	for n := 1; ; n++ {
-		password, err := source.Read(ctx, text)
+		password, err := source.Read(context.Background(), text)
 		typed := err == nil
 		if typed {
 			err = try(password)

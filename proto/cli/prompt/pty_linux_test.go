@@ -38,10 +38,8 @@ var errWrong, errDamaged = errors.New("wrong password"), errors.New("file is dam
 var questions = map[string]func() string{
 	"password": password,
 	"raw":      password,
-	"line": func() string {
-		line, err := Line("Issuer [x]: ")
-		return fmt.Sprintf("%q %v", line, err)
-	},
+	"line":     line,
+	"raw line": line,
 	"confirm": func() string {
 		yes, err := Confirm("Really?", false, "")
 		return fmt.Sprint(yes, " ", err)
@@ -49,6 +47,11 @@ var questions = map[string]func() string{
 	"confirm-yes": func() string {
 		yes, err := Confirm("Really?", true, "")
 		return fmt.Sprint(yes, " ", err)
+	},
+	"confirm-twice": func() string {
+		first, err := Confirm("Really?", false, "")
+		second, err2 := Confirm("Really?", false, "")
+		return fmt.Sprint(first, second, err, err2)
 	},
 	"new":      func() string { return newPassword(true) },
 	"new-lock": func() string { return newPassword(false) },
@@ -71,6 +74,11 @@ func password() string {
 	return fmt.Sprintf("%q %v", p.Reveal(), err)
 }
 
+func line() string {
+	line, err := Line("Issuer [x]: ")
+	return fmt.Sprintf("%q %v", line, err)
+}
+
 func newPassword(emptyOnce bool) string {
 	p, err := NewPassword("New: ", "Again: ", emptyOnce)
 	return fmt.Sprintf("%q %v", p.Reveal(), err)
@@ -78,7 +86,7 @@ func newPassword(emptyOnce bool) string {
 
 // decrypt accepts the password "right" and finds a damaged file with "damaged".
 func decrypt(source Source) string {
-	err := Decrypt(context.Background(), source, "Password: ", errWrong, func(password secret.Secret) error {
+	err := Decrypt(source, "Password: ", errWrong, func(password secret.Secret) error {
 		switch string(password.Reveal()) {
 		case "right":
 			return nil
@@ -124,7 +132,7 @@ func start(t *testing.T, question string, env ...string) *child {
 	defer slave.Close()
 	c.control(func(fd int) error {
 		state, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err != nil || question != "raw" {
+		if err != nil || !strings.HasPrefix(question, "raw") {
 			return err
 		}
 		state.Lflag &^= unix.ICANON | unix.ISIG | unix.ECHO
@@ -290,9 +298,14 @@ func TestSignals(t *testing.T) {
 	if status := c.end(); !status.Signaled() || status.Signal() != syscall.SIGINT || c.stdout.Len() > 0 {
 		t.Errorf("Ctrl-C: ended with %v, stdout %q", status, c.stdout.String())
 	}
+	c = start(t, "password")
+	c.enter("Password: ", "sec\x1c")
+	if status := c.end(); status.ExitStatus() != 131 || c.stdout.Len() > 0 {
+		t.Errorf("Ctrl-\\: ended with %v, stdout %q", status, c.stdout.String())
+	}
 }
 
-// A terminal that somebody left raw is one on which a password can be typed, mended and broken off; then it is raw again.
+// A terminal that somebody left raw is one on which an answer can be typed, mended and broken off; then it is raw again.
 func TestRawTerminal(t *testing.T) {
 	t.Parallel()
 	for keys, want := range map[string]string{"x\x7fsecret\r": `"secret" <nil>`, "sec\x03": ""} {
@@ -303,6 +316,9 @@ func TestRawTerminal(t *testing.T) {
 			t.Errorf("%q: stdout %q, want %q", keys, c.stdout.String(), want)
 		}
 	}
+	c := start(t, "raw line")
+	c.enter("Issuer [x]: ", "https://x/\r")
+	c.want(`"https://x/" <nil>`, "Issuer [x]: https://x/\n")
 }
 
 // Ctrl-Z gives the terminal back; when the process goes on, the question is asked again, without echo.
@@ -332,6 +348,7 @@ func TestNoTerminal(t *testing.T) {
 		{"confirm", "perhaps\n", "false <nil>", "Really? [No/yes/quit]: \n"},
 		{"confirm", "y", "true <nil>", "Really? [No/yes/quit]: \n"},
 		{"confirm", "", "false <nil>", "Really? [No/yes/quit]: \n"},
+		{"confirm-twice", "no\nyes\n", "false true <nil> <nil>", "Really? [No/yes/quit]: \nReally? [No/yes/quit]: \n"},
 		{"confirm-yes", "", "true <nil>", "Really? [Yes/no/quit]: \n"},
 		{"decrypt", "", "a password is needed, and " + ErrNoTerminal.Error(), ""},
 		{"command", "for it\nmore", `"for it" <nil>`, "told\n"},

@@ -158,7 +158,7 @@ func TestDecryptWipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var given, clone secret.Secret
-	err := Decrypt(t.Context(), Source{kind: file, value: name}, "", errors.New("wrong"), func(p secret.Secret) error {
+	err := Decrypt(Source{kind: file, value: name}, "", errors.New("wrong"), func(p secret.Secret) error {
 		given, clone = p, p.Clone()
 		return nil
 	})

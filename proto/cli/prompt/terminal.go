@@ -9,9 +9,9 @@ package prompt
 //   - Without a controlling terminal nobody is asked: ErrNoTerminal, at once. Only the answer to a question of
 //     yes or no is then read from standard input, for scripts that do so with the C tools.
 //   - While a password is typed, echo is off; the newline that is not echoed is written by us.
-//   - Echo comes back however the question ends: SIGINT, SIGTERM, SIGHUP and SIGQUIT restore the terminal and then end
-//     the process by the same signal, so that the shell sees what happened. SIGTSTP restores it before the process
-//     stops, and the question is asked again when it goes on.
+//   - The terminal is left as it was however the question ends: SIGINT, SIGTERM and SIGHUP restore it and then end the
+//     process by the same signal, so that the shell sees what happened; SIGQUIT with the exit code that a shell has for
+//     it. SIGTSTP restores it before the process stops, and the question is asked again when it goes on.
 //   - End of input (Ctrl-D) is errNoInput, not an empty answer.
 
 import (
@@ -48,51 +48,35 @@ func openTerminal() (*os.File, error) {
 // Line writes the text, which stands before the answer in the same line, and returns the line that was typed without
 // its end.
 func Line(text string) (string, error) {
-	f, err := openTerminal()
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	f.WriteString(text)
-	line, err := readLine(f)
-	if err != nil {
-		f.WriteString("\n")
-	}
+	line, err := ask(text, false)
 	return string(line), err
-}
-
-// maxLine is the longest answer in bytes; the kernel ends a terminal's lines at 4095.
-const maxLine = 64 << 10
-
-// readLine makes no copies of what may be a password.
-func readLine(f *os.File) ([]byte, error) {
-	line, err := bufio.NewReaderSize(f, maxLine).ReadSlice('\n')
-	switch {
-	case err == nil, err == io.EOF && len(line) > 0:
-		return bytes.TrimRight(line, "\r\n"), nil
-	case err == io.EOF:
-		return nil, errNoInput
-	}
-	clear(line)
-	return nil, fmt.Errorf("terminal: %w", err)
 }
 
 // Password is Line without echo, which is off before the text is there to be answered.
 func Password(text string) (secret.Secret, error) {
+	line, err := ask(text, true)
+	return secret.New(line), err
+}
+
+// ask asks, and sets the terminal for an answer even if somebody left it raw.
+func ask(text string, hidden bool) (line []byte, err error) {
 	f, err := openTerminal()
 	if err != nil {
-		return secret.Secret{}, err
+		return nil, err
 	}
 	defer f.Close()
 	fd := int(f.Fd())
 	before, err := unix.IoctlGetTermios(fd, ioctlGetTermios)
 	if err != nil {
-		return secret.Secret{}, fmt.Errorf("terminal: %w", err)
+		return nil, fmt.Errorf("terminal: %w", err)
 	}
 	restore := func() { unix.IoctlSetTermios(fd, ioctlSetTermios, before) }
-	hide := func() error {
+	prepare := func() error {
 		t := *before
-		t.Lflag = t.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+		t.Lflag |= unix.ECHO | unix.ICANON | unix.ISIG
+		if hidden {
+			t.Lflag &^= unix.ECHO
+		}
 		t.Iflag |= unix.ICRNL
 		return unix.IoctlSetTermios(fd, ioctlSetTermios, &t)
 	}
@@ -108,22 +92,38 @@ func Password(text string) (secret.Secret, error) {
 			restore()
 			f.WriteString("\n")
 			act(s) // comes back if the process was only stopped
-			hide()
+			prepare()
 			f.WriteString(text)
 		}
 	})
-	var line []byte
-	if err = hide(); err == nil {
+	if err = prepare(); err != nil {
+		err = fmt.Errorf("terminal: %w", err)
+	} else {
 		f.WriteString(text)
 		line, err = readLine(f)
-		f.WriteString("\n")
+		if hidden || err != nil {
+			f.WriteString("\n")
+		}
 	}
 	restore() // before the signals are given back: one that comes in between is not lost
 	signal.Stop(signals)
 	close(signals)
 	watch.Wait()
 	restore()
-	return secret.New(line), err
+	return line, err
+}
+
+// readLine makes no copies of what may be a password. The kernel ends a terminal's lines at 4095 bytes.
+func readLine(f *os.File) ([]byte, error) {
+	line, err := bufio.NewReaderSize(f, 4096).ReadSlice('\n')
+	switch {
+	case err == nil, err == io.EOF && len(line) > 0:
+		return bytes.TrimSuffix(line, []byte("\n")), nil
+	case err == io.EOF:
+		return nil, errNoInput
+	}
+	clear(line)
+	return nil, fmt.Errorf("terminal: %w", err)
 }
 
 // act does what the signal would have done without us. The process is stopped by SIGSTOP, which cannot be caught, and
@@ -136,6 +136,9 @@ func act(s os.Signal) {
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		<-goOn
 		return
+	}
+	if s == syscall.SIGQUIT {
+		os.Exit(128 + int(syscall.SIGQUIT)) // by the signal itself the runtime would print all its stacks
 	}
 	signal.Reset(s)
 	syscall.Kill(os.Getpid(), s.(syscall.Signal))

@@ -2,11 +2,11 @@ package box
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
@@ -19,34 +19,26 @@ const defaultPort = "42424"
 const EnvRemote = "OIDC_REMOTE_SOCK"
 
 // Call asks the agent at HOST[:PORT], or at the Unix socket if the address is an absolute path, in the encrypted form.
-// The answer may tell a failure: see ipc.Check. The context bounds the whole call. The error wraps ipc.ErrNoAnswer or
+// The answer may tell a failure: see ipc.Check. The whole takes no longer than wait. The error wraps ipc.ErrNoAnswer or
 // an ipc.BadAnswer, or is the network's.
-func Call(ctx context.Context, address string, request *cjson.Object) (*cjson.Object, error) {
-	conn, err := dial(ctx, address)
+func Call(address string, request *cjson.Object, wait time.Duration) (*cjson.Object, error) {
+	deadline, network, target := time.Now().Add(wait), "unix", address
+	if !strings.HasPrefix(address, "/") {
+		network, target = "tcp", remoteAddress(address)
+	}
+	conn, err := (&net.Dialer{Deadline: deadline}).Dial(network, target)
 	if err != nil {
 		return nil, fmt.Errorf("could not connect to oidc-agent at %q: %w", address, err)
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
+	conn.SetDeadline(deadline)
 	data := request.Compact()
 	defer clear(data) // requests may hold passwords
 	answer, err := exchange(conn, data)
-	switch {
-	case err == nil:
-		return answer, nil
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
+	if err != nil {
+		err = fmt.Errorf("asking the agent at %q: %w", address, ipc.AnswerError(err))
 	}
-	return nil, fmt.Errorf("asking the agent at %q: %w", address, ipc.AnswerError(err))
-}
-
-func dial(ctx context.Context, address string) (net.Conn, error) {
-	network := "unix"
-	if !strings.HasPrefix(address, "/") {
-		network, address = "tcp", remoteAddress(address)
-	}
-	return new(net.Dialer).DialContext(ctx, network, address)
+	return answer, err
 }
 
 // remoteAddress adds the default port to an address without one.
@@ -67,39 +59,30 @@ func exchange(conn io.ReadWriter, request []byte) (*cjson.Object, error) {
 		return nil, err
 	}
 	start, rest, err := readOpening(conn)
+	var c *channel
+	if err == nil && start[0] != '{' {
+		if c, err = newChannel(own, start); err != nil {
+			return nil, err
+		}
+		if _, err := conn.Write(c.seal(request)); err != nil {
+			return nil, err
+		}
+		start, _, err = ipc.Read(conn, rest, func(buf []byte) (int, error) {
+			if bytes.HasPrefix(buf, []byte{'{'}) {
+				return len(buf), nil
+			}
+			return frameEnd(ipc.MaxAnswer)(buf)
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
 	if start[0] == '{' {
-		return plainAnswer(conn, start)
+		return ipc.Answer(io.MultiReader(bytes.NewReader(start), conn))
 	}
-	c, err := newChannel(own, start)
+	message, err := c.open(start)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Write(c.seal(request)); err != nil {
-		return nil, err
-	}
-	frame, _, err := ipc.Read(conn, rest, func(buf []byte) (int, error) {
-		if bytes.HasPrefix(buf, []byte{'{'}) {
-			return len(buf), nil
-		}
-		return frameEnd(ipc.MaxAnswer)(buf)
-	})
-	if err != nil {
-		return nil, err
-	}
-	if frame[0] == '{' {
-		return plainAnswer(conn, frame)
-	}
-	message, err := c.open(frame)
-	if err != nil {
-		return nil, err
-	}
-	return ipc.Answer(bytes.NewReader(message))
-}
-
-// plainAnswer reads an answer of which the first bytes, or all of them, are known.
-func plainAnswer(conn io.Reader, known []byte) (*cjson.Object, error) {
-	return ipc.Answer(io.MultiReader(bytes.NewReader(known), conn))
+	return cjson.Parse(message)
 }

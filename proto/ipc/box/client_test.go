@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,12 +58,10 @@ func TestCallServe(t *testing.T) {
 	} {
 		for _, size := range []int{1, 4096, 100000, ipc.MaxMessage - 100} {
 			data := strings.Repeat("x", size)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			answer, err := Call(ctx, address, ipc.Request(ipc.RequestCheck).SetText(ipc.KeyData, data))
+			answer, err := Call(address, ipc.Request(ipc.RequestCheck).SetText(ipc.KeyData, data), patience)
 			if err != nil || answer.Text(ipc.KeyInfo) != data {
 				t.Errorf("%s, %d bytes: %v", address, size, err)
 			}
-			cancel()
 		}
 	}
 }
@@ -97,9 +96,7 @@ func TestCallAnswers(t *testing.T) {
 				io.WriteString(conn, text)
 			}
 		})
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		answer, err := Call(ctx, address, ipc.Request(ipc.RequestCheck))
-		cancel()
+		answer, err := Call(address, ipc.Request(ipc.RequestCheck), patience)
 		switch {
 		case c.want == "" && (err != nil || ipc.Check(answer) == nil):
 			t.Errorf("%s: got %v, want a failure", c.name, err)
@@ -132,7 +129,7 @@ func TestCallSendsFrames(t *testing.T) {
 		}
 		conn.Write(c.seal([]byte(`{"status":"success"}`)))
 	})
-	answer, err := Call(t.Context(), address, ipc.Request(ipc.RequestCheck))
+	answer, err := Call(address, ipc.Request(ipc.RequestCheck), patience)
 	if err != nil || answer.Text(ipc.KeyStatus) != ipc.StatusSuccess {
 		t.Fatalf("got %v", err)
 	}
@@ -146,13 +143,11 @@ func TestCallEnds(t *testing.T) {
 	over := make(chan struct{})
 	address := listen(t, "unix", filepath.Join(t.TempDir(), "s"), func(net.Conn) { <-over })
 	defer close(over)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-	defer cancel()
-	if _, err := Call(ctx, address, ipc.Request(ipc.RequestCheck)); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Call(address, ipc.Request(ipc.RequestCheck), 30*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("silent agent: got %v", err)
 	}
 	missing := filepath.Join(t.TempDir(), "missing")
-	if _, err := Call(t.Context(), missing, ipc.Request(ipc.RequestCheck)); err == nil || !strings.Contains(err.Error(), missing) {
+	if _, err := Call(missing, ipc.Request(ipc.RequestCheck), patience); err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("no agent: got %v", err)
 	}
 }

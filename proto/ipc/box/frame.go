@@ -131,7 +131,7 @@ const (
 )
 
 // readOpening reads the beginning of a connection, or of what the agent says: a public key, or the first bytes of an
-// object. rest is what came behind them. What can be neither is not waited for.
+// object. rest is what came behind them in the same read. What can be neither is not waited for.
 func readOpening(r io.Reader) (start, rest []byte, err error) {
 	start, rest, err = ipc.Read(r, nil, func(buf []byte) (int, error) {
 		text := bytes.TrimLeft(buf, blanks)
@@ -149,5 +149,5 @@ func readOpening(r io.Reader) (start, rest []byte, err error) {
 		}
 		return 0, nil
 	})
-	return bytes.TrimLeft(start, blanks), rest, err
+	return bytes.TrimLeft(start, blanks), bytes.TrimLeft(rest, blanks), err
 }

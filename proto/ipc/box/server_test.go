@@ -42,6 +42,14 @@ func sendBytes(t *testing.T, conn net.Conn, text string) {
 	}
 }
 
+// sendWhole writes a text in one piece.
+func sendWhole(t *testing.T, conn net.Conn, text string) {
+	t.Helper()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // patience is how long the server of these tests waits for a request.
 const patience = 10 * time.Second
 
@@ -85,9 +93,12 @@ func openChannel(t *testing.T, conn net.Conn, send func(text string)) *channel {
 
 func TestServeBox(t *testing.T) {
 	t.Parallel()
-	for _, wrap := range []string{"%s", "\x00\n%s"} {
+	for _, way := range []struct {
+		wrap string
+		send func(t *testing.T, conn net.Conn, text string)
+	}{{"%s", sendBytes}, {"\x00\n%s", sendBytes}, {"%s\n\x00", sendWhole}} {
 		client, done := serve(t)
-		c := openChannel(t, client, func(text string) { sendBytes(t, client, fmt.Sprintf(wrap, text)) })
+		c := openChannel(t, client, func(text string) { way.send(t, client, fmt.Sprintf(way.wrap, text)) })
 		sendBytes(t, client, string(c.seal([]byte(check))))
 		frame, err := io.ReadAll(client)
 		if err != nil {
