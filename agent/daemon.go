@@ -118,7 +118,6 @@ func spawn(s settings, args []string, sock *socket, beside bool) (pid int, err e
 	daemon.Env = append(environment(), fmt.Sprintf("%s=%t\n%s", daemonVariable, beside, strings.Join(sock.made, "\n")))
 	daemon.ExtraFiles = []*os.File{sock.listener, tell}
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	daemon.Dir = "/"
 	err = daemon.Start()
 	tell.Close()
 	if err != nil {
@@ -165,6 +164,9 @@ func runDaemon(s settings) error {
 	launcher := os.Getppid() // it becomes the command beside which the agent is started
 	prepared()
 	listener, path, err := inherited()
+	if err == nil {
+		err = os.Chdir("/") // whose file system may be taken away
+	}
 	if err == nil {
 		err = serveUntilSignal(s, &socket{listener, path, strings.Split(made, "\n")}, func() {
 			if beside == "true" {
