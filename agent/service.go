@@ -60,7 +60,7 @@ func runService(args []string) error {
 		}
 	case "use":
 	case "start":
-		if r != nil {
+		if r != nil && r.err == nil {
 			return cli.WithHint(fmt.Errorf("an agent runs already, pid %d", r.pid),
 				"Use it:  eval $(oidc-agent-service use)  end it:  eval $(oidc-agent-service stop)\n"+
 					"or start it anew:  eval $(oidc-agent-service restart)")
