@@ -226,13 +226,21 @@ func serveUntilSignal(s settings, sock *socket, ready func()) error {
 	if err := notify("READY=1"); err != nil {
 		a.log.warning("NOTIFY_SOCKET: %v", err)
 	}
-	go a.serve(context.Background(), sock.listener)
+	asking, hangUp := context.WithCancel(context.Background())
+	defer hangUp()
+	served := make(chan struct{})
+	go func() { a.serve(asking, sock.listener); close(served) }()
 	end := <-ends
 	_ = notify("STOPPING=1") // who does not hear it sees the end itself
 	sock.remove()
+	hangUp()
 	last, cancel := context.WithTimeout(context.Background(), finishTimeout)
 	defer cancel()
 	a.finish(last)
+	select { // the last answers are on their way
+	case <-served:
+	case <-last.Done():
+	}
 	if end == syscall.SIGINT {
 		return &cli.ExitError{Code: 128 + int(syscall.SIGINT)}
 	}
