@@ -178,9 +178,8 @@ func (a *agent) writeLocked(b *bearer, t token) error {
 	return nil
 }
 
-// bearerStatus is what --status tells of the files, in words and as a JSON array.
-func (a *agent) bearerStatus() (text string, array []byte) {
-	separator := byte('[')
+// bearerStatus is what --status tells of the files, in words and as JSON.
+func (a *agent) bearerStatus() (text string, files []*cjson.Object) {
 	for _, b := range a.allBearers() {
 		b.mu.Lock()
 		o := cjson.New().SetText(ipc.KeyFile, b.path).SetText(ipc.KeyAccount, b.account).SetBool("present", b.written != digest{})
@@ -200,8 +199,7 @@ func (a *agent) bearerStatus() (text string, array []byte) {
 		}
 		b.mu.Unlock()
 		text += "\n"
-		array = append(append(array, separator), o.Compact()...)
-		separator = ','
+		files = append(files, o)
 	}
-	return text, append(array, ']')
+	return text, files
 }

@@ -21,7 +21,7 @@ import (
 // A Go program cannot fork, so the launcher starts itself a second time, in a session of its own, and hands
 // over the socket, on which it listens already: the first request after `eval $(oidc-agent)` cannot fail.
 const (
-	daemonVariable = "_OIDC_AGENT_DAEMON" // "BESIDE\nPATH\nFOLDER": whether a command is served, what was made for the socket
+	daemonVariable = "_OIDC_AGENT_DAEMON" // "PATH\nFOLDER": what was made for the socket
 	listenerFD     = 3
 	readyFD        = 4
 	readyWord      = "ready"
@@ -53,7 +53,7 @@ func start(s settings, args, command []string) error {
 	case foreground:
 		return serveUntilSignal(s, sock, func() { announce(s, sock.path, os.Getpid()) })
 	}
-	pid, err := spawn(s, args, sock, len(command) > 0)
+	pid, err := spawn(s, args, sock)
 	switch {
 	case err != nil:
 		return err
@@ -90,7 +90,7 @@ func shellQuote(path string) string {
 }
 
 // spawn starts the daemon and waits until it says that it is ready, or why not: then the socket goes.
-func spawn(s settings, args []string, sock *socket, beside bool) (pid int, err error) {
+func spawn(s settings, args []string, sock *socket) (pid int, err error) {
 	defer func() {
 		if err != nil {
 			sock.remove()
@@ -115,7 +115,7 @@ func spawn(s settings, args []string, sock *socket, beside bool) (pid int, err e
 	if s.logStderr {
 		daemon.Stderr = os.Stderr
 	}
-	daemon.Env = append(environment(), fmt.Sprintf("%s=%t\n%s", daemonVariable, beside, strings.Join(sock.made, "\n")))
+	daemon.Env = append(environment(), daemonVariable+"="+strings.Join(sock.made, "\n"))
 	daemon.ExtraFiles = []*os.File{sock.listener, tell}
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = daemon.Start()
@@ -156,10 +156,10 @@ func become(command []string, path string, pid int) error {
 	return &cli.ExitError{Code: 255, Err: err}
 }
 
-// runDaemon is the second start: the socket is there, the launcher waits for a word.
-func runDaemon(s settings) error {
+// runDaemon is the second start: the socket is there, the launcher waits for a word, and may become a command then.
+func runDaemon(s settings, beside bool) error {
 	tell := os.NewFile(readyFD, "ready")
-	beside, made, _ := strings.Cut(os.Getenv(daemonVariable), "\n")
+	made := strings.Split(os.Getenv(daemonVariable), "\n")
 	os.Unsetenv(daemonVariable)
 	launcher := os.Getppid() // it becomes the command beside which the agent is started
 	prepared()
@@ -168,8 +168,8 @@ func runDaemon(s settings) error {
 		err = os.Chdir("/") // whose file system may be taken away
 	}
 	if err == nil {
-		err = serveUntilSignal(s, &socket{listener, path, strings.Split(made, "\n")}, func() {
-			if beside == "true" {
+		err = serveUntilSignal(s, &socket{listener, path, made}, func() {
+			if beside {
 				go endWith(launcher)
 			}
 			io.WriteString(tell, readyWord)

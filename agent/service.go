@@ -269,7 +269,7 @@ func launch(options []string) (*running, error) {
 		return nil, err
 	}
 	r := &running{path: sock.path, pidFile: pidFileOf(sock.path)}
-	r.pid, err = spawn(s, append(slices.Clone(options), "--pid-file="+r.pidFile), sock, false)
+	r.pid, err = spawn(s, append(slices.Clone(options), "--pid-file="+r.pidFile), sock)
 	return r, err
 }
 

@@ -75,35 +75,21 @@ func (a *agent) statusJSON(context.Context, request) (*cjson.Object, error) {
 // holds is what the agent holds, in words and, with its version and options, as JSON.
 func (a *agent) holds() (text string, info *cjson.Object) {
 	var names []string
-	var accounts array
+	var accounts []*cjson.Object
 	for _, l := range a.accounts.all() {
 		words, o := a.accountStatus(l)
-		names, text = append(names, l.name()), text+words
-		accounts.add(o)
+		names, accounts, text = append(names, l.name()), append(accounts, o), text+words
 	}
 	if text != "" {
 		text += "\n"
 	}
 	info = cjson.New().SetText("version", version).SetText("command_line_options", strings.Join(a.settings.shown, " ")).
-		SetTexts("loaded_accounts", names).SetInt("pid", int64(os.Getpid())).SetRaw("accounts", accounts.close())
-	if files, list := a.bearerStatus(); files != "" {
-		text += files + "\n"
-		info.SetRaw("bearer_files", list)
+		SetTexts("loaded_accounts", names).SetInt("pid", int64(os.Getpid())).SetObjects("accounts", accounts)
+	if words, files := a.bearerStatus(); len(files) > 0 {
+		text += words + "\n"
+		info.SetObjects("bearer_files", files)
 	}
 	return text, info
-}
-
-// array is a JSON array that grows.
-type array []byte
-
-func (a *array) add(o *cjson.Object) { *a = append(append(*a, ','), o.Compact()...) }
-
-func (a array) close() []byte {
-	if len(a) == 0 {
-		return []byte("[]")
-	}
-	a[0] = '['
-	return append(a, ']')
 }
 
 // accountStatus is what --status says of an account, in words and as JSON.
@@ -118,10 +104,10 @@ func (a *agent) accountStatus(l *loaded) (text string, o *cjson.Object) {
 		o.SetInt("lifetime_ends", ends.Unix())
 		text += "\tloaded until " + ends.Format(time.DateTime) + "\n"
 	}
-	var tokens array
+	var tokens []*cjson.Object
 	for _, key := range slices.SortedFunc(maps.Keys(l.tokens), func(a, b tokenKey) int { return strings.Compare(a.scope+a.audience, b.scope+b.audience) }) {
 		t := l.tokens[key]
-		tokens.add(cjson.New().SetText("scope", key.scope).SetText("audience", key.audience).SetInt("expires_at", t.expiresAt))
+		tokens = append(tokens, cjson.New().SetText("scope", key.scope).SetText("audience", key.audience).SetInt("expires_at", t.expiresAt))
 		text += "\ttoken"
 		if key.scope != "" {
 			text += " for scope " + key.scope
@@ -134,7 +120,7 @@ func (a *agent) accountStatus(l *loaded) (text string, o *cjson.Object) {
 		}
 		text += "\n"
 	}
-	o.SetRaw("tokens", tokens.close())
+	o.SetObjects("tokens", tokens)
 	if h.last != "" {
 		o.SetText("last_error", h.last).SetInt("last_error_at", h.lastAt.Unix())
 		text += "\tlast error, " + h.lastAt.Format(time.DateTime) + ": " + h.last + "\n"
