@@ -27,31 +27,14 @@ const (
 	readyWord      = "ready"
 )
 
-// start makes the socket, or takes the one that a service manager has made, and brings the agent up behind it: in the
-// foreground, in the background, or beside a command.
+// start brings the agent up behind its socket: in the foreground, in the background, or beside a command.
 func start(s settings, args, command []string) error {
-	activation := handedOver() && len(command) == 0
-	foreground := (s.console || activation) && len(command) == 0
-	if foreground {
-		if err := prepare(); err != nil {
-			return err
-		}
-		s.console, s.logStderr = true, true
+	if len(command) == 0 && (s.console || handedOver()) {
+		return foreground(s)
 	}
-	var sock *socket
-	var err error
-	if activation {
-		sock, err = activated()
-	} else {
-		sock, err = listen(s.socketPath, s.group)
-	}
-	switch {
-	case err != nil:
+	sock, err := listen(s.socketPath, s.group)
+	if err != nil {
 		return err
-	case activation:
-		return serveUntilSignal(s, sock, func() {})
-	case foreground:
-		return serveUntilSignal(s, sock, func() { announce(s, sock.path, os.Getpid()) })
 	}
 	pid, err := spawn(s, args, sock)
 	switch {
@@ -62,6 +45,30 @@ func start(s settings, args, command []string) error {
 	}
 	announce(s, sock.path, pid)
 	return nil
+}
+
+// foreground is the life of an agent that a service manager or the user at a terminal looks after.
+func foreground(s settings) error {
+	if err := prepare(); err != nil {
+		return err
+	}
+	s.console, s.logStderr = true, true
+	var sock *socket
+	var err error
+	managed := handedOver()
+	if managed {
+		sock, err = activated()
+	} else {
+		sock, err = listen(s.socketPath, s.group)
+	}
+	if err != nil {
+		return err
+	}
+	return serveUntilSignal(s, sock, func() {
+		if !managed {
+			announce(s, sock.path, os.Getpid())
+		}
+	})
 }
 
 // announce prints what the shell evaluates.
