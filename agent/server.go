@@ -143,7 +143,9 @@ func (s *server) converse(ctx context.Context, c *conn) {
 		if len(s.open) > cap(s.open)/2 {
 			patience = crowdedTimeout
 		}
-		err = box.ServeConn(ctx, c, patience, func(_ context.Context, message []byte) []byte { return s.answerInTime(message) })
+		err = box.ServeConn(ctx, c, patience, func(_ context.Context, message []byte) []byte {
+			return s.answerInTime(message)
+		})
 	}
 	if err != nil {
 		s.log.debugf("connection: %v", err)

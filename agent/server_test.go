@@ -146,7 +146,8 @@ func TestServeEnds(t *testing.T) {
 		return conn
 	}
 	note := strings.Repeat("x", ipc.MaxMessage/2) // more than the socket takes at a time
-	if answer, err := ipc.Answer(ask(ipc.Request(ipc.RequestFileWrite).SetText(ipc.KeyFilename, "note").SetText(ipc.KeyData, note))); err != nil || ipc.Check(answer) != nil {
+	write := ipc.Request(ipc.RequestFileWrite).SetText(ipc.KeyFilename, "note").SetText(ipc.KeyData, note)
+	if answer, err := ipc.Answer(ask(write)); err != nil || ipc.Check(answer) != nil {
 		t.Fatal(err)
 	}
 	silent, err := net.Dial("unix", path)
@@ -164,7 +165,8 @@ func TestServeEnds(t *testing.T) {
 	if n, err := silent.Read(make([]byte, 1)); n > 0 || err != io.EOF {
 		t.Errorf("who says nothing hears %d bytes, %v", n, err)
 	}
-	if answer, err := ipc.Answer(io.MultiReader(bytes.NewReader(first), reading)); err != nil || answer.Text(ipc.KeyData) != note {
+	answer, err := ipc.Answer(io.MultiReader(bytes.NewReader(first), reading))
+	if err != nil || answer.Text(ipc.KeyData) != note {
 		t.Errorf("the answer was broken off: %v", err)
 	}
 	if err := cmd.Wait(); err != nil {
