@@ -108,8 +108,6 @@ func (a *agent) browserCame(l *login, r *http.Request) (status int, title, text 
 		return http.StatusMisdirectedRequest, "Wrong host", "There is nothing here."
 	case cmp.Or(r.URL.Path, "/") != cmp.Or(expected.Path, "/") || r.Method != http.MethodGet:
 		return http.StatusNotFound, "Not found", "There is nothing here."
-	case l.ended.Load():
-		return http.StatusGone, "This login has ended", "Close this window and go back to the terminal."
 	}
 	err := a.lock.enter()
 	if err == nil {
@@ -126,6 +124,8 @@ func (a *agent) browserCame(l *login, r *http.Request) (status int, title, text 
 	switch {
 	case errors.Is(err, ipc.ErrLocked):
 		return http.StatusServiceUnavailable, "The agent is locked", "Unlock it (oidc-add -X) and load this page again."
+	case err == errWrongState: // another window was faster
+		return http.StatusGone, "This login has ended", "Close this window and go back to the terminal."
 	case l.ended.Load():
 		return http.StatusBadRequest, "The login has failed", "The terminal tells the reason. You can close this window."
 	}

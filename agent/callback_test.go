@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -66,12 +67,18 @@ func TestCallbackAbandoned(t *testing.T) {
 	started := w.startCode("abandoned", []string{uri}, nil)
 	good := strings.TrimPrefix(w.browse(started.Text("uri")), "http://127.0.0.1:"+port)
 	request := "GET " + good + " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-	first, later := dialed(t, "127.0.0.1:"+port), dialed(t, "127.0.0.1:"+port)
+	first, meanwhile, later := dialed(t, "127.0.0.1:"+port), dialed(t, "127.0.0.1:"+port), dialed(t, "127.0.0.1:"+port)
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Delay: 100 * time.Millisecond})
 	if _, err := first.Write([]byte(request)); err != nil {
 		t.Fatal(err)
 	}
 	first.Close()
+	for deadline := time.Now().Add(30 * time.Second); w.grants() == 0 && time.Now().Before(deadline); {
+		runtime.Gosched()
+	}
+	if status, _, body := exchangeOver(t, meanwhile, request); status != http.StatusGone {
+		t.Errorf("while the code is exchanged: %d %s", status, body)
+	}
 	reply := ask(w.agent, lookup(started))
 	for deadline := time.Now().Add(30 * time.Second); reply.Text("status") == "NotFound" && time.Now().Before(deadline); {
 		reply = ask(w.agent, lookup(started))

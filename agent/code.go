@@ -81,7 +81,12 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 // redeem exchanges the code that the browser brought and keeps the answer for oidc-gen, sealed until that asks for it.
 // What cannot be the provider's answer to this flow leaves the flow waiting.
 func (a *agent) redeem(ctx context.Context, l *login, query string) error {
-	if a.now().After(l.expires) {
+	l.redeeming.Lock()
+	defer l.redeeming.Unlock()
+	switch {
+	case l.ended.Load():
+		return errWrongState
+	case a.now().After(l.expires):
 		return errLoginExpired
 	}
 	p, config, err := a.resume(ctx, l)
@@ -97,11 +102,6 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	code, err := p.ParseAuthorizationResponse(query, l.id)
 	if _, refused := errors.AsType[*oidc.Error](err); err != nil && !refused {
 		return err
-	}
-	l.redeeming.Lock()
-	defer l.redeeming.Unlock()
-	if l.ended.Load() {
-		return errWrongState
 	}
 	var response *oidc.TokenResponse
 	if err == nil {

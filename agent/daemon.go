@@ -21,39 +21,22 @@ import (
 // A Go program cannot fork, so the launcher starts itself a second time, in a session of its own, and hands
 // over the socket, on which it listens already: the first request after `eval $(oidc-agent)` cannot fail.
 const (
-	daemonVariable = "_OIDC_AGENT_DAEMON" // "BESIDE\nPATH\nFOLDER": whether a command is served, what was made for the socket
+	daemonVariable = "_OIDC_AGENT_DAEMON" // "PATH\nFOLDER": what was made for the socket
 	listenerFD     = 3
 	readyFD        = 4
 	readyWord      = "ready"
 )
 
-// start makes the socket, or takes the one that a service manager has made, and brings the agent up behind it: in the
-// foreground, in the background, or beside a command.
+// start brings the agent up behind its socket: in the foreground, in the background, or beside a command.
 func start(s settings, args, command []string) error {
-	activation := handedOver() && len(command) == 0
-	foreground := (s.console || activation) && len(command) == 0
-	if foreground {
-		if err := prepare(); err != nil {
-			return err
-		}
-		s.console, s.logStderr = true, true
+	if len(command) == 0 && (s.console || handedOver()) {
+		return foreground(s)
 	}
-	var sock *socket
-	var err error
-	if activation {
-		sock, err = activated()
-	} else {
-		sock, err = listen(s.socketPath, s.group)
-	}
-	switch {
-	case err != nil:
+	sock, err := listen(s.socketPath, s.group)
+	if err != nil {
 		return err
-	case activation:
-		return serveUntilSignal(s, sock, func() {})
-	case foreground:
-		return serveUntilSignal(s, sock, func() { announce(s, sock.path, os.Getpid()) })
 	}
-	pid, err := spawn(s, args, sock, len(command) > 0)
+	pid, err := spawn(s, args, sock)
 	switch {
 	case err != nil:
 		return err
@@ -62,6 +45,30 @@ func start(s settings, args, command []string) error {
 	}
 	announce(s, sock.path, pid)
 	return nil
+}
+
+// foreground is the life of an agent that a service manager or the user at a terminal looks after.
+func foreground(s settings) error {
+	if err := prepare(); err != nil {
+		return err
+	}
+	s.console, s.logStderr = true, true
+	var sock *socket
+	var err error
+	managed := handedOver()
+	if managed {
+		sock, err = activated()
+	} else {
+		sock, err = listen(s.socketPath, s.group)
+	}
+	if err != nil {
+		return err
+	}
+	return serveUntilSignal(s, sock, func() {
+		if !managed {
+			announce(s, sock.path, os.Getpid())
+		}
+	})
 }
 
 // announce prints what the shell evaluates.
@@ -90,7 +97,7 @@ func shellQuote(path string) string {
 }
 
 // spawn starts the daemon and waits until it says that it is ready, or why not: then the socket goes.
-func spawn(s settings, args []string, sock *socket, beside bool) (pid int, err error) {
+func spawn(s settings, args []string, sock *socket) (pid int, err error) {
 	defer func() {
 		if err != nil {
 			sock.remove()
@@ -115,10 +122,9 @@ func spawn(s settings, args []string, sock *socket, beside bool) (pid int, err e
 	if s.logStderr {
 		daemon.Stderr = os.Stderr
 	}
-	daemon.Env = append(environment(), fmt.Sprintf("%s=%t\n%s", daemonVariable, beside, strings.Join(sock.made, "\n")))
+	daemon.Env = append(environment(), daemonVariable+"="+strings.Join(sock.made, "\n"))
 	daemon.ExtraFiles = []*os.File{sock.listener, tell}
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	daemon.Dir = "/"
 	err = daemon.Start()
 	tell.Close()
 	if err != nil {
@@ -157,17 +163,20 @@ func become(command []string, path string, pid int) error {
 	return &cli.ExitError{Code: 255, Err: err}
 }
 
-// runDaemon is the second start: the socket is there, the launcher waits for a word.
-func runDaemon(s settings) error {
+// runDaemon is the second start: the socket is there, the launcher waits for a word, and may become a command then.
+func runDaemon(s settings, beside bool) error {
 	tell := os.NewFile(readyFD, "ready")
-	beside, made, _ := strings.Cut(os.Getenv(daemonVariable), "\n")
+	made := strings.Split(os.Getenv(daemonVariable), "\n")
 	os.Unsetenv(daemonVariable)
 	launcher := os.Getppid() // it becomes the command beside which the agent is started
 	prepared()
 	listener, path, err := inherited()
 	if err == nil {
-		err = serveUntilSignal(s, &socket{listener, path, strings.Split(made, "\n")}, func() {
-			if beside == "true" {
+		err = os.Chdir("/") // whose file system may be taken away
+	}
+	if err == nil {
+		err = serveUntilSignal(s, &socket{listener, path, made}, func() {
+			if beside {
 				go endWith(launcher)
 			}
 			io.WriteString(tell, readyWord)
@@ -224,13 +233,21 @@ func serveUntilSignal(s settings, sock *socket, ready func()) error {
 	if err := notify("READY=1"); err != nil {
 		a.log.warning("NOTIFY_SOCKET: %v", err)
 	}
-	go a.serve(context.Background(), sock.listener)
+	asking, hangUp := context.WithCancel(context.Background())
+	defer hangUp()
+	served := make(chan struct{})
+	go func() { a.serve(asking, sock.listener); close(served) }()
 	end := <-ends
 	_ = notify("STOPPING=1") // who does not hear it sees the end itself
 	sock.remove()
+	hangUp()
 	last, cancel := context.WithTimeout(context.Background(), finishTimeout)
 	defer cancel()
 	a.finish(last)
+	select { // the last answers are on their way
+	case <-served:
+	case <-last.Done():
+	}
 	if end == syscall.SIGINT {
 		return &cli.ExitError{Code: 128 + int(syscall.SIGINT)}
 	}

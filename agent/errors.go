@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 
 	"oidc-agent/proto/cjson"
@@ -68,8 +69,11 @@ func failure(err error, name string) *cjson.Object {
 			answer.Text = "Device Flow not Supported by OpenID Provider"
 		}
 	}
+	if told, ok := errors.AsType[*ipc.Failure](err); ok {
+		answer.Info = told.Info
+	}
 	if name != "" {
-		answer.Info = info(err, name)
+		answer.Info = cmp.Or(info(err, name), answer.Info)
 	}
 	return answer.Encode()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -287,7 +286,7 @@ func (w *world) load(name string) (path string) {
 
 // ask sends a request to an agent.
 func ask(a *agent, r *cjson.Object) *cjson.Object {
-	reply, err := cjson.Parse(a.answerInTime(context.Background(), r.Compact()))
+	reply, err := cjson.Parse(a.answerInTime(r.Compact()))
 	if err != nil {
 		panic(err)
 	}
@@ -296,7 +295,7 @@ func ask(a *agent, r *cjson.Object) *cjson.Object {
 
 // askText is ask for a request that a test writes out.
 func askText(a *agent, text string) *cjson.Object {
-	reply, err := cjson.Parse(a.answerInTime(context.Background(), []byte(text)))
+	reply, err := cjson.Parse(a.answerInTime([]byte(text)))
 	if err != nil {
 		panic(err)
 	}

@@ -14,10 +14,10 @@ import (
 func keychainOptions(s *settings) *cli.Program {
 	p := options(s)
 	for i := range p.Options {
-		p.Options[i].Hidden = true
+		if p.Options[i].Hidden = p.Options[i].Long != "kill"; !p.Options[i].Hidden {
+			p.Options[i].Help = "End the agent if it runs"
+		}
 	}
-	kill := slices.IndexFunc(p.Options, func(o cli.Option) bool { return o.Long == "kill" })
-	p.Options[kill].Hidden, p.Options[kill].Help = false, "End the agent if it runs"
 	p.Options = append(p.Options, cli.Option{Long: "accounts", Whole: true, Set: func(string) error { return nil },
 		Help: "Load the accounts that follow if they are not loaded"})
 	p.Name, p.ArgsDoc = "oidc-keychain", "[AGENT-OPTION...] [--accounts ACCOUNT...]"

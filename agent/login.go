@@ -214,7 +214,7 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
 	case passes: // RFC 8628 section 3.5: after a timeout less often
 		a.log.warning("account %q: whether the user has approved is asked again later: %v", config.Name, err)
-		return nil, errors.New(oidc.CodeSlowDown)
+		return nil, &ipc.Failure{Text: oidc.CodeSlowDown, Info: "The provider is asked again later: " + err.Error()}
 	case answered && refused.Code != "":
 		a.logins.Delete(l.id)
 	}

@@ -106,7 +106,11 @@ func TestDeviceFlowEnds(t *testing.T) {
 	want(t, ask(w.agent, poll(started)), "slow_down")
 	// What is of the moment does not end the flow.
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Status: 503, Body: `{"error":"temporarily_unavailable"}`})
-	want(t, ask(w.agent, poll(started)), "slow_down")
+	reply := ask(w.agent, poll(started))
+	want(t, reply, "slow_down")
+	if told := reply.Text("info"); !strings.Contains(told, "temporarily_unavailable") {
+		t.Errorf("the user is told %q", told)
+	}
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Cut: true, Body: `{"error":`})
 	want(t, ask(w.agent, poll(started)), "slow_down")
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Status: 200, Body: `<html>`})

@@ -46,7 +46,7 @@ func run(name string, args []string) error {
 	case err != nil:
 		return err
 	case daemon:
-		return runDaemon(s)
+		return runDaemon(s, len(command) > 0)
 	case s.kill:
 		return kill()
 	case s.status:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"slices"
 
 	"oidc-agent/proto/account"
@@ -101,6 +102,9 @@ func parse(args []string) (s settings, command []string, err error) {
 		p.Options[i].Set = shown(&s.shown, p.Options[i])
 	}
 	command, err = p.Parse(args)
+	if err == nil && s.pidFile != "" {
+		s.pidFile, err = filepath.Abs(s.pidFile) // a daemon leaves the directory
+	}
 	if err != nil {
 		return settings{}, nil, err
 	}

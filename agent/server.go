@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -54,9 +55,10 @@ type server struct {
 // maxFree is how many goroutines may wait for the next connection.
 const maxFree = 4
 
-// serve answers requests until the listener is closed and those who are connected have their answers. Each connection
-// has a goroutine for itself, so nobody waits for a stranger; a few of them stay and take the next one, for to begin a
-// goroutine, whose stack has to grow, costs as much as a short answer.
+// serve answers requests until the listener is closed and those who have asked have their answers; the context's end
+// breaks off those who have not yet. Each connection has a goroutine for itself, so nobody waits for a stranger; a
+// few of them stay and take the next one, for to begin a goroutine, whose stack has to grow, costs as much as a short
+// answer.
 func (a *agent) serve(ctx context.Context, listener *os.File) error {
 	raw, err := listener.SyscallConn()
 	if err != nil {
@@ -134,38 +136,61 @@ func (s *server) converse(ctx context.Context, c *conn) {
 		s.log.warning("refused: %v", err)
 		return
 	}
-	if answer := s.answerAtOnce(ctx, c); answer != nil {
+	if answer := s.answerAtOnce(c); answer != nil {
 		err = box.Reply(c, answer)
 	} else {
 		patience := requestTimeout
 		if len(s.open) > cap(s.open)/2 {
 			patience = crowdedTimeout
 		}
-		err = box.ServeConn(ctx, c, patience, s.answerInTime)
+		err = box.ServeConn(ctx, c, patience, func(_ context.Context, message []byte) []byte {
+			return s.answerInTime(message)
+		})
 	}
 	if err != nil {
 		s.log.debugf("connection: %v", err)
 	}
 }
 
+var errStranger = errors.New("a process of another user connected")
+
+// admit lets in the user himself, root, and with --with-group the members of that group, as they were when they
+// connected (socket(7), unix(7)). The modes of the socket and its folder keep strangers out already, unless somebody
+// has opened them.
+func (a *agent) admit(fd int) error {
+	uid, _, err := peer(fd)
+	if err != nil || uid == os.Getuid() || uid == 0 {
+		return err
+	}
+	gid, err := groupID(a.settings.group)
+	if err != nil {
+		return err
+	}
+	groups, err := peerGroups(fd)
+	if err == nil && (gid < 0 || !slices.Contains(groups, uint32(gid))) {
+		err = errStranger
+	}
+	return err
+}
+
 var buffers = sync.Pool{New: func() any { return new([smallRequest]byte) }}
 
 // answerAtOnce reads what is there, and answers it if it is the whole request. Else there is no answer.
-func (s *server) answerAtOnce(ctx context.Context, c *conn) []byte {
+func (s *server) answerAtOnce(c *conn) []byte {
 	buffer := buffers.Get().(*[smallRequest]byte)
 	defer buffers.Put(buffer)
 	n, _ := unix.Read(c.fd, buffer[:]) // an error comes again when it is waited for
 	first := buffer[:max(n, 0)]
 	if end, _ := new(cjson.Scanner).End(first); end > 0 {
-		return s.answerInTime(ctx, first[:end])
+		return s.answerInTime(first[:end])
 	}
 	c.known, c.size = slices.Clone(first), len(first)
 	clear(first)
 	return nil
 }
 
-func (a *agent) answerInTime(ctx context.Context, message []byte) []byte {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+func (a *agent) answerInTime(message []byte) []byte {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
 	return a.answer(ctx, message)
 }
@@ -186,6 +211,7 @@ func handBack() {
 // leave ends a connection and makes room for the next one.
 func (s *server) leave(c *conn) {
 	c.Close()
+	clear(c.known) // what was refused before its end
 	if c.turn {
 		<-s.large
 	}

@@ -1,16 +1,24 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/cjson"
 	"oidc-agent/proto/ipc"
 )
 
@@ -104,5 +112,85 @@ func TestServeRubbish(t *testing.T) {
 	answer, err := io.ReadAll(conn)
 	if want := `{"status":"failure","error":"Bad Request: malformed JSON at byte 0: neither an object nor a public key"}`; err != nil || string(answer) != want {
 		t.Errorf("answered %q, %v", answer, err)
+	}
+}
+
+// An agent that is told to end writes the answers that it has begun, and waits for nobody who has not asked yet.
+func TestServeEnds(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "sock")
+	cmd := exec.Command(programLink(t), "-d", "-a", path)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(request *cjson.Object) net.Conn {
+		conn, err := net.Dial("unix", path)
+		if err == nil {
+			_, err = conn.Write(request.Compact())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	note := strings.Repeat("x", ipc.MaxMessage/2) // more than the socket takes at a time
+	write := ipc.Request(ipc.RequestFileWrite).SetText(ipc.KeyFilename, "note").SetText(ipc.KeyData, note)
+	if answer, err := ipc.Answer(ask(write)); err != nil || ipc.Check(answer) != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	reading := ask(ipc.Request(ipc.RequestFileRead).SetText(ipc.KeyFilename, "note"))
+	defer reading.Close()
+	first := make([]byte, 1)
+	if _, err := reading.Read(first); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	if n, err := silent.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+		t.Errorf("who says nothing hears %d bytes, %v", n, err)
+	}
+	answer, err := ipc.Answer(io.MultiReader(bytes.NewReader(first), reading))
+	if err != nil || answer.Text(ipc.KeyData) != note {
+		t.Errorf("the answer was broken off: %v", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What was read of a request that is none does not stay in memory.
+func TestServeWipes(t *testing.T) {
+	t.Parallel()
+	w := &world{TB: t, log: new(buffer), dir: t.TempDir()}
+	s := &server{agent: w.newAgent(), open: make(chan struct{}, 1), quiet: time.NewTimer(time.Hour)}
+	s.open <- struct{}{}
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		err = unix.SetNonblock(ends[0], true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[1])
+	if _, err := unix.Write(ends[1], []byte(`[{"password":"`+strings.Repeat("secret", 500)+`"}]`)); err != nil {
+		t.Fatal(err)
+	}
+	c := &conn{fd: ends[0]}
+	s.converse(t.Context(), c)
+	if left := bytes.Trim(c.known, "\x00"); len(left) > 0 {
+		t.Errorf("%d bytes are left", len(left))
 	}
 }

@@ -59,7 +59,7 @@ func runService(args []string) error {
 		}
 	case "use":
 	case "start":
-		if r != nil {
+		if r != nil && r.err == nil {
 			return cli.WithHint(fmt.Errorf("an agent runs already, pid %d", r.pid),
 				"Use it:  eval $(oidc-agent-service use)  end it:  eval $(oidc-agent-service stop)\n"+
 					"or start it anew:  eval $(oidc-agent-service restart)")
@@ -266,7 +266,7 @@ func launch(options []string) (*running, error) {
 		return nil, err
 	}
 	r := &running{path: sock.path, pidFile: pidFileOf(sock.path)}
-	r.pid, err = spawn(s, append(slices.Clone(options), "--pid-file="+r.pidFile), sock, false)
+	r.pid, err = spawn(s, append(slices.Clone(options), "--pid-file="+r.pidFile), sock)
 	return r, err
 }
 

@@ -1,12 +1,43 @@
 package main
 
 import (
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"oidc-agent/proto/ipc"
 )
+
+// Behind a socket on which somebody listens and does not answer, a service manager perhaps, no agent runs.
+func TestServiceSilent(t *testing.T) {
+	for _, name := range []string{"HOME", "OIDC_CONFIG_DIR", "XDG_RUNTIME_DIR", "TMPDIR"} {
+		t.Setenv(name, t.TempDir())
+	}
+	sock, err := listen(ipc.DefaultSocketPath(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.remove()
+	listener, err := net.FileListener(sock.listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for c, err := listener.Accept(); err == nil; c, err = listener.Accept() {
+			c.Close()
+		}
+	}()
+	for _, command := range []string{"start", "use", "stop"} {
+		if err := runService([]string{command}); !errors.Is(err, ipc.ErrNoAnswer) {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+}
 
 // Who listens is asked of the kernel. A stranger who answers as an agent does is none.
 func TestLook(t *testing.T) {

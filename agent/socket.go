@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -160,15 +159,16 @@ func flock(f *os.File, patience time.Duration) error {
 
 // makeWay removes a socket that a dead agent left behind, and nothing else.
 func makeWay(path string) error {
-	there, err := os.Lstat(path)
+	var there unix.Stat_t
+	err := unix.Lstat(path, &there)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case err == unix.ENOENT:
 		return nil
 	case err != nil:
 		return err
-	case there.Mode().Type() != fs.ModeSocket:
+	case there.Mode&unix.S_IFMT != unix.S_IFSOCK:
 		return errors.New("something that is not a socket lies there: remove it or choose another path")
-	case !isOwn(there):
+	case int(there.Uid) != os.Getuid():
 		return errors.New("a socket of another user lies there: choose another path")
 	}
 	c, err := net.Dial("unix", path)
@@ -182,11 +182,6 @@ func makeWay(path string) error {
 		return os.Remove(path)
 	}
 	return fmt.Errorf("cannot tell whether an agent listens there: %w", err)
-}
-
-func isOwn(info fs.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(stat.Uid) == os.Getuid()
 }
 
 // share gives the socket its mode, and opens it, and the folder made for it, to a group: its members may reach the

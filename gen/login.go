@@ -106,7 +106,7 @@ const (
 // after a while that it waits.
 func poll(question *cjson.Object, interval, lives time.Duration, late error) (*cjson.Object, error) {
 	const erase = "\r\x1b[K"
-	end := "" // erases the line, once it is there
+	end, told := "", "" // erases the line, once it is there
 	defer func() { fmt.Fprint(os.Stderr, end) }()
 	expires := time.Now().Add(lives)
 	for next := time.Now().Add(interval); ; {
@@ -126,6 +126,10 @@ func poll(question *cjson.Object, interval, lives time.Duration, late error) (*c
 		switch {
 		case errors.Is(err, ipc.ErrSlowDown):
 			interval += slowDown
+			if f, _ := errors.AsType[*ipc.Failure](err); f.Info != "" && f.Info != told { // the provider is away
+				told = f.Info
+				fmt.Fprintf(os.Stderr, "%s%s\n", end, cli.Printable(told))
+			}
 		case errors.Is(err, ipc.ErrPending), err == nil && answer.Text(ipc.KeyStatus) == ipc.StatusNotFound:
 		default:
 			return answer, err

@@ -39,6 +39,7 @@ var behaviours = map[string]behaviour{
 	"denied":    {answers: map[string]answer{"token": {400, `{"error":"access_denied","error_description":"The user said no"}`}}},
 	"expired":   {answers: map[string]answer{"token": {400, `{"error":"expired_token","error_description":"The device code has expired"}`}}},
 	"shortcode": {expires: 2, answers: map[string]answer{"token": {400, `{"error":"authorization_pending"}`}}},
+	"away":      {expires: 2, answers: map[string]answer{"token": {503, "back in an hour"}}},
 	"pending":   {answers: map[string]answer{"token": {400, `{"error":"authorization_pending"}`}}},
 	"revoked": {answers: map[string]answer{"refresh": {401,
 		`{"error":"invalid_token","error_description":"Refresh token for value refresh-token-of-fake was not found"}`}}},

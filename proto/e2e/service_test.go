@@ -159,7 +159,7 @@ func TestKeychainAccounts(t *testing.T) {
 	l.want(1, `(?s)^OIDC_SOCK=[^\n]*\n.*echo \d+\nError: No account configured with that short name\n`, "oidc-keychain --accounts nosuch")
 }
 
-// TestPIDFile: it is there while the agent is, in the foreground too.
+// TestPIDFile: it is where its user is while the agent is, in the foreground too.
 func TestPIDFile(t *testing.T) {
 	t.Parallel()
 	l := newLogins(t)
@@ -175,6 +175,8 @@ func TestPIDFile(t *testing.T) {
 			t.Errorf("%s is still there", name)
 		}
 	}
+	l.want(0, "^gone\n$", `eval $(oidc-agent --quiet --pid-file=pid); test "$(cat pid)" = $OIDCD_PID; kept=$?
+		oidc-agent -k >/dev/null; test -e pid || test $kept != 0 || echo gone`)
 	l.want(1, "Error: writing", "oidc-agent -d -a $HOME/new-XXXXXX/s --pid-file=/nonexistent/x")
 	l.want(0, "^none\n$", "ls -d new-* 2>/dev/null || echo none")
 }
