@@ -95,7 +95,10 @@ func (a *agent) dropBearers(account string) {
 func (b *bearer) remove(forGood bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.gone = b.gone || forGood
+	if forGood {
+		b.gone = true
+		b.timer.Stop()
+	}
 	b.removeLocked()
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -116,6 +117,25 @@ func TestBearerRemoved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An agent that ends does not wait for ever for the provider, and leaves no file that comes later.
+func TestBearerAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, path := bearerWorld(t)
+		w.agent.dropBearers("demo")
+		time.Sleep(time.Hour)
+		w.idp.Fail(iam.Fault{Path: "token", Delay: 5 * time.Second})
+		go ask(w.agent, bearerRequest("demo", path))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		w.agent.finish(ctx)
+		time.Sleep(time.Minute)
+		if w.inFile(path) != "" {
+			t.Error("a file comes after the end")
+		}
+	})
 }
 
 // A locked agent keeps no file; it comes back with the unlocking, unless the account has gone meanwhile.

@@ -155,7 +155,7 @@ func (a *agent) finish(ctx context.Context) {
 		a.log.warning("ended while a provider had not answered yet")
 	}
 	for _, b := range a.allBearers() {
-		b.remove(false)
+		b.remove(true) // who is still at work writes none
 	}
 	for _, l := range a.accounts.all() {
 		a.saveLast(ctx, l)
