@@ -181,8 +181,8 @@ func (a *agent) meet(ctx context.Context, l *loaded, refused digest) error {
 var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, " +
 	"such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
 
-// openFile opens the account's file with the key that the agent keeps. Where there is none, or another one by now, it is
-// derived from the password to which a C client's entry leads; a gpg file needs none. The caller wipes content and key.
+// openFile opens the account's file with the key that the agent keeps, or finds the key anew. The caller wipes content and
+// key.
 func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object, key *crypt.Key, err error) {
 	file, path := l.fileNow(), l.filePath()
 	data, err := account.ReadFile(path)
@@ -192,43 +192,57 @@ func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object,
 	case err != nil:
 		return nil, nil, err
 	}
-	keyText, err := a.sealer.Open(file.key)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer keyText.Wipe()
-	var text secret.Secret
-	if key, err = crypt.ParseKey(keyText.Reveal()); err != nil {
-		err = errNoKey
-	} else if text, err = key.Decrypt(data); err != nil {
-		key.Wipe()
-	}
-	if noPassword := err; errors.Is(err, errNoKey) || errors.Is(err, crypt.ErrOtherKey) {
-		text, key, err = crypt.OpenAny(ctx, data, func(try func(secret.Secret) error) error {
-			entry, err := a.openObject(file.entry)
-			if err != nil {
-				return noPassword // there is no entry
-			}
-			defer entry.Wipe()
-			password, err := prompt.ReadEntry(ctx, entry)
-			defer password.Wipe()
-			if err != nil || password.IsEmpty() {
-				return cmp.Or(err, noPassword)
-			}
-			return try(password)
-		})
-		debug.FreeOSMemory() // what the derivation has used
-		if err == nil {
+	text, key, err := a.openWithKey(file.key, data)
+	if errors.Is(err, errNoKey) || errors.Is(err, crypt.ErrOtherKey) {
+		if text, key, err = a.openWithEntry(ctx, file.entry, data, err); err == nil {
 			l.setKey(path, a.sealer.Seal(key.Marshal()))
 		}
 	}
 	if err == nil {
-		content, err = cjson.Parse(text.Reveal()) // shares the bytes of text
+		if content, err = cjson.Parse(text.Reveal()); err != nil { // else it shares the bytes of text
+			text.Wipe()
+			key.Wipe()
+		}
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return content, key, nil
+}
+
+func (a *agent) openWithKey(sealed crypt.Sealed, data []byte) (text secret.Secret, key *crypt.Key, err error) {
+	keyText, err := a.sealer.Open(sealed)
+	if err != nil {
+		return text, nil, err
+	}
+	defer keyText.Wipe()
+	if key, err = crypt.ParseKey(keyText.Reveal()); err != nil {
+		return text, nil, errNoKey
+	}
+	if text, err = key.Decrypt(data); err != nil {
+		key.Wipe()
+	}
+	return text, key, err
+}
+
+// openWithEntry derives the key from the password to which a C client's entry leads; a gpg file needs none. Where the entry
+// leads nowhere the error is noPassword.
+func (a *agent) openWithEntry(ctx context.Context, sealed crypt.Sealed, data []byte, noPassword error,
+) (text secret.Secret, key *crypt.Key, err error) {
+	defer debug.FreeOSMemory() // what the derivation has used
+	return crypt.OpenAny(ctx, data, func(try func(secret.Secret) error) error {
+		entry, err := a.openObject(sealed)
+		if err != nil {
+			return noPassword // there is no entry
+		}
+		defer entry.Wipe()
+		password, err := prompt.ReadEntry(ctx, entry)
+		defer password.Wipe()
+		if err != nil || password.IsEmpty() {
+			return cmp.Or(err, noPassword)
+		}
+		return try(password)
+	})
 }
 
 // filePath is where the account's file is: of an account whose file nobody told, where one of its name would be.
