@@ -151,7 +151,10 @@ func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight)
 		}
 		refused := f.used
 		if !l.fileNow().key.IsEmpty() {
-			_ = a.meet(ctx, l, refused) // where that fails the token in memory counts
+			err := a.meet(ctx, l, refused)
+			if err != nil && !l.fileNow().unsaved() { // the token in memory counts; of one that is not saved its users know
+				a.log.warning("account %q: what its file holds is not known: %v", l.name(), err)
+			}
 		}
 		if l.fileNow().current() == refused {
 			release()
