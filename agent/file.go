@@ -77,7 +77,9 @@ func (a *agent) rotate(ctx context.Context, l *loaded, used digest, next secret.
 	l.mu.Lock()
 	if !next.IsEmpty() && digestOf(next) != used {
 		l.rotation = rotates
-		a.renewLocked(l, next)
+		if l.file.current() == used { // else a new login may have come into the file meanwhile, and is newer
+			a.renewLocked(l, next)
+		}
 	} else if l.rotation == unknown {
 		l.rotation = stays
 	}
