@@ -55,11 +55,16 @@ func (f fileState) current() digest { return f.tokens[len(f.tokens)-1] }
 
 func (f fileState) unsaved() bool { return f.inFile != f.current() }
 
-// fileNow is what is known of the account's file at this moment.
+// fileNow is what is known of the account's file at this moment. One that nobody told is where one of the account's name
+// would be.
 func (l *loaded) fileNow() fileState {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.file
+	file := l.file
+	l.mu.Unlock()
+	if file.path == "" {
+		file.path, _ = accountFile(l.name())
+	}
+	return file
 }
 
 // renewLocked puts another refresh token into the place of that in memory. l.mu is held.
@@ -115,7 +120,7 @@ func (a *agent) exclusive(ctx context.Context, l *loaded) (release func(), err e
 	if err != nil {
 		return nil, fmt.Errorf("waiting for another refresh of %q: %w", l.name(), err)
 	}
-	path := l.filePath()
+	path := l.fileNow().path
 	if _, err := os.Stat(path); err != nil {
 		return leave, nil
 	}
@@ -186,8 +191,8 @@ var errNoKey = errors.New("the agent has no key of the account's file. Load the 
 // openFile opens the account's file with the key that the agent keeps, or finds the key anew. The caller wipes content and
 // key.
 func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object, key *crypt.Key, err error) {
-	file, path := l.fileNow(), l.filePath()
-	data, err := account.ReadFile(path)
+	file := l.fileNow()
+	data, err := account.ReadFile(file.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && file.key.IsEmpty():
 		return nil, nil, errNoKey // oidc-gen has not written it yet
@@ -197,7 +202,7 @@ func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object,
 	text, key, err := a.openWithKey(file.key, data)
 	if errors.Is(err, errNoKey) || errors.Is(err, crypt.ErrOtherKey) {
 		if text, key, err = a.openWithEntry(ctx, file.entry, data, err); err == nil {
-			l.setKey(path, a.sealer.Seal(key.Marshal()))
+			l.setKey(file.path, a.sealer.Seal(key.Marshal()))
 		}
 	}
 	if err == nil {
@@ -207,7 +212,7 @@ func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object,
 		}
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", file.path, err)
 	}
 	return content, key, nil
 }
@@ -245,15 +250,6 @@ func (a *agent) openWithEntry(ctx context.Context, sealed crypt.Sealed, data []b
 		}
 		return try(password)
 	})
-}
-
-// filePath is where the account's file is: of an account whose file nobody told, where one of its name would be.
-func (l *loaded) filePath() string {
-	path := l.fileNow().path
-	if path == "" {
-		path, _ = accountFile(l.name())
-	}
-	return path
 }
 
 func (a *agent) writeToken(path string, key *crypt.Key, content *cjson.Object, sealed crypt.Sealed) error {
