@@ -140,6 +140,9 @@ func (l *loaded) over(now time.Duration) bool {
 
 // endLifetimes removes the accounts whose time is over.
 func (a *agent) endLifetimes() {
+	if a.lock.enter() == nil { // the timer's call has not come through the door, and may have a refresh token to write
+		defer a.lock.leave()
+	}
 	now := a.boot()
 	for _, l := range a.forget(context.Background(), func(l *loaded) bool { return l.over(now) }) {
 		a.log.notice("account %q: its lifetime is over, removed", l.name())

@@ -127,6 +127,29 @@ func TestLifetimeFlushes(t *testing.T) {
 	})
 }
 
+// An agent that is locked meanwhile waits for that.
+func TestLifetimeAndLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, iam.Settings{Rotate: true})
+		path := w.load("lifelock")
+		back := w.aside()
+		w.must(w.agent, forced("lifelock"))
+		back()
+		inMemory := w.tokenInMemory(w.agent, "lifelock")
+		unlock := must(account.Lock(t.Context(), path))
+		w.agent.setLifetime(w.agent.accounts.find("lifelock"), 1)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		locked := make(chan *cjson.Object)
+		go func() { locked <- askText(w.agent, lockWith) }()
+		time.Sleep(time.Second)
+		unlock()
+		if reply := <-locked; reply.Text("status") != "success" || w.tokenInFile(path) != inMemory {
+			t.Errorf("%s, the file has %q", reply.Compact(), w.tokenInFile(path))
+		}
+	})
+}
+
 // Several who add the same account at once do not present its refresh token twice, and load it once.
 func TestAddTogether(t *testing.T) {
 	t.Parallel()

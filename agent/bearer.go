@@ -95,7 +95,10 @@ func (a *agent) dropBearers(account string) {
 func (b *bearer) remove(forGood bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.gone = b.gone || forGood
+	if forGood {
+		b.gone = true
+		b.timer.Stop()
+	}
 	b.removeLocked()
 }
 
@@ -118,14 +121,19 @@ func (a *agent) tendBearer(b *bearer) {
 		a.dropBearers(b.account)
 		return
 	}
+	ctx := context.Background()
 	b.mu.Lock()
-	if b.written != (digest{}) && !b.life.exceeds(a.moment(), 0) {
+	switch {
+	case b.written == digest{}:
+	case b.life.exceeds(a.moment(), 0):
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, bearerSoon) // must not stay beyond its end meanwhile
+		defer cancel()
+	default:
 		a.log.warning("token file %q of account %q: the token has expired, removed", b.path, b.account)
 		b.removeLocked()
 	}
 	b.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), bearerSoon) // what comes later is found by the next look
-	defer cancel()
 	_ = a.lookAtBearer(ctx, b, l) // is told by --status
 }
 

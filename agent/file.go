@@ -55,11 +55,16 @@ func (f fileState) current() digest { return f.tokens[len(f.tokens)-1] }
 
 func (f fileState) unsaved() bool { return f.inFile != f.current() }
 
-// fileNow is what is known of the account's file at this moment.
+// fileNow is what is known of the account's file at this moment. One that nobody told is where one of the account's name
+// would be.
 func (l *loaded) fileNow() fileState {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.file
+	file := l.file
+	l.mu.Unlock()
+	if file.path == "" {
+		file.path, _ = accountFile(l.name())
+	}
+	return file
 }
 
 // renewLocked puts another refresh token into the place of that in memory. l.mu is held.
@@ -77,7 +82,9 @@ func (a *agent) rotate(ctx context.Context, l *loaded, used digest, next secret.
 	l.mu.Lock()
 	if !next.IsEmpty() && digestOf(next) != used {
 		l.rotation = rotates
-		a.renewLocked(l, next)
+		if l.file.current() == used { // else a new login may have come into the file meanwhile, and is newer
+			a.renewLocked(l, next)
+		}
 	} else if l.rotation == unknown {
 		l.rotation = stays
 	}
@@ -113,7 +120,7 @@ func (a *agent) exclusive(ctx context.Context, l *loaded) (release func(), err e
 	if err != nil {
 		return nil, fmt.Errorf("waiting for another refresh of %q: %w", l.name(), err)
 	}
-	path := l.filePath()
+	path := l.fileNow().path
 	if _, err := os.Stat(path); err != nil {
 		return leave, nil
 	}
@@ -181,63 +188,68 @@ func (a *agent) meet(ctx context.Context, l *loaded, refused digest) error {
 var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, " +
 	"such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
 
-// openFile opens the account's file with the key that the agent keeps. Where there is none, or another one by now, it is
-// derived from the password to which a C client's entry leads; a gpg file needs none. The caller wipes content and key.
+// openFile opens the account's file with the key that the agent keeps, or finds the key anew. The caller wipes content and
+// key.
 func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object, key *crypt.Key, err error) {
-	file, path := l.fileNow(), l.filePath()
-	data, err := account.ReadFile(path)
+	file := l.fileNow()
+	data, err := account.ReadFile(file.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && file.key.IsEmpty():
 		return nil, nil, errNoKey // oidc-gen has not written it yet
 	case err != nil:
 		return nil, nil, err
 	}
-	keyText, err := a.sealer.Open(file.key)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer keyText.Wipe()
-	var text secret.Secret
-	if key, err = crypt.ParseKey(keyText.Reveal()); err != nil {
-		err = errNoKey
-	} else if text, err = key.Decrypt(data); err != nil {
-		key.Wipe()
-	}
-	if noPassword := err; errors.Is(err, errNoKey) || errors.Is(err, crypt.ErrOtherKey) {
-		text, key, err = crypt.OpenAny(ctx, data, func(try func(secret.Secret) error) error {
-			entry, err := a.openObject(file.entry)
-			if err != nil {
-				return noPassword // there is no entry
-			}
-			defer entry.Wipe()
-			password, err := prompt.ReadEntry(ctx, entry)
-			defer password.Wipe()
-			if err != nil || password.IsEmpty() {
-				return cmp.Or(err, noPassword)
-			}
-			return try(password)
-		})
-		debug.FreeOSMemory() // what the derivation has used
-		if err == nil {
-			l.setKey(path, a.sealer.Seal(key.Marshal()))
+	text, key, err := a.openWithKey(file.key, data)
+	if errors.Is(err, errNoKey) || errors.Is(err, crypt.ErrOtherKey) {
+		if text, key, err = a.openWithEntry(ctx, file.entry, data, err); err == nil {
+			l.setKey(file.path, a.sealer.Seal(key.Marshal()))
 		}
 	}
 	if err == nil {
-		content, err = cjson.Parse(text.Reveal()) // shares the bytes of text
+		if content, err = cjson.Parse(text.Reveal()); err != nil { // else it shares the bytes of text
+			text.Wipe()
+			key.Wipe()
+		}
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", file.path, err)
 	}
 	return content, key, nil
 }
 
-// filePath is where the account's file is: of an account whose file nobody told, where one of its name would be.
-func (l *loaded) filePath() string {
-	path := l.fileNow().path
-	if path == "" {
-		path, _ = accountFile(l.name())
+func (a *agent) openWithKey(sealed crypt.Sealed, data []byte) (text secret.Secret, key *crypt.Key, err error) {
+	keyText, err := a.sealer.Open(sealed)
+	if err != nil {
+		return text, nil, err
 	}
-	return path
+	defer keyText.Wipe()
+	if key, err = crypt.ParseKey(keyText.Reveal()); err != nil {
+		return text, nil, errNoKey
+	}
+	if text, err = key.Decrypt(data); err != nil {
+		key.Wipe()
+	}
+	return text, key, err
+}
+
+// openWithEntry derives the key from the password to which a C client's entry leads; a gpg file needs none. Where the entry
+// leads nowhere the error is noPassword.
+func (a *agent) openWithEntry(ctx context.Context, sealed crypt.Sealed, data []byte, noPassword error,
+) (text secret.Secret, key *crypt.Key, err error) {
+	defer debug.FreeOSMemory() // what the derivation has used
+	return crypt.OpenAny(ctx, data, func(try func(secret.Secret) error) error {
+		entry, err := a.openObject(sealed)
+		if err != nil {
+			return noPassword // there is no entry
+		}
+		defer entry.Wipe()
+		password, err := prompt.ReadEntry(ctx, entry)
+		defer password.Wipe()
+		if err != nil || password.IsEmpty() {
+			return cmp.Or(err, noPassword)
+		}
+		return try(password)
+	})
 }
 
 func (a *agent) writeToken(path string, key *crypt.Key, content *cjson.Object, sealed crypt.Sealed) error {

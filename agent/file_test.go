@@ -136,6 +136,19 @@ func TestFileDamaged(t *testing.T) {
 	if data, err := os.ReadFile(path); err != nil || string(data) != "rubbish" {
 		t.Errorf("the file is %q, %v", data, err)
 	}
+	// The same where there is nothing to write: a new login that is in there cannot be taken over.
+	w.idp.Change(func(s *iam.Settings) { s.Rotate = false })
+	c := w.account("constant")
+	path = filepath.Join(w.dir, "constant")
+	w.write(path, c)
+	w.must(w.agent, addRequest(c, path))
+	if err := os.WriteFile(path, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.must(w.agent, forced("constant"))
+	if text := w.log.String(); !strings.Contains(text, `account "constant": what its file holds is not known: `+path+`: `) {
+		t.Errorf("the log does not tell: %s", text)
+	}
 }
 
 // unwritable is a name that leaves no room for a lock or a new file beside it, so that even root cannot write.

@@ -110,7 +110,7 @@ func bubbleBoot(start time.Time) func() time.Duration {
 
 // setClient makes an agent reach providers in its own way.
 func setClient(a *agent, certPath string, c *oidc.Client) {
-	a.providers.clients.Store(stampOf(certPath), c)
+	a.providers.clients.Store(caFile{certPath, stampOf(certPath)}, c)
 }
 
 func theClient() iam.Client {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -19,12 +18,12 @@ type lock struct {
 	shut   context.CancelCauseFunc
 	inside sync.WaitGroup // requests and grants at work
 
-	changing sync.Mutex // held by who locks or unlocks
-	failures int        // to unlock, in a row
+	changing turn // of who locks or unlocks
+	failures int  // to unlock, in a row
 }
 
 func newLock() *lock {
-	k := new(lock)
+	k := &lock{changing: make(turn, 1)}
 	k.reopen()
 	return k
 }
@@ -47,6 +46,15 @@ func (k *lock) enter() error {
 
 func (k *lock) leave() { k.inside.Done() }
 
+// change waits until nobody else locks or unlocks.
+func (k *lock) change(ctx context.Context) (release func(), err error) {
+	release, err = k.changing.take(ctx)
+	if err != nil {
+		err = fmt.Errorf("somebody else is locking or unlocking the agent: %w", err)
+	}
+	return release, err
+}
+
 // close keeps newcomers out. It reports whether the door was open.
 func (k *lock) close() bool {
 	k.mu.Lock()
@@ -68,13 +76,14 @@ func (k *lock) untilShut(ctx context.Context) (context.Context, context.CancelFu
 
 // lockAgent shuts the door, waits for the grants that are at work, whose new refresh tokens would be lost
 // otherwise, and encrypts the sealing key.
-func (a *agent) lockAgent(_ context.Context, r request) (*cjson.Object, error) {
+func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error) {
 	password := r.Secret(ipc.KeyPassword)
 	defer password.Wipe()
-	if !a.lock.changing.TryLock() { // who unlocks meanwhile would find the sealer still open
-		return nil, ipc.ErrLocked
+	release, err := a.lock.change(ctx) // who unlocks meanwhile would find the sealer still open
+	if err != nil {
+		return nil, err
 	}
-	defer a.lock.changing.Unlock()
+	defer release()
 	if !a.lock.close() {
 		return nil, ipc.ErrLocked
 	}
@@ -102,10 +111,11 @@ func unlockDelay(failures int) time.Duration {
 func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, error) {
 	password := r.Secret(ipc.KeyPassword)
 	defer password.Wipe()
-	if !a.lock.changing.TryLock() {
-		return nil, errors.New("somebody else is locking or unlocking the agent")
+	release, err := a.lock.change(ctx)
+	if err != nil {
+		return nil, err
 	}
-	defer a.lock.changing.Unlock()
+	defer release()
 	if a.lock.open.Err() == nil {
 		return nil, errNotLocked
 	}
@@ -114,7 +124,7 @@ func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, erro
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting after wrong passwords: %w", context.Cause(ctx))
 	}
-	err := a.sealer.Unlock(password)
+	err = a.sealer.Unlock(password)
 	a.scrub() // what scrypt has used
 	if err != nil {
 		a.lock.failures++
@@ -155,7 +165,7 @@ func (a *agent) finish(ctx context.Context) {
 		a.log.warning("ended while a provider had not answered yet")
 	}
 	for _, b := range a.allBearers() {
-		b.remove(false)
+		b.remove(true) // who is still at work writes none
 	}
 	for _, l := range a.accounts.all() {
 		a.saveLast(ctx, l)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -85,11 +86,13 @@ func TestUnlockDelay(t *testing.T) {
 				t.Errorf("took %v, want %v", took, delay*time.Millisecond)
 			}
 		}
-		// Others are not held up.
+		// The right password is heard behind a wrong one, and others are not held up.
+		go askText(w.agent, `{"request":"unlock","password":"falsch"}`)
+		synctest.Wait()
 		go askText(w.agent, unlockWith)
 		synctest.Wait()
 		want(t, askText(w.agent, `{"request":"loaded_accounts"}`), "Agent locked")
-		time.Sleep(900 * time.Millisecond)
+		time.Sleep(2500 * time.Millisecond)
 		synctest.Wait()
 		w.must(w.agent, askRequest(`{"request":"loaded_accounts"}`))
 		if w.agent.lock.failures != 0 {
@@ -118,14 +121,23 @@ func TestLockWaitsForGrants(t *testing.T) {
 		go func() { locked <- askText(w.agent, lockWith) }()
 		synctest.Wait()
 		want(t, ask(w.agent, tokenFor("atwork")), "Agent locked") // newcomers stay outside
-		want(t, askText(w.agent, lockWith), "Agent locked")
-		want(t, askText(w.agent, `{"request":"unlock","password":"any"}`), "somebody else is locking or unlocking the agent")
+		// Who locks or unlocks meanwhile waits for that, and needs its password.
+		others := make(chan *cjson.Object, 2)
+		go func() { others <- askText(w.agent, lockWith) }()
+		synctest.Wait()
+		go func() { others <- askText(w.agent, `{"request":"unlock","password":"any"}`) }()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		busy := must(cjson.Parse(w.agent.answer(ctx, []byte(unlockWith))))
+		want(t, busy, "somebody else is locking or unlocking the agent: context deadline exceeded")
 		if reply := <-locked; reply.Text("status") != "success" || time.Since(began) != 4*time.Second {
 			t.Errorf("%s after %v", reply.Compact(), time.Since(began))
 		}
 		if reply := <-waiting; reply.Text("status") != "success" {
 			t.Errorf("the caller got %s", reply.Compact())
 		}
+		want(t, <-others, "Agent locked")
+		want(t, <-others, "wrong password")
 		if w.tokenInFile(path) == last {
 			t.Error("the new refresh token is not in the file")
 		}

@@ -28,11 +28,14 @@ const (
 
 // providers are what the agent knows of all of them.
 type providers struct {
-	clients  sync.Map               // *oidc.Client by the stamp of the CA file
+	clients  sync.Map               // *oidc.Client by caFile
 	used     atomic.Pointer[moment] // when one of them was last used
 	metadata sync.Map               // until[*oidc.Metadata] by providerKey
 	busy     sync.Map               // until[error] by issuer: its answer that said when it wants to be asked again
 }
+
+// caFile is a CA file, or a directory of them, as it was at some time.
+type caFile struct{ path, stamp string }
 
 type providerKey struct{ issuer, endpoint, certPath string }
 
@@ -45,7 +48,7 @@ type until[T any] struct {
 // client returns the HTTP client for a CA file: always the same, so that connections to a provider are used again, and
 // another one when the file has changed.
 func (a *agent) client(certPath string) (*oidc.Client, error) {
-	key := stampOf(certPath)
+	key := caFile{certPath, stampOf(certPath)}
 	known, ok := a.providers.clients.Load(key)
 	if !ok {
 		made, err := oidc.NewClient(oidc.Options{CAFile: certPath, UserAgent: "oidc-agent/" + version})
@@ -53,6 +56,12 @@ func (a *agent) client(certPath string) (*oidc.Client, error) {
 			return nil, err
 		}
 		known, _ = a.providers.clients.LoadOrStore(key, made) // somebody may have been faster
+		for old, c := range a.providers.clients.Range {
+			if old := old.(caFile); old.path == key.path && old.stamp != key.stamp {
+				a.providers.clients.Delete(old)
+				c.(*oidc.Client).CloseIdle()
+			}
+		}
 	}
 	now := a.moment()
 	if last := a.providers.used.Swap(&now); last != nil && now.sleptSince(*last) {
@@ -75,7 +84,7 @@ func stampOf(path string) string {
 	var s unix.Stat_t
 	err := unix.Stat(path, &s)
 	// A file that was replaced has another inode; one that was written in place another time of change.
-	return fmt.Sprintln(path, err, s.Dev, s.Ino, s.Size, s.Mtim, s.Ctim)
+	return fmt.Sprintln(err, s.Dev, s.Ino, s.Size, s.Mtim, s.Ctim)
 }
 
 // provider is a place to send requests about one account.

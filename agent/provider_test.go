@@ -87,9 +87,19 @@ func TestCAFileChanges(t *testing.T) {
 	if err := reach(second); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("second: %v", err)
 	}
+	if _, err := w.agent.client(""); err != nil {
+		t.Error(err)
+	}
 	use(second)
 	if err := reach(second); err != nil {
 		t.Error(err)
+	}
+	paths := map[string]int{}
+	for key := range w.agent.providers.clients.Range {
+		paths[key.(caFile).path]++
+	}
+	if paths[path] != 1 || paths[""] != 1 {
+		t.Errorf("clients that are kept: %v", paths)
 	}
 }
 

@@ -18,8 +18,8 @@ const (
 	// of its file, discovery, the exchange itself. The first caller may leave before that; the others still want
 	// the token.
 	grantTimeout = 30 * time.Second
-	// exchangeTimeout bounds the part of it that is the provider's: who waits for a silent one hears so within
-	// 15 seconds.
+	// exchangeTimeout bounds a try, and the time in which further ones begin: who waits for a silent provider hears so
+	// within 15 seconds.
 	exchangeTimeout = 14 * time.Second
 	// maxTries bounds how often a provider is asked for one token; between the tries are 0.25, 0.5, 1, 2 and 4
 	// seconds at most, a random part of each.
@@ -36,7 +36,9 @@ type flight struct {
 	callers int       // who have waited for it
 	until   time.Time // when the last of them gives up
 	held    bool      // it has exclusive use of the refresh token
-	used    digest    // the refresh token that it has presented; zero: none yet
+	used    digest    // the refresh token that it has presented last
+	refused digest    // the one that the provider takes no more; zero: none yet
+	refusal error     // its words
 }
 
 // accessToken answers from the cache, or takes part in a grant. Who insists on a new token (force) is served
@@ -139,56 +141,16 @@ func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 	close(f.done)
 }
 
-// grant gets a new access token from the provider. While it is not known that the refresh token stays the same, grants
-// of an account go one after the other, and hold the lock of its file, so that no refresh token is ever presented twice: a
-// provider takes that for theft (RFC 9700 section 4.14.2). Where the token is refused there may be another one by now: a
-// sibling agent's, or that of a new login.
-func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, err error) {
-	for {
-		release, errTurn := a.exclusive(ctx, l)
-		if errTurn != nil {
-			return t, errTurn
-		}
-		refused := f.used
-		if !l.fileNow().key.IsEmpty() {
-			_ = a.meet(ctx, l, refused) // where that fails the token in memory counts
-		}
-		if l.fileNow().current() == refused {
-			release()
-			return t, err
-		}
-		if f.held = !l.keepsToken(); !f.held {
-			release()
-			release = func() {}
-		}
-		t, err = a.persist(ctx, l, r, f)
-		release()
-		if e, ok := errors.AsType[*oidc.Error](err); !ok || !e.TokenExpired() || refused != (digest{}) {
-			return t, err
-		}
-	}
-}
-
-// keepsToken reports whether the provider is known to leave the refresh token as it is.
-func (l *loaded) keepsToken() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.rotation == stays
-}
-
-// persist makes a refresh, and repeats it after failures that pass by themselves, as long as somebody waits for the
-// token. Nothing is open or held for others meanwhile but the account's turn.
-func (a *agent) persist(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, err error) {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
-	defer cancel()
-	end, _ := ctx.Deadline()
+// grant gets a new access token from the provider. It tries again after failures that pass by themselves, as long as
+// somebody waits for the token, and at once where the refresh token is refused: there may be another one by now, a sibling
+// agent's or that of a new login. Between the tries nothing is held for others.
+func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight) (token, error) {
+	end := time.Now().Add(exchangeTimeout) // no try begins later
 	for try := 0; ; try++ {
-		left, err := a.providers.isBusy(l.config.IssuerURL, a.boot())
-		if err == nil {
-			if t, err = a.refresh(ctx, l, r, f); err == nil {
-				return t, nil
-			}
-			left, err = a.providers.noteBusy(l.config.IssuerURL, err, a.boot())
+		t, left, err := a.try(ctx, l, r, f)
+		if e, ok := errors.AsType[*oidc.Error](err); ok && e.TokenExpired() && f.refusal == nil {
+			f.refused, f.refusal = f.used, err
+			continue
 		}
 		pause := left + rand.N(firstPause<<try)
 		next := time.Now().Add(pause)
@@ -205,6 +167,45 @@ func (a *agent) persist(ctx context.Context, l *loaded, r tokenRequest, f *fligh
 			return t, context.Cause(waiting)
 		}
 	}
+}
+
+// try asks the provider once, unless it does not want that for a time that is left. While it is not known that the refresh
+// token stays the same, tries of an account go one after the other, and hold the lock of its file, so that no refresh token
+// is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
+func (a *agent) try(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, left time.Duration, err error) {
+	release, err := a.exclusive(ctx, l)
+	if err != nil {
+		return t, 0, err
+	}
+	defer func() { release() }()
+	if !l.fileNow().key.IsEmpty() {
+		err := a.meet(ctx, l, f.refused)
+		if err != nil && !l.fileNow().unsaved() { // the token in memory counts; of one that is not saved its users know
+			a.log.warning("account %q: what its file holds is not known: %v", l.name(), err)
+		}
+	}
+	if l.fileNow().current() == f.refused {
+		return t, 0, f.refusal
+	}
+	if f.held = !l.keepsToken(); !f.held {
+		release()
+		release = func() {}
+	}
+	if left, err = a.providers.isBusy(l.config.IssuerURL, a.boot()); err != nil {
+		return t, left, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	t, err = a.refresh(ctx, l, r, f)
+	left, err = a.providers.noteBusy(l.config.IssuerURL, err, a.boot())
+	return t, left, err
+}
+
+// keepsToken reports whether the provider is known to leave the refresh token as it is.
+func (l *loaded) keepsToken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rotation == stays
 }
 
 // awaited notes what a try met with, and reports whether somebody will still wait when the next one is due.

@@ -102,6 +102,38 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// A provider that begins to replace refresh tokens while somebody waits to try again sees the new one once: the next try
+// waits for its turn.
+func TestRotationDuringPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, iam.Settings{})
+		path := w.load("begins")
+		w.idp.Fail(iam.Fault{Path: "token", Times: 1, Status: 503})
+		waiting := make(chan *cjson.Object, 2)
+		go func() { waiting <- ask(w.agent, tokenFor("begins", "scope", "openid")) }()
+		synctest.Wait()
+		w.idp.Change(func(s *iam.Settings) { s.Rotate = true })
+		w.must(w.agent, forced("begins"))
+		next := w.tokenInFile(path)
+		w.idp.Fail(iam.Fault{Path: "token", Delay: time.Second})
+		go func() { waiting <- ask(w.agent, forced("begins")) }()
+		for range 2 {
+			if reply := <-waiting; reply.Text("status") != "success" {
+				t.Errorf("answered %s", reply.Compact())
+			}
+		}
+		presented := 0
+		for _, r := range w.idp.Requests() {
+			if r.Form().Get("refresh_token") == next {
+				presented++
+			}
+		}
+		if presented != 1 {
+			t.Errorf("the new refresh token was presented %d times", presented)
+		}
+	})
+}
+
 // A provider that says when to ask again is asked then.
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

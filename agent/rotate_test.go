@@ -122,6 +122,17 @@ func TestRotateAnswersOutOfOrder(t *testing.T) {
 	if got := w.tokenInMemory(w.agent, "order"); got != "new" || w.tokenInFile(path) != "new" {
 		t.Errorf("memory has %q, the file %q", got, w.tokenInFile(path))
 	}
+	// Nor must it take the place of a new login that another grant has found in the file.
+	c := w.account("order")
+	used, login := l.file.current(), string(c.RefreshToken.Reveal())
+	w.write(path, c)
+	if err := w.agent.meet(t.Context(), l, digest{}); err != nil {
+		t.Fatal(err)
+	}
+	w.agent.rotate(t.Context(), l, used, secret.FromString("late"), false)
+	if got := w.tokenInMemory(w.agent, "order"); got != login || w.tokenInFile(path) != login {
+		t.Errorf("memory has %q, the file %q, the login gave %q", got, w.tokenInFile(path), login)
+	}
 }
 
 // An answer that is no good may hold the only refresh token that is.

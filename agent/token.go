@@ -71,8 +71,8 @@ func (a *agent) answerOf(t token) ([]byte, error) {
 	text, err := a.sealer.Open(t.answer)
 	answer := text.Reveal()
 	if t.warning != "" && len(answer) > 0 {
-		answer = append(answer[:len(answer)-1], `,"`+ipc.KeyWarning+`":`...)
-		answer = append(cjson.Quote(answer, t.warning), '}')
+		warning := append(cjson.Quote([]byte(`,"`+ipc.KeyWarning+`":`), t.warning), '}')
+		answer = append(secret.Grow(answer[:len(answer)-1], len(warning)), warning...)
 	}
 	return answer, err
 }

@@ -72,6 +72,8 @@ func (o *Object) Secret(key string) secret.Secret {
 func (o *Object) Int(key string) (int64, bool) {
 	text := o.Text(key)
 	switch text {
+	case "": // most members of most requests: their absence costs no error of strconv
+		return 0, false
 	case "true":
 		return 1, true
 	case "false":

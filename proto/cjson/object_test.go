@@ -182,6 +182,14 @@ func TestSecretMakesNoString(t *testing.T) {
 	}
 }
 
+// The agent asks for many members that are mostly absent.
+func TestAbsentCostsNothing(t *testing.T) {
+	o := mustParse(t, `{"a":1}`)
+	if got := testing.AllocsPerRun(100, func() { o.Int("b"); o.Bool("b"); o.Text("b") }); got > 0 {
+		t.Errorf("%v allocations", got)
+	}
+}
+
 var sink secret.Secret // keeps the compiler from leaving the allocation out
 
 func TestParseErrors(t *testing.T) {
