@@ -137,7 +137,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestCloseWhileAnswering: who is being answered gets the whole answer, and one that takes for ever ends with the server.
+// TestCloseWhileAnswering: who is being answered gets the whole answer; one that takes for ever ends with the server.
 func TestCloseWhileAnswering(t *testing.T) {
 	t.Parallel()
 	for delay, want := range map[time.Duration]int{100 * time.Millisecond: 200, time.Hour: 0} {
