@@ -138,7 +138,8 @@ func (f *file) save(r *request, answer *cjson.Object, key *crypt.Key) error {
 }
 
 func notSaved(err error) error {
-	return cli.WithHint(err, "The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
+	return cli.WithHint(err,
+		"The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
 }
 
 // newKey is what the file is to be encrypted with: as it was before, where there was a file whose password the user

@@ -25,7 +25,8 @@ func hasDisplay() bool { return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND
 
 const loadedText = "success\nThe generated account config was successfully added to oidc-agent. You don't have to run oidc-add."
 
-// login has the agent log the user in and returns its answer, which holds the finished account; with --only-at the token.
+// login has the agent log the user in and returns its answer, which holds the finished account, or with --only-at
+// the token.
 func (r *request) login(config *account.Account) (*cjson.Object, error) {
 	if !r.onlyAT {
 		fmt.Println("Generating account configuration ...")
@@ -152,7 +153,8 @@ func codeExchange(r *request) error {
 	if description := query.Get("error_description"); refusal != "" && description != "" {
 		refusal += ": " + description
 	}
-	question := ipc.Request(ipc.RequestCodeExchange).SetText(ipc.KeyRedirectURI, r.argument).SetInt(ipc.KeyFromGen, ipc.Flag(true))
+	question := ipc.Request(ipc.RequestCodeExchange).
+		SetText(ipc.KeyRedirectURI, r.argument).SetInt(ipc.KeyFromGen, ipc.Flag(true))
 	return r.fetch(state, question, refusal)
 }
 
@@ -162,8 +164,8 @@ func fetchState(r *request) error {
 }
 
 // fetch asks the agent that started a flow for its account, and saves that without the questions of newAccount. The
-// agent's socket stands in the state that it made: S:O and 24 characters, the length of the path, the path in base64url.
-// A state of another form is for the agent of the environment to judge.
+// agent's socket stands in the state that it made: S:O and 24 characters, the length of the path, the path in
+// base64url. A state of another form is for the agent of the environment to judge.
 func (r *request) fetch(state string, question *cjson.Object, refusal string) error {
 	if fields := strings.Split(state, ":"); len(fields) == 4 {
 		path, err := base64.RawURLEncoding.DecodeString(fields[3])
@@ -177,7 +179,7 @@ func (r *request) fetch(state string, question *cjson.Object, refusal string) er
 		return errors.New(refusal)
 	case err != nil:
 		return err
-	case !answer.Has(ipc.KeyConfig) && !answer.Has(ipc.KeyAccessToken): // nobody has come back yet, or it is fetched already
+	case !answer.Has(ipc.KeyConfig) && !answer.Has(ipc.KeyAccessToken): // nobody has come back yet, or it is fetched
 		return errors.New(cmp.Or(answer.Text(ipc.KeyInfo), "the agent's answer holds no account"))
 	}
 	f := new(file)

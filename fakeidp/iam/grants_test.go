@@ -304,7 +304,8 @@ func TestSweep(t *testing.T) {
 	}
 	c.post("token", "grant_type", grantDeviceCode, "device_code", d.text("device_code")).want(400, "invalid_grant", "")
 	if len(p.tokens) != 2 || len(p.devices)+len(p.codes) != 0 || len(p.sessions) > 1024 {
-		t.Errorf("%d tokens, %d device codes, %d codes, %d sessions are left", len(p.tokens), len(p.devices), len(p.codes), len(p.sessions))
+		t.Errorf("%d tokens, %d device codes, %d codes, %d sessions are left",
+			len(p.tokens), len(p.devices), len(p.codes), len(p.sessions))
 	}
 	c.refresh(old).want(401, "invalid_token", "")
 	for _, token := range p.tokens {

@@ -120,7 +120,9 @@ func (s *Server) sweep() {
 	}
 	now := s.now()
 	late := now.Add(-time.Hour)
-	maps.DeleteFunc(s.tokens, func(_ string, t *token) bool { return t.grant.dead || t.expiredAt(now) || t.ended && !t.refresh })
+	maps.DeleteFunc(s.tokens, func(_ string, t *token) bool {
+		return t.grant.dead || t.expiredAt(now) || t.ended && !t.refresh
+	})
 	maps.DeleteFunc(s.devices, func(_ string, d *deviceCode) bool { return late.After(d.expires) })
 	maps.DeleteFunc(s.codes, func(_ string, c *authorizationCode) bool { return c.grant.dead || late.After(c.expires) })
 	maps.DeleteFunc(s.sessions, func(_ string, t *session) bool { return now.After(t.expires) })

@@ -78,9 +78,7 @@ func New(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	if s.keys, err = newKeyring(cfg.Alg, cfg.Key); err != nil {
-		return nil, err
-	}
+	s.keys = newKeyring(cfg.Alg, cfg.key)
 	s.mux = s.routes()
 	return s, nil
 }
