@@ -31,6 +31,7 @@ type login struct {
 	account *loaded
 	id      string // device_code or state
 	expires time.Time
+	misses  atomic.Int32 // polls in a row that the provider, or a gateway before it, could not answer
 
 	// of the code flow
 	redirectURI string
@@ -186,6 +187,9 @@ func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Ac
 	return cjson.New().SetText(ipc.KeyStatus, ipc.StatusAccepted).SetObject(ipc.KeyOIDCDevice, device), nil
 }
 
+// maxMisses is how often in a row a device login waits for a provider that is away, which takes about half a minute.
+const maxMisses = 3
+
 // device asks the provider once whether the user has approved (RFC 8628 section 3.4).
 func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 	device := r.Object.Object(ipc.KeyOIDCDevice)
@@ -211,8 +215,9 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 		a.logins.Delete(l.id)
 		return a.finishLogin(ctx, p, config, l, response)
 	case answered && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
+		l.misses.Store(0)
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
-	case passes: // RFC 8628 section 3.5: after a timeout less often
+	case passes && l.misses.Add(1) <= maxMisses: // RFC 8628 section 3.5: after a timeout less often
 		a.log.warning("account %q: whether the user has approved is asked again later: %v", config.Name, err)
 		return nil, &ipc.Failure{Text: oidc.CodeSlowDown, Info: "The provider is asked again later: " + err.Error()}
 	case answered && refused.Code != "":

@@ -116,6 +116,12 @@ func TestDeviceFlowEnds(t *testing.T) {
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Status: 200, Body: `<html>`})
 	want(t, ask(w.agent, poll(started)), "provider answered with HTTP status 200...")
 	want(t, ask(w.agent, poll(started)), "slow_down")
+	// What goes on does.
+	w.idp.Fail(iam.Fault{Path: "token", Times: maxMisses + 1, Status: 502, Body: `<html>`})
+	for range maxMisses {
+		want(t, ask(w.agent, poll(started)), "slow_down")
+	}
+	want(t, ask(w.agent, poll(started)), "provider answered with HTTP status 502...")
 	if names := w.agent.accounts.names(); len(names) != 0 {
 		t.Errorf("loaded: %v", names)
 	}
