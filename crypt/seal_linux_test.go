@@ -33,7 +33,7 @@ func TestSealerLeavesNothing(t *testing.T) {
 	}
 	memory, err := os.Open("/proc/self/mem")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer memory.Close()
 	maps, err := os.ReadFile("/proc/self/maps")
