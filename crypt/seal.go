@@ -1,6 +1,7 @@
 package crypt
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"sync"
@@ -25,9 +26,8 @@ var ErrLocked = errors.New("locked")
 
 var errSealed = errors.New("the sealed secret is from another process or was changed")
 
-// Sealed is a secret that only the Sealer which made it can open. The zero value is the sealed empty secret; of
-// others it tells the length.
-type Sealed struct{ box []byte } // nonce, then secretbox
+// Sealed is a secret that only the Sealer which made it can open. The zero value is the sealed empty secret.
+type Sealed struct{ box []byte } // nonce, then secretbox of the secret with its padding
 
 // IsEmpty reports whether the secret inside is empty.
 func (s Sealed) IsEmpty() bool { return len(s.box) == 0 }
@@ -48,6 +48,8 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	if plaintext.IsEmpty() {
 		return Sealed{}
 	}
+	padded := pad(plaintext.Reveal())
+	defer clear(padded)
 	var nonce [nonceLength]byte // at random, as in Key.Encrypt
 	rand.Read(nonce[:])
 	s.mu.Lock()
@@ -55,7 +57,18 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	for s.locked != nil {
 		s.unlocked.Wait()
 	}
-	return Sealed{secretbox.Seal(nonce[:], plaintext.Reveal(), &nonce, (*[32]byte)(s.key.Reveal()))}
+	return Sealed{secretbox.Seal(nonce[:], padded, &nonce, (*[32]byte)(s.key.Reveal()))}
+}
+
+// paddingMark begins the padding; zeros follow.
+const paddingMark = 1
+
+// pad returns a copy that fills blocks of Salsa20, of 64 bytes, but for the half of the first that secretbox needs itself.
+// What fills a part of one would be worked on in a copy on the stack, which nobody wipes.
+func pad(plaintext []byte) []byte {
+	padded := make([]byte, 32+(len(plaintext)+32)/64*64)
+	padded[copy(padded, plaintext)] = paddingMark
+	return padded
 }
 
 // Open decrypts into fresh memory, which the caller wipes after use.
@@ -73,7 +86,7 @@ func (s *Sealer) Open(sealed Sealed) (secret.Secret, error) {
 	if !ok {
 		return secret.Secret{}, errSealed
 	}
-	return secret.New(plaintext), nil
+	return secret.New(plaintext[:bytes.LastIndexByte(plaintext, paddingMark)]), nil
 }
 
 // Lock encrypts the sealer's key under a password and wipes it: until Unlock nothing can be opened, not even by

@@ -3,8 +3,11 @@ package crypt
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/crypto/nacl/secretbox"
 
 	"oidc-agent/proto/secret"
 )
@@ -46,6 +49,24 @@ func TestSealerRefuses(t *testing.T) {
 			t.Errorf("byte %d changed: it opens", i)
 		}
 		sealed.box[i] ^= 1
+	}
+}
+
+// Secrets of all lengths come back, also such that look like padding, and none leaves a part of a block.
+func TestSealLengths(t *testing.T) {
+	t.Parallel()
+	s := NewSealer()
+	for n := range 300 {
+		for _, end := range []string{"x", "\x01", "\x00", "\x01\x00"} {
+			text := strings.Repeat("a", n) + end
+			sealed := s.Seal(secret.FromString(text))
+			if got, err := s.Open(sealed); err != nil || string(got.Reveal()) != text {
+				t.Errorf("%q became %q, %v", text, got.Reveal(), err)
+			}
+			if rest := (len(sealed.box) - nonceLength - secretbox.Overhead - 32) % 64; rest != 0 {
+				t.Errorf("%d bytes: %d are worked on in a copy", len(text), rest)
+			}
+		}
 	}
 }
 
