@@ -49,7 +49,13 @@ type fileState struct {
 // digest stands for a token where it is only compared.
 type digest [sha256.Size]byte
 
-func digestOf(s secret.Secret) digest { return sha256.Sum256(s.Reveal()) }
+// digestOf fills whole blocks: of a part of one SHA-256 leaves a copy on the stack.
+func digestOf(s secret.Secret) digest {
+	padded := make([]byte, (s.Len()+sha256.BlockSize-1)/sha256.BlockSize*sha256.BlockSize)
+	defer clear(padded)
+	copy(padded, s.Reveal())
+	return sha256.Sum256(padded)
+}
 
 func (f fileState) current() digest { return f.tokens[len(f.tokens)-1] }
 

@@ -63,8 +63,8 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 // paddingMark begins the padding; zeros follow.
 const paddingMark = 1
 
-// pad returns a copy that fills blocks of Salsa20, of 64 bytes, but for the half of the first that secretbox needs itself.
-// What fills a part of one would be worked on in a copy on the stack, which nobody wipes.
+// pad returns a copy that fills blocks of Salsa20, of 64 bytes, but for the half of the first that secretbox needs
+// itself. What fills a part of one would be worked on in a copy on the stack, which nobody wipes.
 func pad(plaintext []byte) []byte {
 	padded := make([]byte, 32+(len(plaintext)+32)/64*64)
 	padded[copy(padded, plaintext)] = paddingMark

@@ -46,9 +46,9 @@ func ReadFile(path string) ([]byte, error) {
 }
 
 // WriteFile replaces or makes a file so that a reader, and whoever looks after a crash, finds the old or
-// the new contents and nothing else. The file is for the user alone whatever the umask. A link to a file stays a link:
-// that file is replaced; one that leads nowhere is replaced itself. When WriteFile returns nil the data is on disk; when
-// it returns an error no part of the attempt is left.
+// the new contents and nothing else. The file is for the user alone whatever the umask. A link to a file stays a
+// link: that file is replaced; one that leads nowhere is replaced itself. When WriteFile returns nil the data is on
+// disk; when it returns an error no part of the attempt is left.
 func WriteFile(path string, data []byte) error {
 	if len(data) > maxFile {
 		return fmt.Errorf("writing %q: more than %d bytes, which ReadFile would refuse", path, maxFile)
