@@ -65,19 +65,19 @@ type Settings struct {
 type Config struct {
 	Settings
 
-	Issuer  string   // URL that the server calls itself; a last slash is added, as IAM does
-	Profile Profile  // default WLCG
-	Alg     string   // RS256 (default) or ES256
-	Users   []User   // the first one is the default; none: alice and bob
-	Clients []Client // clients that exist from the start
-	Scopes  []string // scopes that anyone may have; nil: those of a WLCG IAM
+	Issuer  string        // URL that the server calls itself; a last slash is added, as IAM does
+	Profile Profile       // default WLCG
+	Alg     string        // RS256 (default) or ES256
+	Key     crypto.Signer // RSA or P-256 key to sign with; nil: made in the background
+	Users   []User        // the first one is the default; none: alice and bob
+	Clients []Client      // clients that exist from the start
+	Scopes  []string      // scopes that anyone may have; nil: those of a WLCG IAM
 	// DefaultScopes are what a client gets that registers without naming any; nil: openid profile email address
 	// phone offline_access.
 	DefaultScopes []string
 	Now           func() time.Time // clock; nil: time.Now
 	Control       bool             // serve the control API below /_fake/
 	Listener      net.Listener     // where Start listens; nil: a port of 127.0.0.1 that the kernel chooses
-	key           crypto.Signer    // to sign with; nil: made in the background
 }
 
 // User is a person who can sign in.

@@ -173,7 +173,7 @@ func TestFaultDelay(t *testing.T) {
 
 func TestFaultConnections(t *testing.T) {
 	t.Parallel()
-	s, err := Start(Config{key: testKey()})
+	s, err := Start(Config{Key: testKey()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -200,7 +200,7 @@ func (f *Forgery) forge(keys *keyring, token string) string {
 	if f.Signature == "foreign" {
 		key.signer, key.alg = newECKey(), ES256
 		header["alg"] = key.alg
-		header["jwk"] = publicJWK(key.signer.Public())
+		header["jwk"], _ = publicJWK(key.signer.Public())
 	}
 	alter(header, f.Header, nil)
 	alter(claims, f.Claims, f.Append)

@@ -55,8 +55,8 @@ type idp struct {
 func newIDP(t *testing.T, cfg Config) *idp {
 	t.Helper()
 	cfg.Issuer = cmp.Or(cfg.Issuer, testIssuer)
-	if cfg.Alg != ES256 {
-		cfg.key = testKey()
+	if cfg.Alg != ES256 && cfg.Key == nil {
+		cfg.Key = testKey()
 	}
 	s, err := New(cfg)
 	if err != nil {

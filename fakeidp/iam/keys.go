@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/asn1"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"math/big"
@@ -34,24 +35,30 @@ type signingKey struct {
 	public jwk
 }
 
-func newKeyring(alg string, key crypto.Signer) *keyring {
+func newKeyring(alg string, key crypto.Signer) (*keyring, error) {
 	k := &keyring{alg: alg}
 	if key == nil {
 		k.first.Go(k.rotate)
-	} else {
-		k.add(key)
+		return k, nil
 	}
-	return k
+	if _, isRSA := key.Public().(*rsa.PublicKey); isRSA != (alg == RS256) {
+		return nil, fmt.Errorf("a key of type %T cannot sign %s", key, alg)
+	}
+	return k, k.add(key)
 }
 
 // add makes a key the one to sign with. The old ones stay in the set, so that tokens that are still valid verify.
-func (k *keyring) add(signer crypto.Signer) {
-	public := publicJWK(signer.Public())
+func (k *keyring) add(signer crypto.Signer) error {
+	public, err := publicJWK(signer.Public())
+	if err != nil {
+		return err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	kid := map[string]string{RS256: "rsa", ES256: "ec"}[k.alg] + strconv.Itoa(len(k.keys)+1) // as IAM does
 	public["kid"], public["use"], public["alg"] = kid, "sig", k.alg
 	k.keys = append(k.keys, signingKey{signer, k.alg, public})
+	return nil
 }
 
 // rotate makes a new key and signs with it from now on.
@@ -92,7 +99,10 @@ func jwtPart(members map[string]any) string { return b64(toJSON(members)) }
 
 func (k signingKey) sign(input string) []byte {
 	digest := sha256.Sum256([]byte(input))
-	sig, _ := k.signer.Sign(rand.Reader, digest[:], crypto.SHA256) // never fails: the key is ours
+	sig, err := k.signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		panic("fakeidp/iam: the key of the configuration cannot sign: " + err.Error()) // our own ones can
+	}
 	if k.alg != ES256 {
 		return sig
 	}
@@ -105,12 +115,18 @@ func (k signingKey) sign(input string) []byte {
 // jwk is a public key (RFC 7517 section 4, RFC 7518 section 6).
 type jwk map[string]string
 
-func publicJWK(key crypto.PublicKey) jwk {
-	if p, ok := key.(*rsa.PublicKey); ok {
-		return jwk{"kty": "RSA", "n": b64(p.N.Bytes()), "e": b64(big.NewInt(int64(p.E)).Bytes())}
+func publicJWK(key crypto.PublicKey) (jwk, error) {
+	switch p := key.(type) {
+	case *rsa.PublicKey:
+		return jwk{"kty": "RSA", "n": b64(p.N.Bytes()), "e": b64(big.NewInt(int64(p.E)).Bytes())}, nil
+	case *ecdsa.PublicKey:
+		point, err := p.Bytes() // 4, X, Y
+		if err != nil || p.Curve != elliptic.P256() {
+			return nil, errors.New("an elliptic key must be on P-256")
+		}
+		return jwk{"kty": "EC", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:])}, nil
 	}
-	point, _ := key.(*ecdsa.PublicKey).Bytes() // 4, X, Y; never fails: all others are on P-256
-	return jwk{"kty": "EC", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:])}
+	return nil, fmt.Errorf("key of type %T: it is RSA or P-256", key)
 }
 
 // jwks is GET /jwk. It lets go of the server's mutex while there is no key.

@@ -78,7 +78,9 @@ func New(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	s.keys = newKeyring(cfg.Alg, cfg.key)
+	if s.keys, err = newKeyring(cfg.Alg, cfg.Key); err != nil {
+		return nil, err
+	}
 	s.mux = s.routes()
 	return s, nil
 }

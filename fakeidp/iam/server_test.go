@@ -1,6 +1,9 @@
 package iam
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -68,6 +71,10 @@ func TestPaths(t *testing.T) {
 
 func TestConfigRefused(t *testing.T) {
 	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for want, cfg := range map[string]Config{
 		"issuer":              {},
 		`issuer "ftp://x/"`:   {Issuer: "ftp://x/"},
@@ -78,6 +85,8 @@ func TestConfigRefused(t *testing.T) {
 		"two of them":         {Issuer: testIssuer, Users: []User{{Username: "a"}, {Username: "a"}}},
 		"needs a username":    {Issuer: testIssuer, Users: []User{{}}},
 		`client "x"`:          {Issuer: testIssuer, Clients: []Client{{ClientID: "x"}, {ClientID: "x"}}},
+		"cannot sign":         {Issuer: testIssuer, Alg: ES256, Key: testKey()},
+		"P-256":               {Issuer: testIssuer, Alg: ES256, Key: key},
 		"grant_types: magic ": {Issuer: testIssuer, Clients: []Client{{GrantTypes: []string{"magic"}}}},
 	} {
 		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -42,7 +45,8 @@ var clients = []iam.Client{{ClientID: "bench", ClientSecret: "words", GrantTypes
 
 // newProvider starts an IAM; delay is how far away it is, each way, by TLS then.
 func (b *bench) newProvider(delay time.Duration, settings iam.Settings) *provider {
-	config := iam.Config{Settings: settings, Alg: iam.ES256, Clients: clients}
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	config := iam.Config{Settings: settings, Alg: iam.ES256, Key: key, Clients: clients}
 	p := &provider{b: b, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 10}}}
 	if delay == 0 {
 		p.Server = must(iam.Start(config))
