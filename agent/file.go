@@ -194,8 +194,8 @@ func (a *agent) meet(ctx context.Context, l *loaded, refused digest) error {
 var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, " +
 	"such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
 
-// openFile opens the account's file with the key that the agent keeps, or finds the key anew. The caller wipes content and
-// key.
+// openFile opens the account's file with the key that the agent keeps, or finds the key anew. The caller wipes content
+// and key.
 func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object, key *crypt.Key, err error) {
 	file := l.fileNow()
 	data, err := account.ReadFile(file.path)
@@ -238,8 +238,8 @@ func (a *agent) openWithKey(sealed crypt.Sealed, data []byte) (text secret.Secre
 	return text, key, err
 }
 
-// openWithEntry derives the key from the password to which a C client's entry leads; a gpg file needs none. Where the entry
-// leads nowhere the error is noPassword.
+// openWithEntry derives the key from the password to which a C client's entry leads; a gpg file needs none. Where the
+// entry leads nowhere the error is noPassword.
 func (a *agent) openWithEntry(ctx context.Context, sealed crypt.Sealed, data []byte, noPassword error,
 ) (text secret.Secret, key *crypt.Key, err error) {
 	defer debug.FreeOSMemory() // what the derivation has used

@@ -146,7 +146,8 @@ func TestFileDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.must(w.agent, forced("constant"))
-	if text := w.log.String(); !strings.Contains(text, `account "constant": what its file holds is not known: `+path+`: `) {
+	told := `account "constant": what its file holds is not known: ` + path + `: `
+	if text := w.log.String(); !strings.Contains(text, told) {
 		t.Errorf("the log does not tell: %s", text)
 	}
 }

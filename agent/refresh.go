@@ -142,8 +142,8 @@ func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 }
 
 // grant gets a new access token from the provider. It tries again after failures that pass by themselves, as long as
-// somebody waits for the token, and at once where the refresh token is refused: there may be another one by now, a sibling
-// agent's or that of a new login. Between the tries nothing is held for others.
+// somebody waits for the token, and at once where the refresh token is refused: there may be another one by now, a
+// sibling agent's or that of a new login. Between the tries nothing is held for others.
 func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight) (token, error) {
 	end := time.Now().Add(exchangeTimeout) // no try begins later
 	for try := 0; ; try++ {
@@ -169,9 +169,9 @@ func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight)
 	}
 }
 
-// try asks the provider once, unless it does not want that for a time that is left. While it is not known that the refresh
-// token stays the same, tries of an account go one after the other, and hold the lock of its file, so that no refresh token
-// is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
+// try asks the provider once, unless it does not want that for a time that is left. While it is not known that the
+// refresh token stays the same, tries of an account go one after the other, and hold the lock of its file, so that no
+// refresh token is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
 func (a *agent) try(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, left time.Duration, err error) {
 	release, err := a.exclusive(ctx, l)
 	if err != nil {
