@@ -144,7 +144,7 @@ func must(t *testing.T, cmd *exec.Cmd) string {
 
 func try(cmd *exec.Cmd) (stdout, stderr string, err error) {
 	var out, problems bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &problems, time.Second
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &problems, patience
 	if err := cmd.Start(); err != nil {
 		return "", "", err
 	}
