@@ -154,7 +154,7 @@ func (k *Key) Decrypt(file []byte) (text secret.Secret, err error) {
 // Format returns the format of the files that the key writes.
 func (k *Key) Format() Format { return k.format }
 
-// Wipe overwrites the derived bytes; the key is of no use afterwards.
+// Wipe overwrites the derived bytes. Who uses the key afterwards has made a mistake: it panics, and nothing is written.
 func (k *Key) Wipe() { k.derived.Wipe() }
 
 // Marshal returns the key as one line of text, FORMAT COST COST COST SALT:KEY with salt and key in base64, or gpg:ID.
