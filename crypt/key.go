@@ -27,7 +27,10 @@ type Key struct {
 // gpgTimeout bounds a run of gpg for a Key: its agent may ask for a passphrase.
 const gpgTimeout = time.Minute
 
-var errKeyText = errors.New("not the text of a file key")
+var (
+	errKeyText = errors.New("not the text of a file key")
+	errKeyGone = errors.New("the key has been wiped")
+)
 
 // NewKey derives a key under a fresh salt for a new file, FormatScrypt or FormatC. It takes 64 MiB of memory and
 // some 0.2 s.
@@ -109,6 +112,9 @@ func (k *Key) Encrypt(plaintext []byte) ([]byte, error) {
 		defer cancel()
 		return encryptGPG(ctx, plaintext, k.gpgID)
 	}
+	if k.derived.IsEmpty() {
+		return nil, errKeyGone
+	}
 	// XSalsa20's nonce of 24 bytes is chosen at random for every message: under one key, two nonces meet with a
 	// probability of 2^-97 after 2^48 writes.
 	var nonce [nonceLength]byte
@@ -144,8 +150,11 @@ func (k *Key) Decrypt(file []byte) (text secret.Secret, err error) {
 	if e.format == FormatHex && k.format == formatOlderHex {
 		e.format, e.costs = k.format, k.costs // the file does not tell
 	}
-	if e.recipe != k.recipe {
+	switch {
+	case e.recipe != k.recipe:
 		return text, ErrOtherKey
+	case k.derived.IsEmpty():
+		return text, errKeyGone
 	}
 	plaintext, err := e.open(k.derived.Reveal())
 	return secret.New(plaintext), err
@@ -154,7 +163,7 @@ func (k *Key) Decrypt(file []byte) (text secret.Secret, err error) {
 // Format returns the format of the files that the key writes.
 func (k *Key) Format() Format { return k.format }
 
-// Wipe overwrites the derived bytes. Who uses the key afterwards has made a mistake: it panics, and nothing is written.
+// Wipe overwrites the derived bytes. Afterwards the key opens and writes nothing: that is an error.
 func (k *Key) Wipe() { k.derived.Wipe() }
 
 // Marshal returns the key as one line of text, FORMAT COST COST COST SALT:KEY with salt and key in base64, or gpg:ID.

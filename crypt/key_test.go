@@ -130,10 +130,16 @@ func TestNewKey(t *testing.T) {
 func TestWipedKey(t *testing.T) {
 	t.Parallel()
 	k := cheapKey(t, "secret")
-	derived := k.derived.Reveal()
+	file, derived := mustEncrypt(t, k, "text"), k.derived.Reveal()
 	k.Wipe()
 	if string(derived) != strings.Repeat("\x00", 64) {
 		t.Errorf("the derived bytes are still there: %x", derived)
+	}
+	if data, err := k.Encrypt([]byte("text")); err != errKeyGone || data != nil {
+		t.Errorf("encrypts: %q, %v", data, err)
+	}
+	if text, err := k.Decrypt([]byte(file)); err != errKeyGone || !text.IsEmpty() {
+		t.Errorf("decrypts: %v", err)
 	}
 }
 
