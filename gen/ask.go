@@ -23,8 +23,8 @@ const defaultScope = "openid profile offline_access"
 // silent reports whether the user must not be asked.
 func (r *request) silent() bool { return r.prompt == "none" }
 
-// mayAsk reports whether to ask for a value: it was not given, and questions are allowed. If they are not allowed, a
-// value that is present is kept, and a missing one is an error.
+// mayAsk reports whether to ask for a value: it was not given, and questions are allowed. If they are not
+// allowed, a value that is present is kept, and a missing one is an error.
 func (r *request) mayAsk(given, present bool, what, option string) (bool, error) {
 	if !given && !present && r.silent() {
 		return false, fmt.Errorf("Required argument %s not given. "+
@@ -106,8 +106,8 @@ func (r *request) askScope(config *account.Account) error {
 	return err
 }
 
-// askClient asks for the client that was registered by hand. What the account already has is offered in brackets, a
-// secret as ***: Enter keeps it.
+// askClient asks for the client that was registered by hand. What the account already has is offered in
+// brackets, a secret as ***: Enter keeps it.
 func (r *request) askClient(config *account.Account) error {
 	ask, err := r.mayAsk(r.given.ClientID != "", config.ClientID != "", "client id", "--client-id")
 	if ask {
@@ -142,8 +142,8 @@ func (r *request) askRedirectURIs(config *account.Account) error {
 	return err
 }
 
-// newPassword asks twice for the password of a new file, or gets it from the source that the options name. If the user
-// may keep the file's password, Enter does so, and newPassword returns an empty one.
+// newPassword asks twice for the password of a new file, or gets it from the source that the options name. If
+// the user may keep the file's password, Enter does so, and newPassword returns an empty one.
 func (r *request) newPassword(mayKeep bool) (secret.Secret, error) {
 	question := fmt.Sprintf("Enter encryption password for account configuration '%s': ", r.name)
 	if r.password.Given() {

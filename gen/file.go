@@ -33,8 +33,8 @@ type file struct {
 	config   *account.Account
 }
 
-// locate finds the file of the account with this name in the directory that find returns. It makes sure that the file
-// can be written before the user types a password, or logs in, for nothing.
+// locate finds the file of the account with this name in the directory that find returns. It makes sure that
+// the file can be written before the user types a password, or logs in, for nothing.
 func (r *request) locate(name string, find func() (account.Dir, error)) (*file, error) {
 	dir, err := find()
 	if err != nil {
@@ -106,9 +106,9 @@ func readClient(r *request) (*account.Account, error) {
 	return f.config, nil
 }
 
-// save encrypts the account in the agent's answer into its file and tells the agent so. If key is nil, the user chooses
-// one. The agent has loaded the account already; until it knows the key, it keeps a new refresh token in memory only.
-// After --only-at the answer holds no account but a token, which save prints.
+// save encrypts the account in the agent's answer into its file and tells the agent so. If key is nil, the user
+// chooses one. The agent has loaded the account already; until it knows the key, it keeps a new refresh token
+// in memory only. After --only-at the answer holds no account but a token, which save prints.
 func (f *file) save(r *request, answer *cjson.Object, key *crypt.Key) error {
 	if token := answer.Secret(ipc.KeyAccessToken); !token.IsEmpty() {
 		_, err := fmt.Printf("%s\n", token.Reveal())
@@ -144,8 +144,8 @@ func notSaved(err error) error {
 		"The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
 }
 
-// newKey returns the key to encrypt the file with. An option decides; otherwise a file keeps its key unless the user
-// types a new password, and a new file follows the settings.
+// newKey returns the key to encrypt the file with. An option decides; otherwise a file keeps its key unless the
+// user types a new password, and a new file follows the settings.
 func (f *file) newKey(r *request) (*crypt.Key, error) {
 	hasPassword := f.key != nil && f.key.Format() != crypt.FormatGPG
 	switch {
@@ -166,7 +166,8 @@ func (f *file) newKey(r *request) (*crypt.Key, error) {
 	return crypt.NewKey(password, f.format(r))
 }
 
-// format returns the format in which the file is written under a password. A C agent can rewrite none but its own.
+// format returns the format in which the file is written under a password. A C agent can rewrite none but its
+// own.
 func (f *file) format(r *request) crypt.Format {
 	switch {
 	case r.format == "scrypt":
@@ -180,7 +181,8 @@ func (f *file) format(r *request) crypt.Format {
 // lockTimeout is how long oidc-gen waits for an agent that is writing the same file.
 const lockTimeout = 5 * time.Second
 
-// locked calls write while holding the file's lock, or without it if it cannot be had: losing a login would be worse.
+// locked calls write while holding the file's lock, or without it if it cannot be had: losing a login would be
+// worse.
 func (f *file) locked(write func() error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
@@ -190,9 +192,9 @@ func (f *file) locked(write func() error) error {
 	return write()
 }
 
-// rewrite encrypts what the file now holds under another key: while the user was typing the password, an agent may have
-// written a new refresh token. If path is another file, the account moves there and gets its name. Otherwise the text
-// stays exactly as it is, except that the C tools must be able to read it.
+// rewrite encrypts what the file now holds under another key: while the user was typing the password, an agent
+// may have written a new refresh token. If path is another file, the account moves there and gets its name.
+// Otherwise the text stays exactly as it is, except that the C tools must be able to read it.
 func (f *file) rewrite(path string, key *crypt.Key) error {
 	return f.locked(func() error {
 		text, err := f.current()
@@ -228,8 +230,8 @@ func (f *file) current() (secret.Secret, error) {
 	return f.key.Decrypt(data)
 }
 
-// writeAccount encrypts an account into a file. Files that the C tools can read name the scopes twice: 4.x knows one
-// name and 5.x the other.
+// writeAccount encrypts an account into a file. Files that the C tools can read name the scopes twice: 4.x
+// knows one name and 5.x the other.
 func writeAccount(path string, config *account.Account, key *crypt.Key) error {
 	if key.Format() != crypt.FormatScrypt {
 		config.Extra().SetText("scope", config.AuthScope)

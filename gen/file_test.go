@@ -69,7 +69,7 @@ func TestNewKey(t *testing.T) {
 		case !strings.HasPrefix(string(key.Marshal().Reveal()), test.want):
 			t.Errorf("%+v: a key of format %v", test, key.Format())
 		}
-	}	// The user types a new password.
+	} // The user types a new password.
 	if got := (&file{key: old[crypt.FormatScrypt]}).format(&request{writesC: true}); got != crypt.FormatScrypt {
 		t.Errorf("a setting changes a file's format to %v", got)
 	}

@@ -56,8 +56,8 @@ func (r *request) login(config *account.Account) (*cjson.Object, error) {
 	return answer, err
 }
 
-// awaitDevice shows the verification URL and the user code (RFC 8628 section 3.3), and has the agent poll the provider
-// until the user has approved or the code has expired.
+// awaitDevice shows the verification URL and the user code (RFC 8628 section 3.3), and has the agent poll the
+// provider until the user has approved or the code has expired.
 func (r *request) awaitDevice(device *cjson.Object) (*cjson.Object, error) {
 	uri := device.Text("verification_uri")
 	fmt.Fprintf(os.Stderr, "\nUsing a browser on any device, visit:\n%s\n\nAnd enter the code: %s\n",
@@ -76,8 +76,8 @@ func seconds(o *cjson.Object, key string, byDefault int64) time.Duration {
 	return time.Duration(cmp.Or(min(max(n, 0), math.MaxInt32), byDefault)) * time.Second
 }
 
-// awaitBrowser sends the user to the provider (RFC 6749 section 4.1) and polls the agent until the browser has come
-// back from there.
+// awaitBrowser sends the user to the provider (RFC 6749 section 4.1) and polls the agent until the browser has
+// come back from there.
 func (r *request) awaitBrowser(uri, state string) (*cjson.Object, error) {
 	fmt.Fprintf(os.Stderr, "To continue and approve the registered client visit the following URL "+
 		"in a Browser of your choice:\n%s\n", cli.Printable(uri))
@@ -109,8 +109,8 @@ const (
 	quietFor = 10 * time.Second
 )
 
-// poll asks the agent every interval until the login is finished, and returns the error late when the lifetime is over.
-// On a terminal it shows, after a while, that it is waiting.
+// poll asks the agent every interval until the login is finished, and returns the error late when the lifetime
+// is over. On a terminal it shows, after a while, that it is waiting.
 func poll(question *cjson.Object, interval, lifetime time.Duration, late error) (*cjson.Object, error) {
 	const erase = "\r\x1b[K"
 	clearLine, told := "", "" // clearLine erases the waiting line once there is one
@@ -171,9 +171,9 @@ func fetchState(r *request) error {
 	return r.fetch(r.argument, ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, r.argument), "")
 }
 
-// fetch gets the finished account from the agent that started the login and saves it. The agent puts the path of its
-// socket into the state, as the fourth field, in base64url. A state of another form goes to the agent that OIDC_SOCK
-// names. refusal is the provider's error, if the browser was sent back with one.
+// fetch gets the finished account from the agent that started the login and saves it. The agent puts the path
+// of its socket into the state, as the fourth field, in base64url. A state of another form goes to the agent
+// that OIDC_SOCK names. refusal is the provider's error, if the browser was sent back with one.
 func (r *request) fetch(state string, question *cjson.Object, refusal string) error {
 	if fields := strings.Split(state, ":"); len(fields) == 4 {
 		path, err := base64.RawURLEncoding.DecodeString(fields[3])

@@ -1,9 +1,9 @@
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
 
-// oidc-gen creates accounts: it asks the user for what no option says, has the agent register a client and log the user
-// in, and encrypts the finished account into a file. It also prints, renames, updates and deletes such files.
-// It never connects to a provider itself.
+// oidc-gen creates accounts: it asks the user for what no option says, has the agent register a client and log
+// the user in, and encrypts the finished account into a file. It also prints, renames, updates and deletes such
+// files. It never connects to a provider itself.
 //
 // Start reading at newAccount in new.go, which creates an account from start to end.
 package main
@@ -48,8 +48,9 @@ func ask(question *cjson.Object) (*cjson.Object, error) {
 	return answer, ipc.Check(answer)
 }
 
-// findAgent makes sure that an agent is running, and finds out whether it is a C agent: that one does not know the
-// request `saved`, must be told where to get an account's password, and can rewrite files in its own format only.
+// findAgent makes sure that an agent is running, and finds out whether it is a C agent: that one does not know
+// the request `saved`, must be told where to get an account's password, and can rewrite files in its own format
+// only.
 func (r *request) findAgent() error {
 	_, err := ask(ipc.Request(ipc.RequestSaved))
 	refused, ok := errors.AsType[*ipc.Failure](err)

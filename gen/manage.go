@@ -33,7 +33,8 @@ func list(r *request) error {
 	return nil
 }
 
-// decryptNamed decrypts the file that the user names, by its name in the directory of accounts or by an absolute path.
+// decryptNamed decrypts the file that the user names, by its name in the directory of accounts or by an
+// absolute path.
 func decryptNamed(r *request) (*file, error) {
 	f := &file{path: r.argument}
 	if !filepath.IsAbs(f.path) {
@@ -58,8 +59,8 @@ func printFile(r *request) error {
 	return err
 }
 
-// update decrypts a file and encrypts it again under the same password, in our format or the one that an option names.
-// A file of plain JSON gets a password.
+// update decrypts a file and encrypts it again under the same password, in our format or the one that an option
+// names. A file of plain JSON gets a password.
 func update(r *request) error {
 	if r.noSave {
 		return errors.New("--no-save and --update contradict each other")
@@ -142,7 +143,8 @@ func (r *request) vacant() (*file, error) {
 	return f, err
 }
 
-// reauthenticate logs the user in again and writes the new refresh token into the account's file, under the same key.
+// reauthenticate logs the user in again and writes the new refresh token into the account's file, under the
+// same key.
 func reauthenticate(r *request) error {
 	f, err := r.existing("update the refresh token for it", true)
 	if err != nil {
@@ -155,8 +157,8 @@ func reauthenticate(r *request) error {
 	return f.save(r, answer, f.key)
 }
 
-// deleteAccount revokes the account's refresh token, deletes the client that was registered for it, and removes its
-// file.
+// deleteAccount revokes the account's refresh token, deletes the client that was registered for it, and removes
+// its file.
 func deleteAccount(r *request) error {
 	if r.name == "" {
 		return options(r).WrongOperands()
@@ -184,8 +186,8 @@ func deleteAccount(r *request) error {
 	return err
 }
 
-// revoke has the agent revoke the refresh token and forget the account. If that fails, the user decides whether to
-// delete the account anyway.
+// revoke has the agent revoke the refresh token and forget the account. If that fails, the user decides whether
+// to delete the account anyway.
 func (r *request) revoke(config *account.Account) error {
 	_, failed := ask(r.about(ipc.RequestDelete, config))
 	if failed == nil {
@@ -209,8 +211,8 @@ func (r *request) revoke(config *account.Account) error {
 	return err
 }
 
-// deleteClient deletes the client that was registered for the account (RFC 7592 section 2.3). If that fails, the account
-// is deleted all the same.
+// deleteClient deletes the client that was registered for the account (RFC 7592 section 2.3). If that fails,
+// the account is deleted all the same.
 func deleteClient(config *account.Account) {
 	uri, token := config.Extra().Text("registration_client_uri"), config.Extra().Secret("registration_access_token")
 	if uri == "" || token.IsEmpty() {

@@ -10,8 +10,8 @@ import (
 	"oidc-agent/proto/cli"
 )
 
-// newAccount creates an account: it asks for what is missing, has the agent register a client and log the user in, and
-// encrypts the result into a file.
+// newAccount creates an account: it asks for what is missing, has the agent register a client and log the user
+// in, and encrypts the result into a file.
 func newAccount(r *request) error {
 	if err := r.findAgent(); err != nil {
 		return err
@@ -57,8 +57,8 @@ func (r *request) choose() (*file, error) {
 	return f, err
 }
 
-// describe collects what the agent has to know about the account: from the options, then from the account that -m edits
-// (old, otherwise nil), then from issuer.config, then by asking the user.
+// describe collects what the agent has to know about the account: from the options, then from the account that
+// -m edits (old, otherwise nil), then from issuer.config, then by asking the user.
 func (r *request) describe(old *account.Account) (*account.Account, error) {
 	config, err := r.startingPoint(old)
 	if err != nil {
@@ -91,8 +91,8 @@ func (r *request) describe(old *account.Account) (*account.Account, error) {
 	return config, err
 }
 
-// startingPoint lays the options over the account that -m edits or the file of -f. A user's password at the provider
-// comes from the options only.
+// startingPoint lays the options over the account that -m edits or the file of -f. A user's password at the
+// provider comes from the options only.
 func (r *request) startingPoint(old *account.Account) (*account.Account, error) {
 	if old == nil && r.clientFile != "" {
 		var err error

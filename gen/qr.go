@@ -13,9 +13,9 @@ import (
 	"golang.org/x/term"
 )
 
-// The QR code of the verification URL, for users who approve with their phone. Byte mode, versions 1 to 10 and error
-// correction level L are enough for a URL on a terminal of 80 columns, where nothing damages the symbol. Terms and
-// section numbers are those of ISO/IEC 18004:2015.
+// The QR code of the verification URL, for users who approve with their phone. Byte mode, versions 1 to 10 and
+// error correction level L are enough for a URL on a terminal of 80 columns, where nothing damages the symbol.
+// Terms and section numbers are those of ISO/IEC 18004:2015.
 
 const (
 	qrMaxVersion = 10
@@ -24,8 +24,8 @@ const (
 	qrQuiet      = 4    // light modules around the symbol, section 6.3.8
 )
 
-// qrCapacity says how many data codewords a version holds, in how many blocks, and how many error correction codewords
-// each block has.
+// qrCapacity says how many data codewords a version holds, in how many blocks, and how many error correction
+// codewords each block has.
 type qrCapacity struct{ data, blocks, correction int }
 
 // qrCapacities are the capacities of level L, from version 1 (section 7.5.1, table 9).
@@ -45,8 +45,8 @@ type qrCode struct {
 	function [qrMaxSize][qrMaxSize]bool // holds no data: a pattern, or format or version information
 }
 
-// encodeQR returns the smallest symbol that holds the text, or nil if none does. It chooses the mask pattern with the
-// lowest penalty (section 7.8).
+// encodeQR returns the smallest symbol that holds the text, or nil if none does. It chooses the mask pattern
+// with the lowest penalty (section 7.8).
 func encodeQR(text string) (best *qrCode) {
 	for i, capacity := range qrCapacities {
 		data := qrData(text, i+1, capacity.data)
@@ -66,9 +66,9 @@ func encodeQR(text string) (best *qrCode) {
 	return best
 }
 
-// qrData encodes the text in byte mode and pads it to size codewords (sections 7.4.5 and 7.4.10); nil if it does not
-// fit. The mode indicator and the terminator take one hexadecimal digit each; the character count indicator takes two
-// up to version 9, and four above (tables 2 and 3).
+// qrData encodes the text in byte mode and pads it to size codewords (sections 7.4.5 and 7.4.10); nil if it
+// does not fit. The mode indicator and the terminator take one hexadecimal digit each; the character count
+// indicator takes two up to version 9, and four above (tables 2 and 3).
 func qrData(text string, version, size int) []byte {
 	digits := 2
 	if version > 9 {
@@ -84,8 +84,9 @@ func qrData(text string, version, size int) []byte {
 	return data
 }
 
-// qrCodewords splits the data into blocks, the longer ones last, and interleaves their codewords: the first of each
-// block, the second of each, and so on. The error correction codewords follow in the same way (section 7.6).
+// qrCodewords splits the data into blocks, the longer ones last, and interleaves their codewords: the first of
+// each block, the second of each, and so on. The error correction codewords follow in the same way (section
+// 7.6).
 func qrCodewords(data []byte, c qrCapacity) (all []byte) {
 	blocks, corrections := make([][]byte, c.blocks), make([][]byte, c.blocks)
 	for i := range blocks {
@@ -105,8 +106,8 @@ func qrCodewords(data []byte, c qrCapacity) (all []byte) {
 	return all
 }
 
-// qrCorrection returns the remainder of the data polynomial divided by the generator polynomial, whose roots are the
-// first n powers of 2 (section 7.5.2, annex A).
+// qrCorrection returns the remainder of the data polynomial divided by the generator polynomial, whose roots
+// are the first n powers of 2 (section 7.5.2, annex A).
 func qrCorrection(data []byte, n int) []byte {
 	generator := []byte{1} // coefficients, highest power first
 	for root := byte(1); len(generator) <= n; root = gfMul(root, 2) {
@@ -144,8 +145,8 @@ func bchCode(value, generator uint) uint {
 	return value<<n | rest
 }
 
-// newQRCode returns a symbol with everything that does not depend on the text (section 6.3). The modules of the format
-// information are reserved.
+// newQRCode returns a symbol with everything that does not depend on the text (section 6.3). The modules of the
+// format information are reserved.
 func newQRCode(version int) *qrCode {
 	q := &qrCode{size: 17 + 4*version}
 	last := q.size - 7
@@ -205,8 +206,8 @@ func (q *qrCode) drawFormat(pattern uint) {
 }
 
 // place puts the codewords into the free modules, most significant bit first, in columns of two from the right,
-// alternately upwards and downwards (section 7.7.3). It masks them with a pattern, which the format information names.
-// Remainder bits are 0.
+// alternately upwards and downwards (section 7.7.3). It masks them with a pattern, which the format information
+// names. Remainder bits are 0.
 func (q *qrCode) place(codewords []byte, pattern uint) {
 	bit, up := 0, true
 	for right := q.size - 1; right > 0; right -= 2 {
@@ -242,8 +243,9 @@ func qrMasked(pattern uint, i, j int) bool {
 	return conditions[pattern] == 0
 }
 
-// penalty returns the score of section 7.8.3.1: 3 for a run of five in a row or column and 1 for each further module, 40
-// for what looks like a finder pattern, 3 for a square of four, 10 for every 5 % that the dark modules differ from half.
+// penalty returns the score of section 7.8.3.1: 3 for a run of five in a row or column and 1 for each further
+// module, 40 for what looks like a finder pattern, 3 for a square of four, 10 for every 5 % that the dark
+// modules differ from half.
 func (q *qrCode) penalty() (score int) {
 	total := 0
 	for i := range q.size {

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// zbarimgVariable names zbarimg (Debian's zbar-tools). Where it is set, what is drawn must be read by it as well as
-// by the reader in qrread_test.go.
+// zbarimgVariable names zbarimg (Debian's zbar-tools). Where it is set, what is drawn must be read by it as
+// well as by the reader in qrread_test.go.
 const zbarimgVariable = "OIDC_AGENT_ZBARIMG"
 
 func TestQRIsReadAsDrawn(t *testing.T) {
@@ -52,8 +52,8 @@ func TestQRIsReadAsDrawn(t *testing.T) {
 	t.Logf("%s read %d symbols", zbarimg, len(got))
 }
 
-// seen is what a terminal shows, two pixels for each character: true is black. Each line must set black on white of
-// the 256-colour palette first and end by a reset, so that nothing is left to the user's colours.
+// seen is what a terminal shows, two pixels for each character: true is black. Each line must set black on
+// white of the 256-colour palette first and end by a reset, so that nothing is left to the user's colours.
 func seen(drawn string) (pixels [][]bool, err error) {
 	for line := range strings.Lines(drawn) {
 		text, colours := strings.CutPrefix(line, "\x1b[38;5;16;48;5;231m")

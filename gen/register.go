@@ -12,8 +12,8 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// register has the agent register a client (RFC 7591) and puts it into the account. If the provider refuses, a public
-// client that is known for the issuer is used instead.
+// register has the agent register a client (RFC 7591) and puts it into the account. If the provider refuses, a
+// public client that is known for the issuer is used instead.
 func (r *request) register(config *account.Account) error {
 	fmt.Println("Registering Client ...")
 	answer, err := ask(r.about(ipc.RequestRegister, config).
@@ -101,7 +101,8 @@ func useClient(config *account.Account, client account.Client) {
 	}
 }
 
-// takeClient puts the registered client into the account, along with what is needed to manage it later (RFC 7592).
+// takeClient puts the registered client into the account, along with what is needed to manage it later (RFC
+// 7592).
 func takeClient(config *account.Account, client *cjson.Object) error {
 	if client == nil || client.Text("client_id") == "" {
 		return errors.New("the agent's answer to the registration names no client_id")

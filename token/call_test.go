@@ -17,8 +17,8 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// A world has an agent that gives answers in their order, and an oidc-add that notes its arguments and its input, prints
-// a text and may fail.
+// A world has an agent that gives answers in their order, and an oidc-add that notes its arguments and its
+// input, prints a text and may fail.
 type world struct {
 	dir       string
 	questions chan string
@@ -93,7 +93,7 @@ func TestFetch(t *testing.T) {
 			`{"request":"access_token","min_valid_period":-1,"account":"demo","scope":"a","application_hint":"n","audience":"b","no_autoload":1,"timeout":99}`}},
 		"id-token": {args: "--id-token", answers: []string{`{"status":"success","id_token":"IT"}`}, token: "IT", questions: []string{
 			`{"request":"id_token","account":"demo","application_hint":"oidc-token","no_autoload":1}`}},
-		"no token":         {answers: []string{`{"status":"success"}`}, err: "the agent's answer cannot be read: there is no access_token in it"},
+		"no token":         {answers: []string{`{"status":"success"}`}, err: "the agent's answer cannot be read: it holds no access_token"},
 		"no agent":         {err: "could not connect to oidc-agent"},
 		"no agent here":    {remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
 		"no account here":  {answers: []string{noAccount}, remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
