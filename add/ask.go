@@ -25,7 +25,7 @@ func ask(r *request, question *cjson.Object) (answer *cjson.Object, err error) {
 	case !r.remote:
 		answer, err = ipc.Call(ipc.SocketPath(), question, askTimeout)
 	case address == "":
-		err = errors.New(box.EnvRemote + " is not set: set it to the remote agent's HOST or HOST:PORT")
+		err = errors.New(box.EnvRemote + " is not set: it must name the remote agent as HOST or HOST:PORT")
 	default:
 		answer, err = box.Call(address, question, askTimeout)
 	}

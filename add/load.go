@@ -183,15 +183,12 @@ func loadAll(r *request) error {
 	return cmp.Or(err, failed)
 }
 
-// maxDerivations limits the memory for deriving keys, which takes 64 MiB each.
-const maxDerivations = 4
-
 // loadLocked opens files with the password and loads their accounts. Keys are derived in parallel, and accounts
 // reported in order. If the password opens no file at all, loadLocked reports nothing and returns
 // crypt.ErrWrongPassword, so that another password can be tried.
 func loadLocked(r *request, files []*file, password secret.Secret, report func(string, error)) error {
 	results := make([]chan error, len(files))
-	derivations := make(chan struct{}, min(runtime.NumCPU(), maxDerivations)) // a semaphore
+	derivations := make(chan struct{}, min(runtime.NumCPU(), 4)) // a semaphore: each takes 64 MiB
 	for i, f := range files {
 		results[i] = make(chan error, 1)
 		go func() {

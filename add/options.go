@@ -74,8 +74,7 @@ func options(r *request) *cli.Program {
 				Help: "Let the agent keep the password for TIME seconds, by default forever. Not needed with this agent, which " +
 					"keeps the file's key"},
 			{Long: "relay", Hidden: true, Set: choose("relay")},
-			{Long: "pw-gpg", Aliases: []string{"pw-pgp", "gpg", "pgp"}, Arg: "KEY_ID", Hidden: true,
-				Set: func(string) error { return nil }},
+			{Long: "pw-gpg", Aliases: []string{"pw-pgp", "gpg", "pgp"}, Arg: "KEY_ID", Hidden: true, Set: cli.Flag(&ignored)},
 			{Long: "pw-keyring", Hidden: true, Set: cli.Flag(&ignored)},
 			{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
 

@@ -17,9 +17,6 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// defaultScope is offered if the user names no scope.
-const defaultScope = "openid profile offline_access"
-
 // silent reports whether the user must not be asked.
 func (r *request) silent() bool { return r.prompt == "none" }
 
@@ -96,8 +93,9 @@ func (r *request) askScope(config *account.Account) error {
 	supported, present := answer.Text(ipc.KeyInfo), config.AuthScope != ""
 	ask, err := r.mayAsk(present && (!r.manual || r.given.AuthScope != ""), present, "scope", "--scope")
 	if ask {
-		fmt.Fprintln(os.Stderr, "The following scopes are supported:", supported)
-		config.AuthScope, err = keepOr("Scopes or 'max' (space separated)", cmp.Or(config.AuthScope, defaultScope))
+		fmt.Fprintln(os.Stderr, "The following scopes are supported:", cli.Printable(supported))
+		offered := cmp.Or(config.AuthScope, "openid profile offline_access")
+		config.AuthScope, err = keepOr("Scopes or 'max' (space separated)", offered)
 		config.AuthScope = strings.Join(strings.Fields(config.AuthScope), " ")
 	}
 	if config.AuthScope == "max" {

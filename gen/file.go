@@ -67,11 +67,8 @@ func (f *file) decrypt(r *request) (err error) {
 	question := fmt.Sprintf("Enter decryption password for account config '%s': ", filepath.Base(f.path))
 	f.text, f.key, err = crypt.OpenAny(context.Background(), f.data, func(try func(secret.Secret) error) error {
 		return prompt.Decrypt(r.password, question, crypt.ErrWrongPassword, func(password secret.Secret) error {
-			err := try(password)
-			if err == nil {
-				f.password = password.Clone()
-			}
-			return err
+			f.password = password.Clone() // the last one is right
+			return try(password)
 		})
 	})
 	if err != nil && !errors.Is(err, crypt.ErrWrongPassword) {
@@ -166,8 +163,7 @@ func (f *file) newKey(r *request) (*crypt.Key, error) {
 	return crypt.NewKey(password, f.format(r))
 }
 
-// format returns the format in which the file is written under a password. A C agent can rewrite none but its
-// own.
+// format returns the format for a file with a password. A C agent can rewrite its own format only.
 func (f *file) format(r *request) crypt.Format {
 	switch {
 	case r.format == "scrypt":
@@ -178,13 +174,10 @@ func (f *file) format(r *request) crypt.Format {
 	return crypt.FormatScrypt
 }
 
-// lockTimeout is how long oidc-gen waits for an agent that is writing the same file.
-const lockTimeout = 5 * time.Second
-
-// locked calls write while holding the file's lock, or without it if it cannot be had: losing a login would be
-// worse.
+// locked calls write while holding the file's lock. If it cannot get the lock, it calls write all the same: to lose
+// a login would be worse.
 func (f *file) locked(write func() error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // for an agent that is writing the file
 	defer cancel()
 	if unlock, err := account.Lock(ctx, f.path); err == nil {
 		defer unlock()

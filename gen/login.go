@@ -104,13 +104,8 @@ func (r *request) awaitBrowser(uri, state string) (*cjson.Object, error) {
 	return nil, new(cli.ExitError) // success, and nothing left to do
 }
 
-const (
-	slowDown = 5 * time.Second // RFC 8628 section 3.5: added to this and all later intervals
-	quietFor = 10 * time.Second
-)
-
 // poll asks the agent every interval until the login is finished, and returns the error late when the lifetime
-// is over. On a terminal it shows, after a while, that it is waiting.
+// is over. On a terminal it shows, after ten seconds, that it is waiting.
 func poll(question *cjson.Object, interval, lifetime time.Duration, late error) (*cjson.Object, error) {
 	const erase = "\r\x1b[K"
 	clearLine, told := "", "" // clearLine erases the waiting line once there is one
@@ -122,7 +117,7 @@ func poll(question *cjson.Object, interval, lifetime time.Duration, late error) 
 		case left <= 0:
 			return nil, late
 		case wait > 0:
-			if lifetime-left >= quietFor && term.IsTerminal(int(os.Stderr.Fd())) {
+			if lifetime-left >= 10*time.Second && term.IsTerminal(int(os.Stderr.Fd())) {
 				fmt.Fprintf(os.Stderr, "%sWaiting for your approval; the code is valid for another %s ",
 					erase, left.Round(time.Second))
 				clearLine = erase
@@ -133,7 +128,7 @@ func poll(question *cjson.Object, interval, lifetime time.Duration, late error) 
 		answer, err := ask(question)
 		switch {
 		case errors.Is(err, ipc.ErrSlowDown):
-			interval += slowDown
+			interval += 5 * time.Second // RFC 8628 section 3.5: for this and all later polls
 			f, _ := errors.AsType[*ipc.Failure](err)
 			if f.Info != "" && f.Info != told { // the agent cannot reach the provider
 				told = f.Info

@@ -48,9 +48,8 @@ func ask(question *cjson.Object) (*cjson.Object, error) {
 	return answer, ipc.Check(answer)
 }
 
-// findAgent makes sure that an agent is running, and finds out whether it is a C agent: that one does not know
-// the request `saved`, must be told where to get an account's password, and can rewrite files in its own format
-// only.
+// findAgent makes sure that an agent is running, and finds out whether it is a C agent, which does not know the
+// request `saved`, must be told where to get an account's password, and can rewrite its own format only.
 func (r *request) findAgent() error {
 	_, err := ask(ipc.Request(ipc.RequestSaved))
 	refused, ok := errors.AsType[*ipc.Failure](err)

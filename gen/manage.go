@@ -33,8 +33,7 @@ func list(r *request) error {
 	return nil
 }
 
-// decryptNamed decrypts the file that the user names, by its name in the directory of accounts or by an
-// absolute path.
+// decryptNamed decrypts the file that the user names: a file in the directory of accounts, or an absolute path.
 func decryptNamed(r *request) (*file, error) {
 	f := &file{path: r.argument}
 	if !filepath.IsAbs(f.path) {
@@ -143,8 +142,7 @@ func (r *request) vacant() (*file, error) {
 	return f, err
 }
 
-// reauthenticate logs the user in again and writes the new refresh token into the account's file, under the
-// same key.
+// reauthenticate logs the user in again and writes the new refresh token to the file, under the same key.
 func reauthenticate(r *request) error {
 	f, err := r.existing("update the refresh token for it", true)
 	if err != nil {
@@ -157,8 +155,7 @@ func reauthenticate(r *request) error {
 	return f.save(r, answer, f.key)
 }
 
-// deleteAccount revokes the account's refresh token, deletes the client that was registered for it, and removes
-// its file.
+// deleteAccount revokes the refresh token, deletes the client that was registered for the account, and its file.
 func deleteAccount(r *request) error {
 	if r.name == "" {
 		return options(r).WrongOperands()

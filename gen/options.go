@@ -97,8 +97,7 @@ func options(r *request) *cli.Program {
 				{Long: "rename", Arg: "NEW_SHORTNAME", Set: do(rename), Help: "Give the account a new name"},
 				{Long: "update", Short: 'u', Arg: "FILE", Set: do(update),
 					Help: "Decrypt FILE, an account's name or an absolute path, and encrypt it again in the current format"},
-				{Long: "delete", Short: 'd', Set: do(deleteAccount),
-					Help: "Revoke the account's refresh token and delete its file"},
+				{Long: "delete", Short: 'd', Set: do(deleteAccount), Help: "Revoke the refresh token and delete the account"},
 			}),
 			inGroup(creating, []cli.Option{
 				{Long: "file", Short: 'f', Arg: "FILE", Set: both(cli.Text(&r.clientFile), cli.Flag(&r.manual)),
@@ -116,9 +115,6 @@ func options(r *request) *cli.Program {
 					Help: "Use the registered client with this id; implies -m"},
 				{Long: "client-secret", Arg: "CLIENT_SECRET", Secret: true,
 					Set: both(keep(&g.ClientSecret), cli.Flag(&r.secretGiven)), Help: "Use this client secret"},
-				{Long: "client-secret-env", Arg: "OIDC_CLIENT_SECRET", Optional: true, Default: "OIDC_CLIENT_SECRET", Whole: true,
-					Set:  both(fromEnv(&g.ClientSecret), cli.Flag(&r.secretGiven)),
-					Help: "Read the client secret from an environment variable, by default OIDC_CLIENT_SECRET"},
 				{Long: "redirect-uri", Aliases: []string{"redirect-url"}, Arg: "URI", Set: cli.Append(&g.RedirectURIs),
 					Help: "Use these redirect URIs, separated by spaces; may be given several times. They look like " +
 						"http://localhost:PORT[/PATH] or edu.kit.data.oidc-agent:/PATH"},
@@ -133,16 +129,11 @@ func options(r *request) *cli.Program {
 			inGroup(creatingMore, []cli.Option{
 				{Long: "access-token", Aliases: []string{"at"}, Arg: "ACCESS_TOKEN", Secret: true, Set: keep(&r.authorize),
 					Help: "Present this access token when registering the client"},
-				{Long: "access-token-env", Aliases: []string{"at-env"}, Arg: "OIDC_ACCESS_TOKEN", Optional: true,
-					Default: "OIDC_ACCESS_TOKEN", Whole: true, Set: fromEnv(&r.authorize),
-					Help: "Read the access token from an environment variable, by default OIDC_ACCESS_TOKEN"},
 				{Long: "audience", Aliases: []string{"aud"}, Arg: "AUDIENCE", Set: cli.Text(&g.Audience),
 					Help: "Request tokens for this audience; separate several with spaces"},
 				{Long: "op-username", Arg: "USERNAME", Set: cli.Text(&g.Username), Help: "Use this user name for --flow=password"},
 				{Long: "op-password", Arg: "PASSWORD", Secret: true, Set: keep(&g.Password),
 					Help: "Use this password for --flow=password"},
-				{Long: "op-password-env", Arg: "OIDC_OP_PASSWORD", Optional: true, Default: "OIDC_OP_PASSWORD", Whole: true,
-					Set: fromEnv(&g.Password), Help: "Read the password from an environment variable, by default OIDC_OP_PASSWORD"},
 				{Long: "client-name-identifier", Aliases: []string{"cnid"}, Arg: "IDENTIFIER", Set: cli.Text(&r.cnid),
 					Help: "Put IDENTIFIER into the client's name instead of the host name"},
 				{Long: "cert-path", Aliases: []string{"cp", "cert-file"}, Arg: "FILE", Set: cli.Text(&g.CertPath),
@@ -150,9 +141,6 @@ func options(r *request) *cli.Program {
 				{Long: "refresh-token", Aliases: []string{"rt"}, Arg: "REFRESH_TOKEN", Secret: true,
 					Set:  both(keep(&g.RefreshToken), useRefreshToken),
 					Help: "Use this refresh token instead of logging in; implies --flow=refresh"},
-				{Long: "refresh-token-env", Aliases: []string{"rt-env"}, Arg: "OIDC_REFRESH_TOKEN", Optional: true,
-					Default: "OIDC_REFRESH_TOKEN", Set: both(fromEnv(&g.RefreshToken), useRefreshToken),
-					Help: "Read the refresh token from an environment variable, by default OIDC_REFRESH_TOKEN"},
 				{Long: "device-authorization-endpoint", Aliases: []string{"dae"}, Arg: "URI",
 					Set:  cli.Text(&g.DeviceAuthorizationEndpoint),
 					Help: "Use this device authorization endpoint instead of the provider's own"},
@@ -181,8 +169,7 @@ func options(r *request) *cli.Program {
 				{Long: "seccomp", Hidden: true, Set: cli.Flag(&ignored)},
 			}),
 			inGroup(internal, []cli.Option{
-				{Long: "state", Arg: "STATE", Set: do(fetchState),
-					Help: "Fetch the account that the login with this state has created"},
+				{Long: "state", Arg: "STATE", Set: do(fetchState), Help: "Fetch the account that this login has created"},
 			}),
 			inGroup(verbosity, []cli.Option{
 				{Long: "debug", Short: 'g', Set: cli.Flag(&ignored), Help: "Accepted for compatibility; this program logs nothing"},
@@ -192,12 +179,38 @@ func options(r *request) *cli.Program {
 	}
 }
 
-// inGroup puts options into a group of the help text.
-func inGroup(group int, options []cli.Option) []cli.Option {
-	for i := range options {
-		options[i].Group = group
+// inGroup puts options into a group of the help text, and adds to each secret the option that reads it from the
+// environment.
+func inGroup(group int, options []cli.Option) (all []cli.Option) {
+	for _, o := range options {
+		o.Group = group
+		all = append(all, o)
+		if o.Secret {
+			all = append(all, fromEnv(o))
+		}
 	}
-	return options
+	return all
+}
+
+// fromEnv returns an option that moves the secret of another one out of the environment, so that programs that we
+// run do not get it.
+func fromEnv(o cli.Option) cli.Option {
+	variable := "OIDC_" + strings.ToUpper(strings.ReplaceAll(o.Long, "-", "_"))
+	env := cli.Option{Long: o.Long + "-env", Arg: variable, Optional: true, Default: variable, Group: o.Group,
+		Whole: o.Long != "refresh-token", // that one is C's
+		Help:  "Read it from an environment variable, by default " + variable}
+	for _, alias := range o.Aliases {
+		env.Aliases = append(env.Aliases, alias+"-env")
+	}
+	env.Set = func(variable string) error {
+		value, set := os.LookupEnv(variable)
+		if !set {
+			return &cli.ExitError{Code: cli.CodeError, Err: fmt.Errorf("%s not set!", variable)}
+		}
+		os.Unsetenv(variable)
+		return o.Set(value)
+	}
+	return env
 }
 
 // both stores a value in two places.
@@ -208,18 +221,6 @@ func both(first, second func(string) error) func(string) error {
 func mytoken(string) error {
 	err := errors.New("mytoken is not supported yet: create an account at the provider itself")
 	return &cli.ExitError{Code: cli.CodeError, Err: err}
-}
-
-// fromEnv moves a secret out of the environment, so that programs that we run do not get it.
-func fromEnv(s *secret.Secret) func(variable string) error {
-	return func(variable string) error {
-		value, set := os.LookupEnv(variable)
-		if !set {
-			return &cli.ExitError{Code: cli.CodeError, Err: fmt.Errorf("%s not set!", variable)}
-		}
-		*s = secret.FromString(value)
-		return os.Unsetenv(variable)
-	}
 }
 
 func parse(args []string) (*request, error) {

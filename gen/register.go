@@ -33,12 +33,12 @@ func (r *request) register(config *account.Account) error {
 			cli.Printable(refused.Text))
 	}
 	fmt.Println("Try using a public client ...")
-	if usePublicClient(config) == nil {
+	known, err := knownIssuer(config)
+	if err == nil && usePublicClient(config, known) == nil {
 		return nil
 	}
 	hint := "Register a client on the provider's web page and use it:  oidc-gen --manual " + r.name +
 		"  or, if the provider asks for a token to register, add:  --at=ACCESS_TOKEN"
-	known, _ := knownIssuer(config)
 	if known.Register != "" {
 		hint += "\nThe page is " + known.Register
 	}
@@ -71,7 +71,7 @@ func (r *request) useKnownIssuer(config *account.Account) (hasClient bool, err e
 	}
 	switch {
 	case r.public:
-		return true, usePublicClient(config)
+		return true, usePublicClient(config, known)
 	case config.ClientID != "" || known.UserClient.ClientID == "":
 		return false, nil
 	}
@@ -80,13 +80,9 @@ func (r *request) useKnownIssuer(config *account.Account) (hasClient bool, err e
 }
 
 // usePublicClient puts into the account the client that issuer.config lists for everyone's use.
-func usePublicClient(config *account.Account) error {
-	known, err := knownIssuer(config)
-	if err == nil && known.PubClient.ClientID == "" {
-		err = fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
-	}
-	if err != nil {
-		return err
+func usePublicClient(config *account.Account, known account.Issuer) error {
+	if known.PubClient.ClientID == "" {
+		return fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
 	}
 	useClient(config, known.PubClient)
 	config.UsesPubClient = true

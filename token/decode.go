@@ -15,9 +15,6 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// maxToken is the longest token in bytes that is read from standard input.
-const maxToken = 1 << 20
-
 // decode prints the contents of a token but never its signature: with it, the output would be as good as the
 // token.
 func decode(r *request) error {
@@ -44,7 +41,7 @@ func (r *request) tokenToDecode() (secret.Secret, error) {
 		t, err := fetch(r)
 		return t.value, err
 	}
-	text, err := io.ReadAll(io.LimitReader(os.Stdin, maxToken))
+	text, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
 	return secret.New(bytes.TrimSpace(text)), err
 }
 
@@ -97,7 +94,7 @@ func (r *request) verify(token secret.Secret) error {
 	answer, err := r.call(ipc.Request(ipc.RequestVerifyToken).SetSecret(ipc.KeyToken, token))
 	verdict := ""
 	switch {
-	case err != nil && err.Error() == unknownRequest:
+	case err != nil && err.Error() == "Bad Request: Unknown request type.": // of a C agent
 		verdict = "not checked: this agent cannot check signatures"
 	case err != nil:
 		verdict = "not checked: " + err.Error()
@@ -109,8 +106,6 @@ func (r *request) verify(token secret.Secret) error {
 	os.Stderr.WriteString(cli.Printable("signature: " + verdict + "\n"))
 	return nil
 }
-
-const unknownRequest = "Bad Request: Unknown request type." // of a C agent
 
 // inWords describes the times among the claims (RFC 7519 section 4.1, OpenID Connect Core section 2).
 func inWords(claims *cjson.Object, now time.Time) (text string) {

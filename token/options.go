@@ -51,6 +51,8 @@ const (
 
 func options(r *request) *cli.Program {
 	var ignored bool
+	const exported = ". With a variable name, or if several of -o -i -e are given, print a shell command that exports " +
+		"it; the default name is "
 	return &cli.Program{
 		Name:    "oidc-token",
 		Version: version,
@@ -64,18 +66,14 @@ func options(r *request) *cli.Program {
 			{Long: "time", Short: 't', Arg: "SECONDS", Set: cli.Seconds(&r.minValid),
 				Help: "Request a token that stays valid for at least SECONDS"},
 			{Long: "issuer", Short: 'i', Arg: "OIDC_ISS", Optional: true, Set: r.issuer.set,
-				Help: "Print the token's issuer. With a variable name, or together with -e or -o, print a shell command " +
-					"that exports it; the default name is OIDC_ISS"},
+				Help: "Print the token's issuer" + exported + "OIDC_ISS"},
 			{Long: "expires-at", Short: 'e', Arg: "OIDC_EXP", Optional: true, Set: r.expiry.set,
-				Help: "Print when the token expires, in seconds since 1970. With a variable name, or together with -i or " +
-					"-o, print a shell command that exports it; the default name is OIDC_EXP"},
+				Help: "Print when the token expires, in seconds since 1970" + exported + "OIDC_EXP"},
 			{Long: "token", Short: 'o', Arg: "OIDC_AT", Optional: true, Set: r.token.set,
-				Help: "Print the token, which is the default. With a variable name, or together with -i or -e, print a " +
-					"shell command that exports it; the default name is OIDC_AT"},
+				Help: "Print the token, which is the default" + exported + "OIDC_AT"},
 			{Long: "env", Short: 'c', Set: cli.Flag(&r.env),
 				Help: "Print shell commands that export the token, its issuer and its expiry; same as -o -i -e"},
-			{Long: "all", Short: 'a', Set: cli.Flag(&r.all),
-				Help: "Print the token, its issuer and its expiry, one per line"},
+			{Long: "all", Short: 'a', Set: cli.Flag(&r.all), Help: "Print the token, its issuer and its expiry, one per line"},
 			{Long: "force-new", Short: 'f', Set: cli.Flag(&r.force), Help: "Fetch a new token in any case"},
 			{Long: "bearer", Set: cli.Flag(&r.bearer), Help: "Print 'Bearer ' before the token"},
 			{Long: "auth-header", Aliases: []string{"auth"}, Set: cli.Flag(&r.header),

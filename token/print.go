@@ -36,7 +36,7 @@ func render(r *request, t token) string {
 	case r.expiry.wanted:
 		return expiry + "\n"
 	case r.header:
-		// Without a newline, like the C tool.
+		// Without a newline, like the C tool: it becomes another program's argument.
 		return "Authorization: Bearer " + token
 	case r.bearer:
 		return "Bearer " + token + "\n"

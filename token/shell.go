@@ -92,8 +92,9 @@ func parseShell(args []string) (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := cli.DefaultBearerFile() + ".sh-" + strconv.Itoa(os.Getpid())                // by default, not shared with another oidc-tokensh
-	s.file, err = filepath.Abs(cmp.Or(s.file, os.Getenv(cli.EnvBearerTokenFile), own)) // the command may change directory
+	// By default a file that no other oidc-tokensh uses. The path is absolute: the command may change its directory.
+	own := cli.DefaultBearerFile() + ".sh-" + strconv.Itoa(os.Getpid())
+	s.file, err = filepath.Abs(cmp.Or(s.file, os.Getenv(cli.EnvBearerTokenFile), own))
 	if err != nil {
 		return nil, err
 	}
@@ -199,17 +200,12 @@ func (s *shell) renew() (expires time.Time, err error) {
 
 func say(text string) { os.Stderr.WriteString(cli.Printable("oidc-tokensh: " + text + "\n")) }
 
-// keepFresh renews the token when it is due, and every ten seconds if that fails. It looks at both clocks, at
-// least every half minute: the monotonic clock and timers stand still while the machine sleeps, and the wall
-// clock may be set.
+// keepFresh renews the token whenever that is due. If it fails, it tries again every ten seconds.
 func (s *shell) keepFresh(expires time.Time) {
 	s.noAutoload = true // from now on the terminal belongs to the command
 	failing := false
 	for due := s.due(expires); ; {
-		time.Sleep(min(max(time.Until(due), time.Second), time.Minute/2))
-		if now := time.Now(); now.Before(due) && now.Round(0).Before(due.Round(0)) {
-			continue
-		}
+		sleepUntil(due)
 		renewed, err := s.renew()
 		if err == nil {
 			expires, due, failing = renewed, s.due(renewed), false
@@ -220,6 +216,14 @@ func (s *shell) keepFresh(expires time.Time) {
 				" and cannot be renewed: " + err.Error())
 		}
 		due, failing = time.Now().Add(10*time.Second), true
+	}
+}
+
+// sleepUntil returns when one of the two clocks has reached the time: the monotonic clock and timers stand still
+// while the machine sleeps, and the wall clock may be set.
+func sleepUntil(t time.Time) {
+	for now := time.Now(); now.Before(t) && now.Round(0).Before(t.Round(0)); now = time.Now() {
+		time.Sleep(min(t.Sub(now), time.Minute/2))
 	}
 }
 
