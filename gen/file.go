@@ -89,20 +89,6 @@ func (f *file) open(r *request) error {
 	return nil
 }
 
-// readClient reads the file of -f: a client or an account, as plain JSON or encrypted.
-func readClient(r *request) (*account.Account, error) {
-	f := &file{path: r.clientFile}
-	err := f.open(r)
-	if errors.Is(err, crypt.ErrFormat) {
-		return nil, fmt.Errorf("%q is neither JSON nor an encrypted file", r.clientFile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	f.config.Extra().Delete("scope") // 4.x's name for AuthScope
-	return f.config, nil
-}
-
 // save encrypts the account in the agent's answer into its file and tells the agent so. If key is nil, the user
 // chooses one. The agent has loaded the account already; until it knows the key, it keeps a new refresh token
 // in memory only. After --only-at the answer holds no account but a token, which save prints.

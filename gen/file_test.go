@@ -10,8 +10,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// A file keeps its key unless an option says otherwise. The settings of the config file are for new files.
-// Not parallel: the config file is found by the environment.
+// TestNewKey: a file keeps its key unless an option says otherwise; the settings are for new files.
+// Not parallel: the config file is found through the environment.
 func TestNewKey(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("OIDC_CONFIG_DIR", dir)

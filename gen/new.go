@@ -2,10 +2,12 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
 )
@@ -91,14 +93,20 @@ func (r *request) describe(old *account.Account) (*account.Account, error) {
 	return config, err
 }
 
-// startingPoint lays the options over the account that -m edits or the file of -f. A user's password at the
-// provider comes from the options only.
+// startingPoint lays the options over the account that -m edits, or over the file of -f: a client or an account, as
+// plain JSON or encrypted. The user's password at the provider comes from the options only.
 func (r *request) startingPoint(old *account.Account) (*account.Account, error) {
 	if old == nil && r.clientFile != "" {
-		var err error
-		if old, err = readClient(r); err != nil {
+		f := &file{path: r.clientFile}
+		err := f.open(r)
+		if errors.Is(err, crypt.ErrFormat) {
+			err = fmt.Errorf("%q is neither JSON nor an encrypted file", r.clientFile)
+		}
+		if err != nil {
 			return nil, err
 		}
+		old = f.config
+		old.Extra().Delete("scope") // 4.x's name for AuthScope
 	}
 	merged := cmp.Or(old, new(account.Account)).Object()
 	given := r.given.Object()
