@@ -228,7 +228,7 @@ func writeText(path string, text secret.Secret, key *crypt.Key) error {
 	return account.WriteFile(path, data)
 }
 
-// tellSaved tells the agent which file the account is in, and the file's key. A C agent does not want to know.
+// tellSaved tells the agent which file the account is in, and the file's key. A C agent does not know the request.
 func (r *request) tellSaved(name, path string, key *crypt.Key) error {
 	if r.cAgent {
 		return nil
