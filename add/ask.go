@@ -14,18 +14,18 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// askTimeout is a little longer than the agent itself waits for a provider.
+// askTimeout is a little longer than the agent waits for a provider, so that the agent's own error arrives.
 const askTimeout = 45 * time.Second
 
-// ask sends a request to the agent, or with --remote to the one that OIDC_REMOTE_SOCK names. An answer that tells a
-// failure is an error, and the answer is returned with it.
+// ask sends a request to the agent, or with --remote to the one that OIDC_REMOTE_SOCK names. If the answer
+// reports a failure, ask returns both the answer and an error.
 func ask(r *request, question *cjson.Object) (answer *cjson.Object, err error) {
 	address := os.Getenv(box.EnvRemote)
 	switch {
 	case !r.remote:
 		answer, err = ipc.Call(ipc.SocketPath(), question, askTimeout)
 	case address == "":
-		err = errors.New(box.EnvRemote + " is not set: it names the remote agent as HOST or HOST:PORT")
+		err = errors.New(box.EnvRemote + " is not set: it must name the remote agent as HOST or HOST:PORT")
 	default:
 		answer, err = box.Call(address, question, askTimeout)
 	}
@@ -35,8 +35,8 @@ func ask(r *request, question *cjson.Object) (answer *cjson.Object, err error) {
 	return answer, ipc.Check(answer)
 }
 
-// order has the agent do something and tells of its success as the C tool does: the word on stdout, what else there
-// is to say on stderr.
+// order has the agent do something and reports success as the C tool does: the word on stdout, the agent's info
+// on stderr.
 func order(r *request, question *cjson.Object) error {
 	answer, err := ask(r, question)
 	if err != nil {
@@ -49,8 +49,8 @@ func order(r *request, question *cjson.Object) error {
 	return err
 }
 
-// relay carries one request from stdin to the agent and its answer to stdout. oidc-token uses it to reach a
-// remote agent without having the network inside.
+// relay passes one request from stdin to the agent, and the answer to stdout. oidc-token uses it to reach a
+// remote agent without linking the network packages.
 func relay(r *request) error {
 	message, err := ipc.ReadObject(os.Stdin, nil, ipc.MaxMessage)
 	if err != nil {
@@ -68,7 +68,8 @@ func relay(r *request) error {
 	return err
 }
 
-// remove tells an account that is not loaded from one that does not exist.
+// remove removes the account from the agent. Its error tells an account that is not loaded from one that does
+// not exist.
 func remove(r *request) error {
 	err := order(r, ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.account))
 	if errors.Is(err, ipc.ErrNotLoaded) {
@@ -85,7 +86,7 @@ func removeAll(r *request) error {
 
 const lockQuestion = "Enter lock password: "
 
-// lock asks for a password twice and locks the agent with it.
+// lock asks twice for a password and locks the agent with it.
 func lock(r *request) error {
 	password, err := prompt.NewPassword(lockQuestion, "Confirm lock password: ", false)
 	if errors.Is(err, prompt.ErrMismatch) {
@@ -101,7 +102,7 @@ func unlock(r *request) error {
 
 func sendPassword(r *request, kind string, password secret.Secret, err error) error {
 	if errors.Is(err, prompt.ErrNoTerminal) {
-		err = cli.WithHint(err, "The lock password is typed on a terminal and nowhere else: run the same command on one.")
+		err = cli.WithHint(err, "The lock password can only be typed on a terminal: run the same command on one.")
 	}
 	if err != nil {
 		return err

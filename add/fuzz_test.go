@@ -8,7 +8,7 @@ import (
 	"oidc-agent/proto/cli"
 )
 
-// FuzzParse: any command line is understood, answered with a text, or refused as such.
+// FuzzParse: every command line is accepted, answered with a help text, or refused with a usage error.
 func FuzzParse(f *testing.F) {
 	for _, line := range []string{"demo", "-c", "-p --pw-file=x demo", "-t 60 -c --pw-env demo", "--pw-cmd x --pw-file y demo", "--pw-store=1 -lax", "--lifetime=-1 x"} {
 		f.Add(line)

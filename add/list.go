@@ -46,7 +46,7 @@ func loadedNames(r *request) ([]string, error) {
 	return answer.Texts(ipc.KeyInfo), nil
 }
 
-// printNames prints a name a line. The heading is for people, so it appears on a terminal only.
+// printNames prints one name per line. A heading, which says what they are, appears on a terminal only.
 func (r *request) printNames(names []string, what string) error {
 	terminal := term.IsTerminal(int(os.Stdout.Fd()))
 	switch {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"oidc-agent/crypt"
@@ -21,34 +20,29 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// file is an account's encrypted file, and what is in it once it is open.
+// file is an account file, and what is in it once it is open.
 type file struct {
 	name, path string
-	data       []byte
-	format     crypt.Format
+	data       []byte // as it was read
 	config     *account.Account
 	key        *crypt.Key
 }
 
-// read finds and reads the account's file.
+// read finds and reads the file of an account.
 func read(name string) (*file, error) {
 	dir, err := account.FindDir()
 	if err != nil {
 		return nil, err
 	}
-	f := &file{name: name}
-	if f.path, err = dir.File(name); err != nil {
+	path, err := dir.File(name)
+	if err != nil {
 		return nil, err
 	}
-	f.data, err = account.ReadFile(f.path)
+	data, err := account.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ipc.ErrNoAccount
 	}
-	if err == nil {
-		f.format, err = crypt.Detect(f.data)
-		err = f.explain(err)
-	}
-	return f, err
+	return &file{name: name, path: path, data: data}, err
 }
 
 // readOpen reads and opens the file of the account that the user names.
@@ -60,33 +54,28 @@ func readOpen(r *request) (*file, error) {
 	return f, err
 }
 
-// explain puts the file's name in front of an error, unless that is the password's.
-func (f *file) explain(err error) error {
-	if err == nil || errors.Is(err, crypt.ErrWrongPassword) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", f.path, err)
-}
-
-// open asks for the file's password until it fits.
+// open asks for the file's password until one fits.
 func (f *file) open(source prompt.Source) error {
 	question := fmt.Sprintf("Enter decryption password for account config '%s': ", f.name)
-	text, key, err := crypt.OpenAny(context.Background(), f.data, func(try func(secret.Secret) error) error {
+	return f.parse(crypt.OpenAny(context.Background(), f.data, func(try func(secret.Secret) error) error {
 		return prompt.Decrypt(source, question, crypt.ErrWrongPassword, try)
-	})
-	return f.take(text, key, err)
+	}))
 }
 
-// take takes what opening the file has given.
-func (f *file) take(text secret.Secret, key *crypt.Key, err error) error {
+// parse takes the results of decrypting the file. An error gets the file's path in front, unless the password
+// is wrong.
+func (f *file) parse(text secret.Secret, key *crypt.Key, err error) error {
 	if f.key = key; err == nil {
 		f.config, err = account.Parse(text.Reveal())
 	}
-	return f.explain(err)
+	if err != nil && !errors.Is(err, crypt.ErrWrongPassword) {
+		err = fmt.Errorf("%s: %w", f.path, err)
+	}
+	return err
 }
 
-// print shows the account as the C tool does, decrypted: the keys that an account has, and no others that may
-// stand in the file.
+// print prints the decrypted account as the C tool does: only the keys that an account has, whatever else the
+// file holds.
 func print(r *request) error {
 	f, err := readOpen(r)
 	if err != nil {
@@ -121,16 +110,17 @@ func load(r *request) error {
 
 // keepBearer has the agent keep a token of the account, which is loaded, in a file.
 func keepBearer(r *request) error {
-	_, err := ask(r, ipc.Request(ipc.RequestBearer).SetText(ipc.KeyAccount, r.account).SetText(ipc.KeyFile, r.bearerFile))
-	if failed := new(ipc.Failure); errors.As(err, &failed) && strings.Contains(failed.Text, "nknown request type") {
-		err = cli.WithHint(errors.New("the account is loaded, but this agent keeps no token files: it is not the one that belongs to this program"),
-			"See which one it is:  oidc-agent --status  or without it:  oidc-tokensh "+r.account+" -- COMMAND")
+	_, err := ask(r, ipc.Request(ipc.RequestBearer).SetText(ipc.KeyAccount, r.account).
+		SetText(ipc.KeyFile, r.bearerFile))
+	if err != nil && err.Error() == "Bad Request: Unknown request type." {
+		err = cli.WithHint(errors.New("the account is loaded, but this agent keeps no token files: it is another program's"),
+			"See which agent it is:  oidc-agent --status  or do without:  oidc-tokensh "+r.account+" -- COMMAND")
 	}
 	return err
 }
 
-// request gives the opened account and the file's key to the agent. pw_entry tells a C agent where it can get the
-// password again when it has to write the file; our agent keeps the key instead and does not look there.
+// request returns the request that gives the opened account and the file's key to the agent. pw_entry tells a C
+// agent where to get the password when it has to write the file; our agent uses the key instead.
 func (f *file) request(r *request) *cjson.Object {
 	question := ipc.Request(ipc.RequestAdd).SetObject(ipc.KeyConfig, f.config.Object())
 	if r.lifetime >= 0 {
@@ -148,11 +138,8 @@ func (f *file) request(r *request) *cjson.Object {
 		SetObject(ipc.KeyFileKey, cjson.New().SetText(ipc.KeyFile, f.path).SetSecret(ipc.KeyKey, f.key.Marshal()))
 }
 
-// maxDerivations bounds the memory that keys take while they are derived, 64 MiB each.
-const maxDerivations = 4
-
-// loadAll loads every account that exists and is not loaded yet. The user is asked for one password; accounts
-// under another one are named. Those that are loaded are named on stdout, the others on stderr.
+// loadAll loads every account that exists and is not loaded yet, with one password. It prints the accounts that
+// it loads on stdout, and on stderr the others, such as those that have another password.
 func loadAll(r *request) error {
 	loaded, err := loadedNames(r)
 	if err != nil {
@@ -177,12 +164,12 @@ func loadAll(r *request) error {
 			continue
 		}
 		f, err := read(name)
-		if err == nil && f.format != crypt.FormatGPG {
-			locked = append(locked, f)
-			continue
-		}
-		if err == nil { // gpg-agent asks for one passphrase at a time
-			err = f.open(r.password)
+		if err == nil {
+			if format, unknown := crypt.Detect(f.data); unknown == nil && format != crypt.FormatGPG {
+				locked = append(locked, f)
+				continue
+			}
+			err = f.open(r.password) // gpg-agent asks for one passphrase at a time
 		}
 		if err == nil {
 			_, err = ask(r, f.request(r))
@@ -196,19 +183,19 @@ func loadAll(r *request) error {
 	return cmp.Or(err, failed)
 }
 
-// loadLocked opens files with the password and loads their accounts; the keys are derived side by side, and each account
-// is reported when those before it are. Where it opens none the error is crypt.ErrWrongPassword, so that another one can
-// be tried.
+// loadLocked opens files with the password and loads their accounts. Keys are derived in parallel, and accounts
+// reported in order. If the password opens no file at all, loadLocked reports nothing and returns
+// crypt.ErrWrongPassword, so that another password can be tried.
 func loadLocked(r *request, files []*file, password secret.Secret, report func(string, error)) error {
 	results := make([]chan error, len(files))
-	derivations := make(chan struct{}, min(runtime.NumCPU(), maxDerivations)) // a place for each at a time
+	derivations := make(chan struct{}, min(runtime.NumCPU(), 4)) // a semaphore: each takes 64 MiB
 	for i, f := range files {
 		results[i] = make(chan error, 1)
 		go func() {
 			derivations <- struct{}{}
 			text, key, err := crypt.Open(f.data, password)
 			<-derivations
-			if err = f.take(text, key, err); err == nil {
+			if err = f.parse(text, key, err); err == nil {
 				_, err = ask(r, f.request(r))
 			}
 			results[i] <- err

@@ -13,8 +13,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Each account is reported in its turn, though another one's provider is slow, and those under another password at last.
-// Not parallel: the agent is found by the environment.
+// TestLoadLocked: accounts are reported in their order even if the provider of one is slow, and those with another
+// password last. Not parallel: the agent is found through the environment.
 func TestLoadLocked(t *testing.T) {
 	right, other := secret.FromString("right"), secret.FromString("other")
 	encrypted := func(password secret.Secret, name string) *file {

@@ -1,9 +1,9 @@
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
 
-// oidc-add loads accounts into the agent and takes them out again, lists them, and locks the agent. It opens
-// an account's file with the user's password and gives the agent the account together with the file's key,
-// so that the agent can write a new refresh token back without asking anybody.
+// oidc-add loads accounts into the agent, removes them, lists them, and locks the agent. It opens an account's
+// file with the user's password and gives the agent the account and the file's key, so that the agent can write
+// a new refresh token back without asking for the password.
 //
 // Start reading at the table actions in this file.
 package main
@@ -33,7 +33,8 @@ type action struct {
 	do           func(*request) error
 }
 
-// actions stand in the order in which they win where several are asked for; the last is for when none is.
+// actions lists what the program can do. If the command line asks for several, the first in this order is done;
+// if it asks for none, the last.
 var actions = [...]action{
 	{"list", false, list},
 	{"loaded", false, loaded},

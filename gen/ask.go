@@ -17,22 +17,20 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// defaultScope is offered where the user names no scope.
-const defaultScope = "openid profile offline_access"
-
-// silent reports whether nothing may be asked.
+// silent reports whether the user must not be asked.
 func (r *request) silent() bool { return r.prompt == "none" }
 
-// open reports whether to ask for a value: none was given, and questions are allowed. Where they are not, what is
-// present will do, and nothing is an error.
-func (r *request) open(given, present bool, what, option string) (bool, error) {
+// mayAsk reports whether to ask for a value: it was not given, and questions are allowed. If they are not
+// allowed, a value that is present is kept, and a missing one is an error.
+func (r *request) mayAsk(given, present bool, what, option string) (bool, error) {
 	if !given && !present && r.silent() {
-		return false, fmt.Errorf("Required argument %s not given. Please enable a prompt mode or pass %s to the '%s' option.", what, what, option)
+		return false, fmt.Errorf("Required argument %s not given. "+
+			"Please enable a prompt mode or pass %s to the '%s' option.", what, what, option)
 	}
 	return !given && !r.silent(), nil
 }
 
-// keepOr asks for a value; Enter keeps the present one.
+// keepOr asks for a value. Enter keeps the present one.
 func keepOr(what, present string) (string, error) {
 	question := what + ": "
 	if present != "" {
@@ -52,10 +50,10 @@ func (r *request) askName() (err error) {
 	return err
 }
 
-// askIssuer shows the known issuers and takes a number or a URL.
+// askIssuer lists the known issuers and takes a number or a URL.
 func (r *request) askIssuer(config *account.Account) error {
 	given := config.IssuerURL != "" || config.ConfigEndpoint != "" && !r.manual
-	if ask, err := r.open(given, false, "issuer url", "--issuer"); !ask {
+	if ask, err := r.mayAsk(given, false, "issuer url", "--issuer"); !ask {
 		return err
 	}
 	issuers, err := account.LoadIssuers()
@@ -65,7 +63,7 @@ func (r *request) askIssuer(config *account.Account) error {
 	for i, known := range issuers {
 		fmt.Fprintf(os.Stderr, "[%d] %s\n", i+1, known.Issuer)
 	}
-	// A new account is mostly for another issuer.
+	// A new account is usually for an issuer that has no account yet.
 	other := slices.IndexFunc(issuers, func(known account.Issuer) bool { return len(known.Accounts) == 0 })
 	for config.IssuerURL == "" {
 		line, err := keepOr("Issuer", issuers[max(other, 0)].Issuer)
@@ -85,7 +83,7 @@ func (r *request) askIssuer(config *account.Account) error {
 	return nil
 }
 
-// askScope asks the provider, through the agent, which scopes there are, and the user which he wants.
+// askScope asks the provider, through the agent, which scopes it supports, and the user which of them to request.
 func (r *request) askScope(config *account.Account) error {
 	answer, err := ask(ipc.Request(ipc.RequestScopes).SetText(ipc.KeyIssuer, config.IssuerURL).
 		SetText(ipc.KeyConfigEndpoint, config.ConfigEndpoint).SetText(ipc.KeyCertPath, config.CertPath))
@@ -93,10 +91,11 @@ func (r *request) askScope(config *account.Account) error {
 		return fmt.Errorf("the scopes that %q supports: %w", config.IssuerURL, err)
 	}
 	supported, present := answer.Text(ipc.KeyInfo), config.AuthScope != ""
-	ask, err := r.open(present && (!r.manual || r.given.AuthScope != ""), present, "scope", "--scope")
+	ask, err := r.mayAsk(present && (!r.manual || r.given.AuthScope != ""), present, "scope", "--scope")
 	if ask {
-		fmt.Fprintln(os.Stderr, "The following scopes are supported:", supported)
-		config.AuthScope, err = keepOr("Scopes or 'max' (space separated)", cmp.Or(config.AuthScope, defaultScope))
+		fmt.Fprintln(os.Stderr, "The following scopes are supported:", cli.Printable(supported))
+		offered := cmp.Or(config.AuthScope, "openid profile offline_access")
+		config.AuthScope, err = keepOr("Scopes or 'max' (space separated)", offered)
 		config.AuthScope = strings.Join(strings.Fields(config.AuthScope), " ")
 	}
 	if config.AuthScope == "max" {
@@ -105,10 +104,10 @@ func (r *request) askScope(config *account.Account) error {
 	return err
 }
 
-// askClient asks for the client that was registered by hand. What the account has already is offered in
+// askClient asks for the client that was registered by hand. What the account already has is offered in
 // brackets, a secret as ***: Enter keeps it.
 func (r *request) askClient(config *account.Account) error {
-	ask, err := r.open(r.given.ClientID != "", config.ClientID != "", "client id", "--client-id")
+	ask, err := r.mayAsk(r.given.ClientID != "", config.ClientID != "", "client id", "--client-id")
 	if ask {
 		config.ClientID, err = keepOr("Client id", config.ClientID)
 	}
@@ -116,8 +115,8 @@ func (r *request) askClient(config *account.Account) error {
 		return err
 	}
 	question, hasSecret := "Client secret: ", !config.ClientSecret.IsEmpty()
-	if ask, err = r.open(r.secretGiven, hasSecret, "client secret", "--client-secret"); err != nil {
-		return cli.WithHint(err, "For a client without a secret use --pub or --client-secret= with an empty value.")
+	if ask, err = r.mayAsk(r.secretGiven, hasSecret, "client secret", "--client-secret"); err != nil {
+		return cli.WithHint(err, "If the client has no secret, add --client-secret= with an empty value, or --pub.")
 	}
 	if !ask {
 		return nil
@@ -141,8 +140,8 @@ func (r *request) askRedirectURIs(config *account.Account) error {
 	return err
 }
 
-// newPassword asks twice for the password of a new file, or takes it from where the options say. Where the user may
-// keep the one that the file has, Enter does, and the password is empty.
+// newPassword asks twice for the password of a new file, or gets it from the source that the options name. If
+// the user may keep the file's password, Enter does so, and newPassword returns an empty one.
 func (r *request) newPassword(mayKeep bool) (secret.Secret, error) {
 	question := fmt.Sprintf("Enter encryption password for account configuration '%s': ", r.name)
 	if r.password.Given() {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,38 +21,41 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// file is an account's file, and what is in it once it is open.
+// file is an account file, and what is in it once it is open.
 type file struct {
 	dir      account.Dir
 	path     string
+	exists   bool
 	data     []byte        // as it was read
 	text     secret.Secret // decrypted
-	password secret.Secret // the one that fitted; empty for a gpg file
-	key      *crypt.Key    // nil where there is no file yet, and for plain JSON
+	password secret.Secret // the one that opened it; empty for a gpg file
+	key      *crypt.Key    // nil if the file does not exist yet or is plain JSON
 	config   *account.Account
 }
 
-// locate finds the place of the account's file in the directory that find finds, and tells whether it exists. It makes
-// sure that the file can be written, before the user has typed, or logged in, for nothing.
-func (r *request) locate(find func() (account.Dir, error)) (f *file, exists bool, err error) {
-	f = new(file)
-	if f.dir, err = find(); err == nil {
-		f.path, err = f.dir.File(r.name)
-	}
+// locate finds the file of the account with this name in the directory that find returns. It makes sure that
+// the file can be written before the user types a password, or logs in, for nothing.
+func (r *request) locate(name string, find func() (account.Dir, error)) (*file, error) {
+	dir, err := find()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	if denied := unix.Access(f.dir.Path(), unix.W_OK|unix.X_OK); denied != nil && !r.noSave {
-		return nil, false, cli.WithHint(fmt.Errorf("directory %q cannot be written to: %w", f.dir.Path(), denied),
-			"Make it writable, or name another one in OIDC_CONFIG_DIR.")
+	path, err := dir.File(name)
+	if err != nil {
+		return nil, err
 	}
-	if _, err = os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
-		return f, false, nil
+	if err := unix.Access(dir.Path(), unix.W_OK|unix.X_OK); err != nil && !r.noSave {
+		return nil, cli.WithHint(fmt.Errorf("cannot write to directory %q: %w", dir.Path(), err),
+			"Make it writable, or set OIDC_CONFIG_DIR to another directory.")
 	}
-	return f, true, err
+	_, err = os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &file{dir: dir, path: path}, nil
+	}
+	return &file{dir: dir, path: path, exists: true}, err
 }
 
-// decrypt reads the file and asks for its password until it fits. Plain JSON needs none.
+// decrypt reads the file and, unless it is plain JSON, asks for its password until one fits.
 func (f *file) decrypt(r *request) (err error) {
 	if f.data, err = account.ReadFile(f.path); err != nil {
 		return err
@@ -65,11 +67,8 @@ func (f *file) decrypt(r *request) (err error) {
 	question := fmt.Sprintf("Enter decryption password for account config '%s': ", filepath.Base(f.path))
 	f.text, f.key, err = crypt.OpenAny(context.Background(), f.data, func(try func(secret.Secret) error) error {
 		return prompt.Decrypt(r.password, question, crypt.ErrWrongPassword, func(password secret.Secret) error {
-			err := try(password)
-			if err == nil {
-				f.password = password.Clone()
-			}
-			return err
+			f.password = password.Clone() // the last one is right
+			return try(password)
 		})
 	})
 	if err != nil && !errors.Is(err, crypt.ErrWrongPassword) {
@@ -78,7 +77,7 @@ func (f *file) decrypt(r *request) (err error) {
 	return err
 }
 
-// open decrypts the file of an account.
+// open decrypts the file and reads the account in it.
 func (f *file) open(r *request) error {
 	err := f.decrypt(r)
 	if err != nil {
@@ -90,23 +89,9 @@ func (f *file) open(r *request) error {
 	return nil
 }
 
-// readClient reads the file of -f: a client, or an account, as plain JSON or encrypted.
-func readClient(r *request) (*account.Account, error) {
-	f := &file{path: r.clientFile}
-	err := f.open(r)
-	if errors.Is(err, crypt.ErrFormat) {
-		return nil, fmt.Errorf("%q is neither JSON nor an encrypted file", r.clientFile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	f.config.Extra().Delete("scope") // 4.x's name of what is in AuthScope now
-	return f.config, nil
-}
-
-// save encrypts the finished account of the agent's answer into its file, under the key or under one that the user
-// chooses, and tells the agent that. The agent holds the account already; until it has the key it keeps a new refresh
-// token in memory. After --only-at there is no account, but a token to print.
+// save encrypts the account in the agent's answer into its file and tells the agent so. If key is nil, the user
+// chooses one. The agent has loaded the account already; until it knows the key, it keeps a new refresh token
+// in memory only. After --only-at the answer holds no account but a token, which save prints.
 func (f *file) save(r *request, answer *cjson.Object, key *crypt.Key) error {
 	if token := answer.Secret(ipc.KeyAccessToken); !token.IsEmpty() {
 		_, err := fmt.Printf("%s\n", token.Reveal())
@@ -130,7 +115,7 @@ func (f *file) save(r *request, answer *cjson.Object, key *crypt.Key) error {
 			return notSaved(err)
 		}
 		if err = r.tellSaved(finished.Name, f.path, key); err != nil {
-			return fmt.Errorf("the account is saved, but the agent cannot go on with its file: %w", err)
+			return fmt.Errorf("the account is saved, but the agent cannot update its file: %w", err)
 		}
 	}
 	_, err = fmt.Println("Everything setup correctly!")
@@ -142,37 +127,43 @@ func notSaved(err error) error {
 		"The account is loaded in the agent and works, but it is not saved: it is lost when the agent ends.")
 }
 
-// newKey is what the file is to be encrypted with: as it was before, where there was a file whose password the user
-// keeps and no other format is wanted, else under a new password or for the gpg key of the options.
+// newKey returns the key to encrypt the file with. An option decides; otherwise a file keeps its key unless the
+// user types a new password, and a new file follows the settings.
 func (f *file) newKey(r *request) (*crypt.Key, error) {
 	hasPassword := f.key != nil && f.key.Format() != crypt.FormatGPG
-	format := crypt.FormatScrypt
-	if r.format == "c" || r.format == "" && (hasPassword && f.key.Format() == crypt.FormatC || r.writesC || r.cAgent) {
-		format = crypt.FormatC // that a C agent can rewrite
-	}
 	switch {
 	case r.gpgKey != "":
 		return crypt.GPGKey(r.gpgKey), nil
 	case r.format != "" && hasPassword:
-		return crypt.NewKey(f.password, format)
+		return crypt.NewKey(f.password, f.format(r))
 	case r.format == "" && f.key != nil && (!hasPassword || r.password.Given()):
 		return f.key, nil
+	case r.format == "" && f.key == nil && r.defaultGPGKey != "":
+		return crypt.GPGKey(r.defaultGPGKey), nil
 	}
 	password, err := r.newPassword(hasPassword)
 	if err != nil || password.IsEmpty() && hasPassword {
 		return f.key, err
 	}
 	defer password.Wipe()
-	return crypt.NewKey(password, format)
+	return crypt.NewKey(password, f.format(r))
 }
 
-// lockTimeout is how long oidc-gen waits for an agent that is at work on the same file.
-const lockTimeout = 5 * time.Second
+// format returns the format for a file with a password. A C agent can rewrite its own format only.
+func (f *file) format(r *request) crypt.Format {
+	switch {
+	case r.format == "scrypt":
+		return crypt.FormatScrypt
+	case r.format == "c", r.cAgent, f.key != nil && f.key.Format() == crypt.FormatC, f.key == nil && r.writesC:
+		return crypt.FormatC
+	}
+	return crypt.FormatScrypt
+}
 
-// locked runs write under the file's lock. Where the lock cannot be had it runs all the same: it is not worth the
-// login that is to be written.
+// locked calls write while holding the file's lock. If it cannot get the lock, it calls write all the same: to lose
+// a login would be worse.
 func (f *file) locked(write func() error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // for an agent that is writing the file
 	defer cancel()
 	if unlock, err := account.Lock(ctx, f.path); err == nil {
 		defer unlock()
@@ -180,40 +171,46 @@ func (f *file) locked(write func() error) error {
 	return write()
 }
 
-// rewrite encrypts what the file holds now under another key, and as the file of another account where a new name is
-// given: an agent may have written a new refresh token while the user was typing the password. The text stays to the
-// letter, but for an account that is renamed or that C can read.
-func (f *file) rewrite(path, newName string, key *crypt.Key) error {
+// rewrite encrypts what the file now holds under another key: while the user was typing the password, an agent
+// may have written a new refresh token. If path is another file, the account moves there and gets its name.
+// Otherwise the text stays exactly as it is, except that the C tools must be able to read it.
+func (f *file) rewrite(path string, key *crypt.Key) error {
 	return f.locked(func() error {
-		data, err := account.ReadFile(f.path)
-		text := f.text
-		switch {
-		case err != nil:
-		case bytes.Equal(data, f.data):
-		case f.key == nil:
-			err = fmt.Errorf("%s: somebody else has changed it meanwhile", f.path)
-		default:
-			text, err = f.key.Decrypt(data)
-		}
+		text, err := f.current()
 		if err != nil {
 			return err
 		}
+		moves := path != f.path
 		config, err := account.Parse(text.Reveal())
-		if err == nil && (newName != "" || config.IssuerURL != "" && key.Format() != crypt.FormatScrypt) {
-			config.Name = cmp.Or(newName, config.Name)
+		if err == nil && (moves || config.IssuerURL != "" && key.Format() != crypt.FormatScrypt) {
+			if moves {
+				config.Name = filepath.Base(path)
+			}
 			err = writeAccount(path, config, key)
 		} else {
 			err = writeText(path, text, key)
 		}
-		if err == nil && path != f.path {
+		if err == nil && moves {
 			err = f.dir.Remove(filepath.Base(f.path))
 		}
 		return err
 	})
 }
 
-// writeAccount encrypts an account into its file. Where C can read it the scopes stand under both names, so that
-// 4.x finds them as well as 5.x.
+// current reads an open file again and returns its decrypted text.
+func (f *file) current() (secret.Secret, error) {
+	data, err := account.ReadFile(f.path)
+	switch {
+	case err != nil || bytes.Equal(data, f.data):
+		return f.text, err
+	case f.key == nil:
+		return f.text, fmt.Errorf("%s: someone else changed it in the meantime", f.path)
+	}
+	return f.key.Decrypt(data)
+}
+
+// writeAccount encrypts an account into a file. Files that the C tools can read name the scopes twice: 4.x
+// knows one name and 5.x the other.
 func writeAccount(path string, config *account.Account, key *crypt.Key) error {
 	if key.Format() != crypt.FormatScrypt {
 		config.Extra().SetText("scope", config.AuthScope)
@@ -231,8 +228,7 @@ func writeText(path string, text secret.Secret, key *crypt.Key) error {
 	return account.WriteFile(path, data)
 }
 
-// tellSaved tells the agent that the account is in its file, and gives it the file's key. A C agent does not
-// want to know.
+// tellSaved tells the agent which file the account is in, and the file's key. A C agent does not know the request.
 func (r *request) tellSaved(name, path string, key *crypt.Key) error {
 	if r.cAgent {
 		return nil

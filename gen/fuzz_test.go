@@ -8,7 +8,7 @@ import (
 	"oidc-agent/proto/cli"
 )
 
-// FuzzParse: any command line is understood, answered with a text, or refused as such.
+// FuzzParse: every command line is accepted, answered with a help text, or refused with a usage error.
 func FuzzParse(f *testing.F) {
 	for _, line := range []string{"demo", "-m --client-id=x --iss https://iam.example/ demo", "-w code -w device --scope-max", "--rt-env=X --only-at", "--port 4242 --pw-gpg=AB", "--flow=x", "-p /x -g"} {
 		f.Add(line)

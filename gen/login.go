@@ -20,13 +20,14 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// hasDisplay reports whether a browser could show itself here.
+// hasDisplay reports whether a browser can be shown here.
 func hasDisplay() bool { return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "" }
 
-const loadedText = "success\nThe generated account config was successfully added to oidc-agent. You don't have to run oidc-add."
+const loadedText = "success\nThe generated account config was successfully added to oidc-agent. " +
+	"You don't have to run oidc-add."
 
-// login has the agent log the user in and returns its answer, which holds the finished account, or with --only-at
-// the token.
+// login has the agent log the user in. It returns the agent's answer, which holds the finished account or, with
+// --only-at, the token.
 func (r *request) login(config *account.Account) (*cjson.Object, error) {
 	if !r.onlyAT {
 		fmt.Println("Generating account configuration ...")
@@ -55,17 +56,19 @@ func (r *request) login(config *account.Account) (*cjson.Object, error) {
 	return answer, err
 }
 
-// awaitDevice shows the verification URL and the user code (RFC 8628 section 3.3), and has the agent ask the provider
-// until the user has approved or the code has expired.
+// awaitDevice shows the verification URL and the user code (RFC 8628 section 3.3), and has the agent poll the
+// provider until the user has approved or the code has expired.
 func (r *request) awaitDevice(device *cjson.Object) (*cjson.Object, error) {
 	uri := device.Text("verification_uri")
 	fmt.Fprintf(os.Stderr, "\nUsing a browser on any device, visit:\n%s\n\nAnd enter the code: %s\n",
 		cli.Printable(uri), cli.Printable(device.Text("user_code")))
 	showQR(os.Stderr, cmp.Or(device.Text("verification_uri_complete"), uri))
-	lives := seconds(device, "expires_in", 600)
-	question := ipc.Request(ipc.RequestDevice).SetObject(ipc.KeyOIDCDevice, device).SetInt(ipc.KeyOnlyAT, ipc.Flag(r.onlyAT))
-	return poll(question, seconds(device, "interval", 5), lives, // RFC 8628 section 3.2
-		cli.WithHint(errors.New("Device code is not valid any more!"), "Start again: the code lives for "+lives.String()+"."))
+	lifetime := seconds(device, "expires_in", 600)
+	question := ipc.Request(ipc.RequestDevice).SetObject(ipc.KeyOIDCDevice, device).
+		SetInt(ipc.KeyOnlyAT, ipc.Flag(r.onlyAT))
+	return poll(question, seconds(device, "interval", 5), lifetime, // RFC 8628 section 3.2: 5 seconds by default
+		cli.WithHint(errors.New("Device code is not valid any more!"),
+			"Start again: a code is valid for "+lifetime.String()+"."))
 }
 
 func seconds(o *cjson.Object, key string, byDefault int64) time.Duration {
@@ -73,21 +76,24 @@ func seconds(o *cjson.Object, key string, byDefault int64) time.Duration {
 	return time.Duration(cmp.Or(min(max(n, 0), math.MaxInt32), byDefault)) * time.Second
 }
 
-// awaitBrowser sends the user to the provider (RFC 6749 section 4.1) and asks the agent until he has come
-// back there.
+// awaitBrowser sends the user to the provider (RFC 6749 section 4.1) and polls the agent until the browser has
+// come back from there.
 func (r *request) awaitBrowser(uri, state string) (*cjson.Object, error) {
-	fmt.Fprintf(os.Stderr, "To continue and approve the registered client visit the following URL in a Browser of your choice:\n%s\n", cli.Printable(uri))
+	fmt.Fprintf(os.Stderr, "To continue and approve the registered client visit the following URL "+
+		"in a Browser of your choice:\n%s\n", cli.Printable(uri))
 	if !r.noURLCall && hasDisplay() {
 		c := exec.Command("xdg-open", uri)
 		c.Stdout, c.Stderr = os.Stderr, os.Stderr
-		if err := c.Start(); err == nil { // else: the URL stands on the terminal
+		if err := c.Start(); err == nil { // otherwise the user opens the URL
 			go c.Wait()
 		}
 	}
 	fmt.Fprintln(os.Stderr, "Polling oidc-agent to get the generated account configuration ...")
-	answer, err := poll(ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, state), time.Second, 10*time.Minute,
-		cli.WithHint(errors.New("nobody has come back from the browser"),
-			"If the browser runs on another machine, copy the URL to which it was sent and type  oidc-gen --codeExchange 'URL'  or use  -w device"))
+	question := ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, state)
+	answer, err := poll(question, time.Second, 10*time.Minute,
+		cli.WithHint(errors.New("the browser has not come back from the provider"),
+			"If it runs on another machine, copy the URL that it was sent to:  oidc-gen --codeExchange 'URL'"+
+				"  or log in with  -w device"))
 	switch {
 	case err != nil || answer.Text(ipc.KeyStatus) != ipc.StatusFoundButReceived:
 		return answer, err
@@ -95,30 +101,26 @@ func (r *request) awaitBrowser(uri, state string) (*cjson.Object, error) {
 		return nil, errors.New("another oidc-gen has finished this login and has the token")
 	}
 	fmt.Fprintln(os.Stderr, "Another oidc-gen has finished this login, and saves the account.")
-	return nil, new(cli.ExitError) // all is done
+	return nil, new(cli.ExitError) // success, and nothing left to do
 }
 
-const (
-	slowDown = 5 * time.Second // more, for this and all later polls, RFC 8628 section 3.5
-	quietFor = 10 * time.Second
-)
-
-// poll asks the agent until the user has done his part, or returns late after the time for that. On a terminal it says
-// after a while that it waits.
-func poll(question *cjson.Object, interval, lives time.Duration, late error) (*cjson.Object, error) {
+// poll asks the agent every interval until the login is finished, and returns the error late when the lifetime
+// is over. On a terminal it shows, after ten seconds, that it is waiting.
+func poll(question *cjson.Object, interval, lifetime time.Duration, late error) (*cjson.Object, error) {
 	const erase = "\r\x1b[K"
-	end, told := "", "" // erases the line, once it is there
-	defer func() { fmt.Fprint(os.Stderr, end) }()
-	expires := time.Now().Add(lives)
+	clearLine, told := "", "" // clearLine erases the waiting line once there is one
+	defer func() { fmt.Fprint(os.Stderr, clearLine) }()
+	expires := time.Now().Add(lifetime)
 	for next := time.Now().Add(interval); ; {
 		left, wait := time.Until(expires), time.Until(next)
 		switch {
 		case left <= 0:
 			return nil, late
 		case wait > 0:
-			if lives-left >= quietFor && term.IsTerminal(int(os.Stderr.Fd())) {
-				fmt.Fprintf(os.Stderr, "%sWaiting for your approval, the code lives for another %s ", erase, left.Round(time.Second))
-				end = erase
+			if lifetime-left >= 10*time.Second && term.IsTerminal(int(os.Stderr.Fd())) {
+				fmt.Fprintf(os.Stderr, "%sWaiting for your approval; the code is valid for another %s ",
+					erase, left.Round(time.Second))
+				clearLine = erase
 			}
 			time.Sleep(min(time.Second, wait, left))
 			continue
@@ -126,10 +128,11 @@ func poll(question *cjson.Object, interval, lives time.Duration, late error) (*c
 		answer, err := ask(question)
 		switch {
 		case errors.Is(err, ipc.ErrSlowDown):
-			interval += slowDown
-			if f, _ := errors.AsType[*ipc.Failure](err); f.Info != "" && f.Info != told { // the provider is away
+			interval += 5 * time.Second // RFC 8628 section 3.5: for this and all later polls
+			f, _ := errors.AsType[*ipc.Failure](err)
+			if f.Info != "" && f.Info != told { // the agent cannot reach the provider
 				told = f.Info
-				fmt.Fprintf(os.Stderr, "%s%s\n", end, cli.Printable(told))
+				fmt.Fprintf(os.Stderr, "%s%s\n", clearLine, cli.Printable(told))
 			}
 		case errors.Is(err, ipc.ErrPending), err == nil && answer.Text(ipc.KeyStatus) == ipc.StatusNotFound:
 		default:
@@ -139,13 +142,13 @@ func poll(question *cjson.Object, interval, lives time.Duration, late error) (*c
 	}
 }
 
-// codeExchange finishes a code flow with the URL to which the browser was sent.
+// codeExchange finishes a code flow with the URL that the browser was sent to.
 func codeExchange(r *request) error {
-	came, err := url.Parse(r.argument)
+	redirected, err := url.Parse(r.argument)
 	if err != nil {
 		return fmt.Errorf("--codeExchange: %w", err)
 	}
-	query := came.Query()
+	query := redirected.Query()
 	state, refusal := query.Get("state"), query.Get("error")
 	if state == "" && refusal == "" {
 		return errors.New("Uri does not contain a state")
@@ -158,14 +161,14 @@ func codeExchange(r *request) error {
 	return r.fetch(state, question, refusal)
 }
 
-// fetchState fetches the account that a flow has made.
+// fetchState fetches the account that a login has created.
 func fetchState(r *request) error {
 	return r.fetch(r.argument, ipc.Request(ipc.RequestStateLookup).SetText(ipc.KeyState, r.argument), "")
 }
 
-// fetch asks the agent that started a flow for its account, and saves that without the questions of newAccount. The
-// agent's socket stands in the state that it made: S:O and 24 characters, the length of the path, the path in
-// base64url. A state of another form is for the agent of the environment to judge.
+// fetch gets the finished account from the agent that started the login and saves it. The agent puts the path
+// of its socket into the state, as the fourth field, in base64url. A state of another form goes to the agent
+// that OIDC_SOCK names. refusal is the provider's error, if the browser was sent back with one.
 func (r *request) fetch(state string, question *cjson.Object, refusal string) error {
 	if fields := strings.Split(state, ":"); len(fields) == 4 {
 		path, err := base64.RawURLEncoding.DecodeString(fields[3])
@@ -175,11 +178,11 @@ func (r *request) fetch(state string, question *cjson.Object, refusal string) er
 	}
 	answer, err := ask(question)
 	switch {
-	case err != nil && refusal != "": // RFC 6749 section 4.1.2.1: the provider has refused, whoever asked
+	case err != nil && refusal != "": // RFC 6749 section 4.1.2.1
 		return errors.New(refusal)
 	case err != nil:
 		return err
-	case !answer.Has(ipc.KeyConfig) && !answer.Has(ipc.KeyAccessToken): // nobody has come back yet, or it is fetched
+	case !answer.Has(ipc.KeyConfig) && !answer.Has(ipc.KeyAccessToken): // not finished yet, or already fetched
 		return errors.New(cmp.Or(answer.Text(ipc.KeyInfo), "the agent's answer holds no account"))
 	}
 	f := new(file)
@@ -188,10 +191,9 @@ func (r *request) fetch(state string, question *cjson.Object, refusal string) er
 		if err := r.findAgent(); err != nil {
 			return err
 		}
-		exists := false
 		r.name = config.Text("name")
-		f, exists, err = r.locate(account.OpenDir)
-		if err == nil && exists && !r.noSave { // its format and its key stay
+		f, err = r.locate(r.name, account.OpenDir)
+		if err == nil && f.exists && !r.noSave { // keep its format and its key
 			err = f.open(r)
 		}
 		if err != nil {

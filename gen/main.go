@@ -1,11 +1,11 @@
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
 
-// oidc-gen makes accounts: it asks for what it needs, has the agent register a client and log the user in,
-// and encrypts the finished account into a file. It also prints, renames, updates and deletes those files.
-// It never speaks to a provider itself.
+// oidc-gen creates accounts: it asks the user for what no option says, has the agent register a client and log
+// the user in, and encrypts the finished account into a file. It also prints, renames, updates and deletes such
+// files. It never connects to a provider itself.
 //
-// Start reading in new.go, which tells the story of a new account from top to bottom.
+// Start reading at newAccount in new.go, which creates an account from start to end.
 package main
 
 import (
@@ -36,11 +36,10 @@ func run(args []string) error {
 	return err
 }
 
-// askTimeout is a little longer than the agent itself waits for a provider.
+// askTimeout is a little longer than the agent waits for a provider, so that the agent's own error arrives.
 const askTimeout = 45 * time.Second
 
-// ask sends a request to the agent. An answer that tells a failure is an error, and the answer is returned
-// with it.
+// ask sends a request to the agent. If the answer reports a failure, ask returns both the answer and an error.
 func ask(question *cjson.Object) (*cjson.Object, error) {
 	answer, err := ipc.Call(ipc.SocketPath(), question, askTimeout)
 	if err != nil {
@@ -49,8 +48,8 @@ func ask(question *cjson.Object) (*cjson.Object, error) {
 	return answer, ipc.Check(answer)
 }
 
-// findAgent makes sure that there is an agent, and learns whether it is a C agent: that does not know the
-// request `saved`, wants to be told where an account's password is to be had, and writes C's format.
+// findAgent makes sure that an agent is running, and finds out whether it is a C agent, which does not know the
+// request `saved`, must be told where to get an account's password, and can rewrite its own format only.
 func (r *request) findAgent() error {
 	_, err := ask(ipc.Request(ipc.RequestSaved))
 	refused, ok := errors.AsType[*ipc.Failure](err)
@@ -61,7 +60,7 @@ func (r *request) findAgent() error {
 	return nil
 }
 
-// about returns a request about an account. 4.x knows the scope by another name.
+// about returns a request about an account. C agents of 4.x expect the scope under another name.
 func (r *request) about(kind string, config *account.Account) *cjson.Object {
 	object := config.Object()
 	if r.cAgent {

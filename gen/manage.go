@@ -33,7 +33,7 @@ func list(r *request) error {
 	return nil
 }
 
-// decryptNamed decrypts a file that the user names by an account's name or by an absolute path.
+// decryptNamed decrypts the file that the user names: a file in the directory of accounts, or an absolute path.
 func decryptNamed(r *request) (*file, error) {
 	f := &file{path: r.argument}
 	if !filepath.IsAbs(f.path) {
@@ -58,8 +58,8 @@ func printFile(r *request) error {
 	return err
 }
 
-// update decrypts a file and encrypts it again, in our format or the one of the options, with the same
-// password. Plain JSON is encrypted.
+// update decrypts a file and encrypts it again under the same password, in our format or the one that an option
+// names. A file of plain JSON gets a password.
 func update(r *request) error {
 	if r.noSave {
 		return errors.New("--no-save and --update contradict each other")
@@ -74,25 +74,25 @@ func update(r *request) error {
 	}
 	key, err := f.newKey(r)
 	if err == nil {
-		err = f.rewrite(f.path, "", key)
+		err = f.rewrite(f.path, key)
 	}
 	if err != nil {
 		return err
 	}
 	if dir, err := account.FindDir(); err == nil && filepath.Dir(f.path) == dir.Path() {
-		_ = r.tellSaved(r.name, f.path, key) // an agent that has not loaded it need not know
+		_ = r.tellSaved(r.name, f.path, key) // an agent that has not loaded the account need not know
 	}
 	_, err = fmt.Println("Updated config file format")
 	return err
 }
 
-// existing opens the file of an account that is to be changed, with the agent's help or without.
-func (r *request) existing(what string, withAgent bool) (*file, error) {
+// existing opens the file of the account that the user wants to change. purpose completes the C tool's message.
+func (r *request) existing(purpose string, withAgent bool) (*file, error) {
 	if r.name == "" {
-		return nil, fmt.Errorf("You have to specify a shortname to %s", what)
+		return nil, fmt.Errorf("You have to specify a shortname to %s", purpose)
 	}
-	f, exists, err := r.locate(account.FindDir)
-	if err == nil && !exists {
+	f, err := r.locate(r.name, account.FindDir)
+	if err == nil && !f.exists {
 		err = errors.New("No account configuration found with that shortname")
 	}
 	if err == nil && withAgent {
@@ -104,18 +104,12 @@ func (r *request) existing(what string, withAgent bool) (*file, error) {
 	return f, err
 }
 
-// rename gives the account another name, in its file and as its file. The client's name at the provider
-// stays.
+// rename moves the account to another file and gives it that name. The client keeps its name at the provider.
 func rename(r *request) error {
 	if r.noSave {
 		return errors.New("--no-save and --rename contradict each other")
 	}
-	renamed := *r
-	renamed.name = r.argument
-	to, exists, err := renamed.locate(account.FindDir)
-	if err == nil && exists {
-		err = fmt.Errorf("Account configuration '%s' already exists", renamed.name)
-	}
+	to, err := r.vacant()
 	if err != nil {
 		return err
 	}
@@ -123,17 +117,32 @@ func rename(r *request) error {
 	if err != nil {
 		return err
 	}
-	key, err := f.newKey(&renamed)
+	old := r.name
+	r.name = r.argument // newKey asks for the new file's password
+	key, err := f.newKey(r)
 	if err != nil {
 		return err
 	}
-	// An agent that knew the account by its old name could save no new refresh token any more.
-	_, _ = ask(ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, r.name))
-	return f.rewrite(to.path, renamed.name, key)
+	return to.locked(func() error {
+		if _, err := r.vacant(); err != nil { // someone may have made it while the user was typing
+			return err
+		}
+		// An agent that has loaded the account under its old name could not save a new refresh token any more.
+		_, _ = ask(ipc.Request(ipc.RequestRemove).SetText(ipc.KeyAccount, old))
+		return f.rewrite(to.path, key)
+	})
 }
 
-// reauthenticate logs the user in again for an account that exists and writes the new refresh token into its
-// file, under the same key.
+// vacant returns the file that rename makes, which must not exist yet.
+func (r *request) vacant() (*file, error) {
+	f, err := r.locate(r.argument, account.FindDir)
+	if err == nil && f.exists {
+		err = fmt.Errorf("Account configuration '%s' already exists", r.argument)
+	}
+	return f, err
+}
+
+// reauthenticate logs the user in again and writes the new refresh token to the file, under the same key.
 func reauthenticate(r *request) error {
 	f, err := r.existing("update the refresh token for it", true)
 	if err != nil {
@@ -146,8 +155,7 @@ func reauthenticate(r *request) error {
 	return f.save(r, answer, f.key)
 }
 
-// deleteAccount revokes the account's refresh token, deletes the client that was registered for it, and
-// removes its file.
+// deleteAccount revokes the refresh token, deletes the client that was registered for the account, and its file.
 func deleteAccount(r *request) error {
 	if r.name == "" {
 		return options(r).WrongOperands()
@@ -157,7 +165,8 @@ func deleteAccount(r *request) error {
 		return err
 	}
 	if r.silent() && r.answers == "" {
-		return cli.WithHint(errors.New("deleting an account must be confirmed, and --prompt=none asks nothing"), "Add --confirm-yes.")
+		return cli.WithHint(errors.New("deleting an account must be confirmed, but --prompt=none asks nothing"),
+			"Add --confirm-yes.")
 	}
 	sure, err := prompt.Confirm("Do you really want to delete this configuration?", false, r.answers)
 	if err != nil || !sure {
@@ -174,8 +183,8 @@ func deleteAccount(r *request) error {
 	return err
 }
 
-// revoke has the agent revoke the refresh token and forget the account. Where the provider refuses, the user
-// decides whether the account goes all the same.
+// revoke has the agent revoke the refresh token and forget the account. If that fails, the user decides whether
+// to delete the account anyway.
 func (r *request) revoke(config *account.Account) error {
 	_, failed := ask(r.about(ipc.RequestDelete, config))
 	if failed == nil {
@@ -183,9 +192,11 @@ func (r *request) revoke(config *account.Account) error {
 		return nil
 	}
 	fmt.Fprintln(os.Stderr, "Error:", cli.Printable(failed.Error()))
-	anyway, err := prompt.Confirm("Do you want to unload and delete anyway. You then have to revoke the refresh token manually.", false, r.answers)
+	anyway, err := prompt.Confirm("Do you want to unload and delete anyway. "+
+		"You then have to revoke the refresh token manually.", false, r.answers)
 	if err == nil && !anyway {
-		err = errors.New("The account was not removed from oidc-agent due to the above listed error. You can fix the error and try it again.")
+		err = errors.New("The account was not removed from oidc-agent due to the above listed error. " +
+			"You can fix the error and try it again.")
 	}
 	if err != nil {
 		return err
@@ -197,8 +208,8 @@ func (r *request) revoke(config *account.Account) error {
 	return err
 }
 
-// deleteClient removes the client that was registered for the account (RFC 7592 section 2.3). A client that
-// stays behind is no reason to keep the account.
+// deleteClient deletes the client that was registered for the account (RFC 7592 section 2.3). If that fails,
+// the account is deleted all the same.
 func deleteClient(config *account.Account) {
 	uri, token := config.Extra().Text("registration_client_uri"), config.Extra().Secret("registration_access_token")
 	if uri == "" || token.IsEmpty() {
@@ -207,6 +218,6 @@ func deleteClient(config *account.Account) {
 	question := ipc.Request(ipc.RequestDeleteClient).SetText("registration_client_uri", uri).
 		SetSecret("registration_access_token", token).SetText(ipc.KeyCertPath, config.CertPath)
 	if _, err := ask(question); err != nil {
-		fmt.Fprintln(os.Stderr, "Warning: the client stays registered:", err)
+		fmt.Fprintln(os.Stderr, "Warning: the client stays registered:", cli.Printable(err.Error()))
 	}
 }

@@ -2,16 +2,18 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"oidc-agent/crypt"
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cli"
 )
 
-// newAccount makes an account: what is missing is asked for, the agent registers the client and logs the
-// user in, and the result is encrypted into a file.
+// newAccount creates an account: it asks for what is missing, has the agent register a client and log the user
+// in, and encrypts the result into a file.
 func newAccount(r *request) error {
 	if err := r.findAgent(); err != nil {
 		return err
@@ -34,8 +36,8 @@ func newAccount(r *request) error {
 	return f.save(r, answer, nil)
 }
 
-// choose finds the account's name and its place, and makes sure that a file can be written there before
-// anything is asked of a provider. With -m the account may exist: it is opened. --only-at makes none.
+// choose asks for the account's name and makes sure that its file can be written, before anything is asked of a
+// provider. With -m the account may exist: choose opens it. --only-at needs no file.
 func (r *request) choose() (*file, error) {
 	if r.onlyAT {
 		return new(file), nil
@@ -43,13 +45,13 @@ func (r *request) choose() (*file, error) {
 	if err := r.askName(); err != nil {
 		return nil, err
 	}
-	f, exists, err := r.locate(account.OpenDir)
+	f, err := r.locate(r.name, account.OpenDir)
 	switch {
 	case err != nil:
-	case exists && !r.manual:
-		err = cli.WithHint(fmt.Errorf("there is an account %q already", r.name),
-			"Edit it with  oidc-gen -m "+r.name+"  log in again with  oidc-gen --reauthenticate "+r.name+"  or choose another name.")
-	case exists:
+	case f.exists && !r.manual:
+		err = cli.WithHint(fmt.Errorf("there is an account %q already", r.name), "Edit it:  oidc-gen -m "+r.name+
+			"  or log in again:  oidc-gen --reauthenticate "+r.name+"  or choose another name.")
+	case f.exists:
 		err = f.open(r)
 	case r.manual:
 		fmt.Println("No account exists with this short name. Creating new configuration ...")
@@ -57,27 +59,29 @@ func (r *request) choose() (*file, error) {
 	return f, err
 }
 
-// describe puts together what the agent has to know of the account: options first, then what the account
-// had, then questions.
+// describe collects what the agent has to know about the account: from the options, then from the account that
+// -m edits (old, otherwise nil), then from issuer.config, then by asking the user.
 func (r *request) describe(old *account.Account) (*account.Account, error) {
 	config, err := r.startingPoint(old)
 	if err != nil {
 		return nil, err
 	}
 	config.Name = r.name
-	if config.ClientName == "" || r.cnid != "" { // in the provider's list of his clients it tells the user which one this is
+	if config.ClientName == "" || r.cnid != "" { // by this name users recognize the client in the provider's list
 		host, _ := os.Hostname()
 		host, _, _ = strings.Cut(host, ".")
 		config.ClientName = "oidc-agent:" + r.name + "-" + cmp.Or(r.cnid, host)
 	}
-	err = r.askIssuer(config)
-	hasClient := false
-	if err == nil {
-		hasClient, err = r.useKnownIssuer(config)
+	if err := r.askIssuer(config); err != nil {
+		return nil, err
+	}
+	hasClient, err := r.useKnownIssuer(config)
+	if err != nil {
+		return nil, err
 	}
 	byHand := (r.manual || r.onlyAT) && !config.UsesPubClient && !hasClient
-	r.manual = r.manual || hasClient // nothing is registered
-	if err == nil && byHand {
+	r.manual = r.manual || hasClient // nothing to register
+	if byHand {
 		err = r.askClient(config)
 	}
 	if err == nil {
@@ -89,14 +93,20 @@ func (r *request) describe(old *account.Account) (*account.Account, error) {
 	return config, err
 }
 
-// startingPoint is the account of the options, laid over the account that -m edits or over the file of -f. A user's
-// password at the provider is taken from nowhere else.
+// startingPoint lays the options over the account that -m edits, or over the file of -f: a client or an account, as
+// plain JSON or encrypted. The user's password at the provider comes from the options only.
 func (r *request) startingPoint(old *account.Account) (*account.Account, error) {
 	if old == nil && r.clientFile != "" {
-		var err error
-		if old, err = readClient(r); err != nil {
+		f := &file{path: r.clientFile}
+		err := f.open(r)
+		if errors.Is(err, crypt.ErrFormat) {
+			err = fmt.Errorf("%q is neither JSON nor an encrypted file", r.clientFile)
+		}
+		if err != nil {
 			return nil, err
 		}
+		old = f.config
+		old.Extra().Delete("scope") // 4.x's name for AuthScope
 	}
 	merged := cmp.Or(old, new(account.Account)).Object()
 	given := r.given.Object()

@@ -13,37 +13,39 @@ import (
 	"golang.org/x/term"
 )
 
-// The QR code of the verification URL, for the phone that approves. Byte mode, versions 1 to 10, error correction level
-// L: as much as a URL and a terminal of 80 columns need, and nothing dirties a screen. The terms and the sections are
-// those of ISO/IEC 18004:2015.
+// The QR code of the verification URL, for users who approve with their phone. Byte mode, versions 1 to 10 and
+// error correction level L are enough for a URL on a terminal of 80 columns, where nothing damages the symbol.
+// Terms and section numbers are those of ISO/IEC 18004:2015.
 
 const (
 	qrMaxVersion = 10
 	qrMaxSize    = 17 + 4*qrMaxVersion
 	qrLevelL     = 0b01 // in the format information, table 12
-	qrQuiet      = 4    // modules around the symbol, section 6.3.8
+	qrQuiet      = 4    // light modules around the symbol, section 6.3.8
 )
 
-// qrCapacity is what a version holds, in codewords: all data, blocks, error correction per block.
+// qrCapacity says how many data codewords a version holds, in how many blocks, and how many error correction
+// codewords each block has.
 type qrCapacity struct{ data, blocks, correction int }
 
-// qrCapacities are those of level L, from version 1 (section 7.5.1, table 9).
+// qrCapacities are the capacities of level L, from version 1 (section 7.5.1, table 9).
 var qrCapacities = [qrMaxVersion]qrCapacity{
 	{19, 1, 7}, {34, 1, 10}, {55, 1, 15}, {80, 1, 20}, {108, 1, 26},
 	{136, 2, 18}, {156, 2, 20}, {194, 2, 24}, {232, 2, 30}, {274, 4, 18},
 }
 
-// qrAlignment are the coordinates of the alignment patterns' centres (annex E), from version 1.
-var qrAlignment = [qrMaxVersion][]int{nil, {6, 18}, {6, 22}, {6, 26}, {6, 30}, {6, 34}, {6, 22, 38}, {6, 24, 42}, {6, 26, 46}, {6, 28, 50}}
+// qrAlignment lists the row and column coordinates of the alignment patterns' centres, from version 1 (annex E).
+var qrAlignment = [qrMaxVersion][]int{nil, {6, 18}, {6, 22}, {6, 26}, {6, 30}, {6, 34},
+	{6, 22, 38}, {6, 24, 42}, {6, 26, 46}, {6, 28, 50}}
 
 // qrCode is a symbol without its quiet zone. Modules are addressed by row and column.
 type qrCode struct {
 	size     int                        // modules on a side
 	dark     [qrMaxSize][qrMaxSize]uint // 1, or 0 for a light module
-	function [qrMaxSize][qrMaxSize]bool // where no data goes: patterns, format and version information
+	function [qrMaxSize][qrMaxSize]bool // holds no data: a pattern, or format or version information
 }
 
-// encodeQR makes the smallest symbol that holds the text, nil where none does. Of the mask patterns it takes the one
+// encodeQR returns the smallest symbol that holds the text, or nil if none does. It chooses the mask pattern
 // with the lowest penalty (section 7.8).
 func encodeQR(text string) (best *qrCode) {
 	for i, capacity := range qrCapacities {
@@ -64,9 +66,9 @@ func encodeQR(text string) (best *qrCode) {
 	return best
 }
 
-// qrData is the text in byte mode, padded to size codewords (sections 7.4.5 and 7.4.10), nil if it does not fit. The
-// mode indicator and the terminator are a hexadecimal digit each, the character count indicator is two of them up to
-// version 9, then four (tables 2 and 3).
+// qrData encodes the text in byte mode and pads it to size codewords (sections 7.4.5 and 7.4.10); nil if it
+// does not fit. The mode indicator and the terminator take one hexadecimal digit each; the character count
+// indicator takes two up to version 9, and four above (tables 2 and 3).
 func qrData(text string, version, size int) []byte {
 	digits := 2
 	if version > 9 {
@@ -82,8 +84,9 @@ func qrData(text string, version, size int) []byte {
 	return data
 }
 
-// qrCodewords splits the data into blocks, the longer ones last, and interleaves them, then their error correction
-// codewords: the first of each block, the second of each, and so on (section 7.6).
+// qrCodewords splits the data into blocks, the longer ones last, and interleaves their codewords: the first of
+// each block, the second of each, and so on. The error correction codewords follow in the same way (section
+// 7.6).
 func qrCodewords(data []byte, c qrCapacity) (all []byte) {
 	blocks, corrections := make([][]byte, c.blocks), make([][]byte, c.blocks)
 	for i := range blocks {
@@ -103,8 +106,8 @@ func qrCodewords(data []byte, c qrCapacity) (all []byte) {
 	return all
 }
 
-// qrCorrection is the remainder of the data polynomial after division by the generator polynomial, whose roots are
-// the first n powers of 2 (section 7.5.2, annex A).
+// qrCorrection returns the remainder of the data polynomial divided by the generator polynomial, whose roots
+// are the first n powers of 2 (section 7.5.2, annex A).
 func qrCorrection(data []byte, n int) []byte {
 	generator := []byte{1} // coefficients, highest power first
 	for root := byte(1); len(generator) <= n; root = gfMul(root, 2) {
@@ -132,7 +135,7 @@ func gfMul(a, b byte) (product byte) {
 	return product
 }
 
-// bchCode is the value followed by its remainder modulo the generator (annexes C and D).
+// bchCode returns the value followed by its remainder modulo the generator (annexes C and D).
 func bchCode(value, generator uint) uint {
 	n := bits.Len(generator) - 1
 	rest := value << n
@@ -142,8 +145,8 @@ func bchCode(value, generator uint) uint {
 	return value<<n | rest
 }
 
-// newQRCode is a symbol with all that does not depend on the text (section 6.3), and with the places of the format
-// information reserved.
+// newQRCode returns a symbol with everything that does not depend on the text (section 6.3). The modules of the
+// format information are reserved.
 func newQRCode(version int) *qrCode {
 	q := &qrCode{size: 17 + 4*version}
 	last := q.size - 7
@@ -153,12 +156,12 @@ func newQRCode(version int) *qrCode {
 	centres := qrAlignment[version-1]
 	for _, row := range centres {
 		for _, column := range centres {
-			if !q.function[row][column] { // a finder pattern keeps its corner
+			if !q.function[row][column] { // not in the corner of a finder pattern
 				q.drawRings(row, column, 2, 0b101)
 			}
 		}
 	}
-	for i := 8; i < last-1; i++ { // timing patterns, after what they cross
+	for i := 8; i < last-1; i++ { // timing patterns, over the alignment patterns that they cross
 		q.set(6, i, uint(1-i%2))
 		q.set(i, 6, uint(1-i%2))
 	}
@@ -173,7 +176,7 @@ func newQRCode(version int) *qrCode {
 	return q
 }
 
-// set draws a module of a function pattern in the colour of the lowest bit; outside the symbol it does nothing.
+// set draws a module of a function pattern in the colour of the lowest bit. Outside the symbol it does nothing.
 func (q *qrCode) set(row, column int, bits uint) {
 	if min(row, column) >= 0 && max(row, column) < q.size {
 		q.dark[row][column], q.function[row][column] = bits&1, true
@@ -192,7 +195,7 @@ func (q *qrCode) drawRings(row, column, radius int, dark uint) {
 // drawFormat draws the format information twice, and the module that is always dark (section 7.9.1, figure 25).
 func (q *qrCode) drawFormat(pattern uint) {
 	code := bchCode(qrLevelL<<3|pattern, 0b10100110111) ^ 0b101010000010010
-	near := [...]int{0, 1, 2, 3, 4, 5, 7, 8} // around the upper left finder pattern; 6 is the timing pattern's
+	near := [...]int{0, 1, 2, 3, 4, 5, 7, 8} // around the upper left finder pattern, without the timing pattern's 6
 	for i := range 8 {
 		q.set(near[i], 8, code>>i)
 		q.set(8, q.size-1-i, code>>i)
@@ -202,12 +205,13 @@ func (q *qrCode) drawFormat(pattern uint) {
 	q.set(q.size-8, 8, 1)
 }
 
-// place puts the codewords into the free modules, most significant bit first, in columns of two from the right, up
-// and down in turn (section 7.7.3), masked by a pattern, of which the format information tells. Remainder bits are 0.
+// place puts the codewords into the free modules, most significant bit first, in columns of two from the right,
+// alternately upwards and downwards (section 7.7.3). It masks them with a pattern, which the format information
+// names. Remainder bits are 0.
 func (q *qrCode) place(codewords []byte, pattern uint) {
 	bit, up := 0, true
 	for right := q.size - 1; right > 0; right -= 2 {
-		if right == 6 { // the timing pattern has this column for itself
+		if right == 6 { // the column of the timing pattern
 			right--
 		}
 		for i := range 2 * q.size {
@@ -239,8 +243,9 @@ func qrMasked(pattern uint, i, j int) bool {
 	return conditions[pattern] == 0
 }
 
-// penalty is the score of section 7.8.3.1 with its weights: 3 for a run of five in a row or column and 1 for each more,
-// 40 for what looks like a finder pattern, 3 for a square of four, 10 for every 5 % that the symbol is off one half.
+// penalty returns the score of section 7.8.3.1: 3 for a run of five in a row or column and 1 for each further
+// module, 40 for what looks like a finder pattern, 3 for a square of four, 10 for every 5 % that the dark
+// modules differ from half.
 func (q *qrCode) penalty() (score int) {
 	total := 0
 	for i := range q.size {
@@ -270,9 +275,9 @@ func (q *qrCode) penalty() (score int) {
 	return score + 10*(max(off, -off)/(5*q.size*q.size))
 }
 
-// draw shows the symbol with its quiet zone, two rows of modules in a line. Black and white are those of the
-// 256-colour palette: the first eight colours are what the user's theme makes of them, and a light theme swaps them.
-// Without colours what is light is drawn, for most terminals are dark.
+// draw returns the symbol with its quiet zone, two rows of modules in a line. Black and white are taken from the
+// 256-colour palette, because themes change the first eight colours. Without colours the light modules are drawn,
+// because most terminals are dark.
 func (q *qrCode) draw(colours bool) string {
 	blackOnWhite, reset, glyphs := "\x1b[38;5;16;48;5;231m", "\x1b[0m", [...]string{" ", "▄", "▀", "█"}
 	if !colours {
@@ -295,11 +300,11 @@ func (q *qrCode) draw(colours bool) string {
 	return b.String()
 }
 
-// showQR draws the URL where that can be seen: on a terminal that is wide enough and, by its locale, shows UTF-8. The URL
-// itself is to be shown in any case.
+// showQR draws the URL if w is a terminal that is wide enough and, by its locale, shows UTF-8.
 func showQR(w *os.File, url string) {
 	columns, _, err := term.GetSize(int(w.Fd()))
-	locale := strings.ToLower(cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG"))) // POSIX XBD section 8.2
+	// POSIX XBD section 8.2
+	locale := strings.ToLower(cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG")))
 	unicode := strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
 	if err != nil || !unicode || os.Getenv("TERM") == "dumb" {
 		return

@@ -70,7 +70,7 @@ func TestQRCodewordsAreInterleaved(t *testing.T) {
 	}
 }
 
-// TestQRVersion: the smallest version that holds the bytes, up to those of ISO/IEC 18004:2015 table 7.
+// TestQRVersion: the smallest version that holds the bytes is used; the limits are those of ISO/IEC 18004:2015 table 7.
 func TestQRVersion(t *testing.T) {
 	t.Parallel()
 	for i, most := range []int{17, 32, 53, 78, 106, 134, 154, 192, 230, 271} {
@@ -87,7 +87,7 @@ func TestQRVersion(t *testing.T) {
 	}
 }
 
-// TestQRPenalty: in symbols whose rows are a line and its inverse in turn, so that only the rows count.
+// TestQRPenalty scores symbols whose rows are a line and its inverse in turn, so that only the rows count.
 func TestQRPenalty(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]struct{ runs, finders int }{
@@ -110,7 +110,7 @@ func TestQRPenalty(t *testing.T) {
 	}
 }
 
-// TestQRGolden compares with symbols that qrencode 4.1.1 made: the text, then the modules.
+// TestQRGolden compares with symbols made by qrencode 4.1.1: the text, then the modules.
 func TestQRGolden(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/qr/*.txt")
@@ -168,7 +168,7 @@ func TestQRIsRead(t *testing.T) {
 	}
 }
 
-// qrURL is a URL of n bytes that looks like one of a device flow.
+// qrURL returns a URL of n bytes that looks like one of a device flow.
 func qrURL(n int) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~/?=&%"
 	url, state := []byte("https://"), uint32(n)

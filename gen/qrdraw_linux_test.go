@@ -62,7 +62,7 @@ func TestShowQR(t *testing.T) {
 	}
 }
 
-// Without colours light is drawn: turned round, it is the same code.
+// Without colours the light modules are drawn: inverted, it is the same symbol.
 func TestShowQRWithoutColours(t *testing.T) {
 	t.Setenv("LC_ALL", "C.UTF-8")
 	t.Setenv("TERM", "xterm")
@@ -96,7 +96,7 @@ func TestShowQROnNoTerminal(t *testing.T) {
 	}
 }
 
-// onTerminal returns what do writes to a new terminal of that width.
+// onTerminal returns what do writes to a new terminal with this number of columns.
 func onTerminal(t *testing.T, columns uint16, do func(*os.File)) string {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// zbarimgVariable names zbarimg (Debian's zbar-tools). Where it is set, what is drawn must be read by it as well as
-// by the reader in qrread_test.go.
+// zbarimgVariable names the program zbarimg (Debian's zbar-tools). If it is set, zbarimg must read what is drawn, as
+// the reader in qrread_test.go does.
 const zbarimgVariable = "OIDC_AGENT_ZBARIMG"
 
 func TestQRIsReadAsDrawn(t *testing.T) {
@@ -52,8 +52,8 @@ func TestQRIsReadAsDrawn(t *testing.T) {
 	t.Logf("%s read %d symbols", zbarimg, len(got))
 }
 
-// seen is what a terminal shows, two pixels for each character: true is black. Each line must set black on white of
-// the 256-colour palette first and end by a reset, so that nothing is left to the user's colours.
+// seen returns what a terminal shows, two pixels for each character: true is black. Each line must begin with black
+// on white of the 256-colour palette and end with a reset, so that it does not depend on the user's colours.
 func seen(drawn string) (pixels [][]bool, err error) {
 	for line := range strings.Lines(drawn) {
 		text, colours := strings.CutPrefix(line, "\x1b[38;5;16;48;5;231m")
@@ -74,7 +74,7 @@ func seen(drawn string) (pixels [][]bool, err error) {
 	return pixels, nil
 }
 
-// readDrawn takes the quiet zone away, which must be light, and reads the symbol.
+// readDrawn removes the quiet zone, which must be light, and reads the symbol.
 func readDrawn(pixels [][]bool) (string, error) {
 	width := len(pixels[0])
 	var symbol [][]bool

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// A reader of undamaged symbols, written from the standard's side: it shares with the encoder the table of
-// capacities only, which TestQRVersion holds against the published one.
+// A reader of undamaged symbols, written after the standard. It shares only the table of capacities with the encoder,
+// which TestQRVersion compares with the published one.
 
 // qrTotal is the number of codewords in a symbol, from version 1 (ISO/IEC 18004:2015 table 1).
 var qrTotal = [...]int{26, 44, 70, 100, 134, 172, 196, 242, 292, 346}
 
-// readQR checks all that a symbol without damage must have and returns its text.
+// readQR checks everything that an undamaged symbol must have and returns its text.
 func readQR(dark [][]bool) (string, error) {
 	size := len(dark)
 	version := (size - 17) / 4
@@ -78,7 +78,7 @@ func readFormat(dark [][]bool) (pattern int, err error) {
 	return pattern, err
 }
 
-// patternAt compares what is drawn in rows, # dark and . light, with the modules from a corner on.
+// patternAt compares rows, in which # is dark and . is light, with the modules to the right of and below a corner.
 func patternAt(dark [][]bool, row, column int, rows ...string) error {
 	for i, want := range rows {
 		for j, c := range want {
@@ -145,7 +145,7 @@ func isData(row, column, version int) bool {
 	return true
 }
 
-// readCodewords takes the mask away on the way.
+// readCodewords reads the codewords and removes their mask.
 func readCodewords(dark [][]bool, version, pattern int) []byte {
 	size := len(dark)
 	rights := []int{5, 3, 1} // the right one of each two columns; column 6 is in none
@@ -178,7 +178,7 @@ func isMasked(pattern, i, j int) bool {
 		((i*j)%2 + (i*j)%3) % 2, ((i+j)%2 + (i*j)%3) % 2}[pattern] == 0
 }
 
-// readBlocks takes the interleaving away and checks that each block is a codeword of the Reed-Solomon code: its
+// readBlocks undoes the interleaving and checks that each block is a codeword of the Reed-Solomon code: its
 // polynomial is 0 at the first powers of 2.
 func readBlocks(codewords []byte, c qrCapacity) (data []byte, err error) {
 	blocks := make([][]byte, c.blocks)
@@ -215,7 +215,7 @@ func readBlocks(codewords []byte, c qrCapacity) (data []byte, err error) {
 	return data, nil
 }
 
-// evaluate is the polynomial's value at 2 to the power, by logarithms.
+// evaluate returns the polynomial's value at 2 to the power, by logarithms.
 func evaluate(coefficients []byte, power int) (sum byte) {
 	var exp [255]byte
 	var log [256]int

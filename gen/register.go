@@ -12,8 +12,8 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// register has the agent register a client (RFC 7591) and puts it into the account. Where the provider
-// refuses, a public client of the issuer will do.
+// register has the agent register a client (RFC 7591) and puts it into the account. If the provider refuses, a
+// public client that is known for the issuer is used instead.
 func (r *request) register(config *account.Account) error {
 	fmt.Println("Registering Client ...")
 	answer, err := ask(r.about(ipc.RequestRegister, config).
@@ -25,20 +25,20 @@ func (r *request) register(config *account.Account) error {
 	case !ok:
 		return err
 	case answer.Object(ipc.KeyClient) != nil:
-		return fmt.Errorf("the client was registered, but without the scopes openid and offline_access, which an account needs: %w", err)
-	case refused.Text == "Dynamic client registration not supported by this issuer.": // what all agents say
+		return fmt.Errorf("the new client lacks the scopes openid and offline_access, which an account needs: %w", err)
+	case refused.Text == "Dynamic client registration not supported by this issuer.": // ours and the C agents
 		fmt.Println(refused.Text)
 	default:
-		fmt.Fprintf(os.Stderr, "The following error occurred during dynamic client registration:\n%s\n", cli.Printable(refused.Text))
+		fmt.Fprintf(os.Stderr, "The following error occurred during dynamic client registration:\n%s\n",
+			cli.Printable(refused.Text))
 	}
 	fmt.Println("Try using a public client ...")
-	if usePublicClient(config) == nil {
+	known, err := knownIssuer(config)
+	if err == nil && usePublicClient(config, known) == nil {
 		return nil
 	}
-	// The way out is a client made by hand, or a token that allows to register.
-	hint := "Register a client at the provider's web page and type  oidc-gen --manual " + r.name +
-		"  or, if the provider wants a token for the registration, add  --at=ACCESS_TOKEN"
-	known, _ := knownIssuer(config)
+	hint := "Register a client on the provider's web page and use it:  oidc-gen --manual " + r.name +
+		"  or, if the provider asks for a token to register, add:  --at=ACCESS_TOKEN"
 	if known.Register != "" {
 		hint += "\nThe page is " + known.Register
 	}
@@ -47,17 +47,17 @@ func (r *request) register(config *account.Account) error {
 	} else {
 		fmt.Printf("Unfortunately no contact information were found for issuer '%s'\n", config.IssuerURL)
 	}
-	return cli.WithHint(errors.New("Dynamic client registration not successful for this issuer and could not find a public client for this issuer."), hint)
+	return cli.WithHint(errors.New("Dynamic client registration not successful for this issuer "+
+		"and could not find a public client for this issuer."), hint)
 }
 
-// knownIssuer is what issuer.config says of the account's issuer, which may be nothing.
+// knownIssuer returns what issuer.config says about the account's issuer: the zero Issuer if it says nothing.
 func knownIssuer(config *account.Account) (account.Issuer, error) {
 	issuers, err := account.LoadIssuers()
 	return *cmp.Or(issuers.Find(config.IssuerURL), new(account.Issuer)), err
 }
 
-// useKnownIssuer takes from issuer.config what neither the options nor the account say, a client that is known included,
-// and reports whether there was one.
+// useKnownIssuer completes the account from issuer.config. It reports whether that supplied the client.
 func (r *request) useKnownIssuer(config *account.Account) (hasClient bool, err error) {
 	known, err := knownIssuer(config)
 	if err != nil {
@@ -71,7 +71,7 @@ func (r *request) useKnownIssuer(config *account.Account) (hasClient bool, err e
 	}
 	switch {
 	case r.public:
-		return true, usePublicClient(config)
+		return true, usePublicClient(config, known)
 	case config.ClientID != "" || known.UserClient.ClientID == "":
 		return false, nil
 	}
@@ -79,14 +79,10 @@ func (r *request) useKnownIssuer(config *account.Account) (hasClient bool, err e
 	return true, nil
 }
 
-// usePublicClient takes the client that issuer.config knows for everybody's use.
-func usePublicClient(config *account.Account) error {
-	known, err := knownIssuer(config)
-	if err == nil && known.PubClient.ClientID == "" {
-		err = fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
-	}
-	if err != nil {
-		return err
+// usePublicClient puts into the account the client that issuer.config lists for everyone's use.
+func usePublicClient(config *account.Account, known account.Issuer) error {
+	if known.PubClient.ClientID == "" {
+		return fmt.Errorf("no public client is known for the issuer %q", config.IssuerURL)
 	}
 	useClient(config, known.PubClient)
 	config.UsesPubClient = true
@@ -101,7 +97,8 @@ func useClient(config *account.Account, client account.Client) {
 	}
 }
 
-// takeClient puts the registered client into the account, with what is needed to manage it later (RFC 7592).
+// takeClient puts the registered client into the account, along with what is needed to manage it later (RFC
+// 7592).
 func takeClient(config *account.Account, client *cjson.Object) error {
 	if client == nil || client.Text("client_id") == "" {
 		return errors.New("the agent's answer to the registration names no client_id")

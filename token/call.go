@@ -12,12 +12,12 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// patience is how long an answer may take, in seconds. The agent waits 35 s for a provider and gives up first, so that
-// its own words arrive.
+// patience is how many seconds an answer may take: longer than the 35 s that the agent waits for a provider, so
+// that the agent's own error arrives.
 const patience = 40
 
-// call asks the local agent, and where that cannot help the one that OIDC_REMOTE_SOCK names. An answer that tells
-// a failure comes with that failure.
+// call asks the local agent. If that one cannot be reached, or does not know the account, call asks the agent
+// that OIDC_REMOTE_SOCK names. If the answer reports a failure, call returns both the answer and an error.
 func (r *request) call(question *cjson.Object) (answer *cjson.Object, err error) {
 	seconds := int64(patience)
 	if r.timeout > 0 {
@@ -39,13 +39,13 @@ func (r *request) call(question *cjson.Object) (answer *cjson.Object, err error)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, cli.WithHint(
 			errors.New("the agent at "+strconv.Quote(agent)+" gave no answer within "+strconv.FormatInt(seconds, 10)+" seconds"),
-			"See what it does:  oidc-agent --status  or end it and start another one:  oidc-agent -k; eval $(oidc-agent)")
+			"See what it does:  oidc-agent --status  or restart it:  oidc-agent -k; eval $(oidc-agent)")
 	}
 	return answer, err
 }
 
-// callRemote lets oidc-add carry the request: the encrypted channel and the network would cost every call of
-// this program a part of its start-up, though hardly one needs them.
+// callRemote has oidc-add pass the request on: the encrypted channel and the network packages would slow down
+// every start of this program, and few calls need them.
 func callRemote(question *cjson.Object, wait time.Duration) (*cjson.Object, error) {
 	add, conn, err := talkToAdd("--remote", "--relay")
 	if err != nil {
@@ -53,19 +53,19 @@ func callRemote(question *cjson.Object, wait time.Duration) (*cjson.Object, erro
 	}
 	defer conn.Close()
 	timer := time.AfterFunc(wait, func() { add.Kill() })
-	conn.Write(question.Compact()) // where that fails it has ended, and does not answer
+	conn.Write(question.Compact()) // if this fails, oidc-add has ended and there is no answer
 	answer, err := ipc.Answer(conn)
 	add.Wait()
 	switch {
 	case !timer.Stop():
 		return nil, os.ErrDeadlineExceeded
-	case err != nil: // it has told why
+	case err != nil: // oidc-add has printed the reason
 		return nil, errors.New("the agent that OIDC_REMOTE_SOCK names gave no answer")
 	}
 	return answer, nil
 }
 
-// talkToAdd runs oidc-add with a socket as its standard input and output, of which the other end is ours.
+// talkToAdd starts oidc-add with a socket as its standard input and output, and returns the other end.
 func talkToAdd(args ...string) (*os.Process, *os.File, error) {
 	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {

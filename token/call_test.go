@@ -17,8 +17,8 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// A world has an agent that gives answers in their order, and an oidc-add that notes its arguments and its input, prints
-// a text and may fail.
+// A world has an agent that gives the answers in their order, and an oidc-add that records its arguments and its
+// input, prints a text, and may fail.
 type world struct {
 	dir       string
 	questions chan string
@@ -61,7 +61,7 @@ func newWorld(t *testing.T, answers []string, printed string, fails bool) *world
 	return w
 }
 
-// noted is what oidc-add was called with, a line each.
+// noted returns what oidc-add was called with, one call per line.
 func (w *world) noted() string {
 	text, _ := os.ReadFile(filepath.Join(w.dir, "noted"))
 	return string(text)
@@ -73,7 +73,7 @@ const (
 	noAccount = `{"status":"failure","error":"No account configured with that short name"}`
 )
 
-// Not parallel: agent and oidc-add are found by the environment.
+// Not parallel: the agent and oidc-add are found through the environment.
 func TestFetch(t *testing.T) {
 	const asked = `{"request":"access_token","min_valid_period":0,"account":"demo","application_hint":"oidc-token","no_autoload":1}`
 	const relayed = "--remote --relay\n"
@@ -93,7 +93,7 @@ func TestFetch(t *testing.T) {
 			`{"request":"access_token","min_valid_period":-1,"account":"demo","scope":"a","application_hint":"n","audience":"b","no_autoload":1,"timeout":99}`}},
 		"id-token": {args: "--id-token", answers: []string{`{"status":"success","id_token":"IT"}`}, token: "IT", questions: []string{
 			`{"request":"id_token","account":"demo","application_hint":"oidc-token","no_autoload":1}`}},
-		"no token":         {answers: []string{`{"status":"success"}`}, err: "the agent's answer cannot be read: there is no access_token in it"},
+		"no token":         {answers: []string{`{"status":"success"}`}, err: "the agent's answer cannot be read: it holds no access_token"},
 		"no agent":         {err: "could not connect to oidc-agent"},
 		"no agent here":    {remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
 		"no account here":  {answers: []string{noAccount}, remote: true, printed: success, token: "AT", noted: relayed + asked + "\n"},
@@ -139,7 +139,7 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// An oidc-add that hangs, before it has read or behind its answer, is ended in time.
+// TestRemoteHangs: an oidc-add that hangs before it reads, or after it answers, is killed in time.
 func TestRemoteHangs(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
@@ -154,7 +154,7 @@ func TestRemoteHangs(t *testing.T) {
 	}
 }
 
-// The hint names the account where it is known.
+// TestNotLoaded: the hint names the account if it is known.
 func TestNotLoaded(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{"": "Load the account:  oidc-add NAME", "demo": "Load the account:  oidc-add demo", "a b": "Load the account:  oidc-add 'a b'"} {
@@ -165,7 +165,7 @@ func TestNotLoaded(t *testing.T) {
 	}
 }
 
-// A warning of the agent is told beside the token.
+// TestFetchWarns: a warning of the agent is printed on standard error.
 func TestFetchWarns(t *testing.T) {
 	newWorld(t, []string{`{"status":"success","access_token":"AT","warning":"not saved"}`}, "", false)
 	told, err := os.Create(filepath.Join(t.TempDir(), "told"))
@@ -183,7 +183,7 @@ func TestFetchWarns(t *testing.T) {
 	}
 }
 
-// Whoever calls without a name for the program gets a usage error.
+// TestStart: a call without arguments, even without the program's name, is a usage error.
 func TestStart(t *testing.T) {
 	for _, args := range [][]string{nil, {"oidc-token"}, {"/usr/bin/oidc-tokensh", "a", "b"}} {
 		err := start(args)
@@ -193,7 +193,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// The test binary ends as a shell has ended: by its signal, else with its code.
+// TestEnded: the test binary ends as its shell has ended, by the same signal or with the same code.
 func TestEnded(t *testing.T) {
 	if script := os.Getenv("TOKEN_TEST_SCRIPT"); script != "" {
 		child := exec.Command("sh", "-c", script)

@@ -9,9 +9,9 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// defaultMinValid is the oidc-token section's default-min-lifetime in the `config` files, the user's before the
-// system's: how many seconds a token must stay valid where -t says nothing. This program runs thousands of
-// times an hour and most often there is no such file, so it looks for them by itself.
+// defaultMinValid returns default-min-lifetime of the section oidc-token in the `config` files, the user's
+// before the system's: how many seconds a token must stay valid without -t. It does not use proto/account,
+// which would slow down every start of this program.
 func defaultMinValid() (int64, error) {
 	for _, path := range configFiles() {
 		data, err := os.ReadFile(path)
@@ -22,7 +22,8 @@ func defaultMinValid() (int64, error) {
 		if err != nil {
 			return 0, errors.New(strconv.Quote(path) + ": " + err.Error())
 		}
-		for _, key := range [...]string{"default-min-lifetime", "default_min_lifetime"} { // the code's, the shipped file's
+		// C reads the first key; the file that comes with C has the second.
+		for _, key := range [...]string{"default-min-lifetime", "default_min_lifetime"} {
 			if section := o.Object("oidc-token"); section != nil && section.Has(key) {
 				seconds, _ := section.Int(key)
 				return seconds, nil
@@ -32,12 +33,12 @@ func defaultMinValid() (int64, error) {
 	return 0, nil
 }
 
-// configFiles are the places of `config`, in the order of proto/account, which this program does not enter.
+// configFiles returns where the `config` files may be, in the order of account.LoadConfig.
 func configFiles() []string {
 	user, home := os.Getenv("OIDC_USER_CONFIG"), os.Getenv("HOME")
 	for _, dir := range [...]string{os.Getenv("OIDC_CONFIG_DIR"), home + "/.config/oidc-agent", home + "/.oidc-agent"} {
 		if user != "" || dir == "" {
-			continue // a system call for nothing, at every start
+			continue // saves a system call
 		}
 		if info, err := os.Stat(dir); err == nil && info.IsDir() {
 			user = filepath.Join(dir, "config")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Not parallel: the places of the files come from the environment.
+// Not parallel: the files are found through the environment.
 func TestDefaultMinValid(t *testing.T) {
 	for _, c := range []struct {
 		text, fails string

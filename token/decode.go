@@ -15,10 +15,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// maxToken is the longest token in bytes that is read from standard input.
-const maxToken = 1 << 20
-
-// decode prints what a token says, never its signature: who has that has the token.
+// decode prints the contents of a token but never its signature: with it, the output would be as good as the
+// token.
 func decode(r *request) error {
 	token, err := r.tokenToDecode()
 	if err != nil {
@@ -43,15 +41,16 @@ func (r *request) tokenToDecode() (secret.Secret, error) {
 		t, err := fetch(r)
 		return t.value, err
 	}
-	text, err := io.ReadAll(io.LimitReader(os.Stdin, maxToken))
+	text, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
 	return secret.New(bytes.TrimSpace(text)), err
 }
 
-// parts are header and payload of a JWT in JWS compact serialization (RFC 7515 section 7.1), JSON objects both.
+// parts returns the header and the payload of a JWT in JWS compact serialization (RFC 7515 section 7.1). Both are
+// JSON objects.
 func parts(token secret.Secret) (header, payload *cjson.Object, err error) {
 	all := bytes.Split(token.Reveal(), []byte("."))
 	if len(all) != 3 {
-		return nil, nil, errors.New("the token is not a JWT: only its issuer can tell what it means")
+		return nil, nil, errors.New("the token is not a JWT: only its issuer can read it")
 	}
 	var objects [2]*cjson.Object
 	for i, name := range [...]string{"header", "payload"} {
@@ -68,8 +67,8 @@ func parts(token secret.Secret) (header, payload *cjson.Object, err error) {
 
 const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// fromBase64URL decodes base64url without padding (RFC 7515 section 2). It is here because encoding/base64 builds
-// tables at every start, which cost 2 % of a call that prints a token.
+// fromBase64URL decodes base64url without padding (RFC 7515 section 2). encoding/base64 would do, but it builds
+// tables at every start, which takes 2 % of a call that prints a token.
 func fromBase64URL(text []byte) ([]byte, error) {
 	var out []byte
 	var bits, n uint
@@ -90,30 +89,29 @@ func fromBase64URL(text []byte) ([]byte, error) {
 	return out, nil
 }
 
-// verify lets the agent check the signature, for it knows the issuers, and says on standard error what it found.
+// verify has the agent check the signature, since it knows the issuers, and prints the verdict on standard error.
 func (r *request) verify(token secret.Secret) error {
 	answer, err := r.call(ipc.Request(ipc.RequestVerifyToken).SetSecret(ipc.KeyToken, token))
 	verdict := ""
 	switch {
-	case err != nil && err.Error() == unknownRequest:
-		verdict = "not checked: this agent cannot do that"
+	case err != nil && err.Error() == "Bad Request: Unknown request type.": // of a C agent
+		verdict = "not checked: this agent cannot check signatures"
 	case err != nil:
 		verdict = "not checked: " + err.Error()
 	case answer.Bool(ipc.KeyValid):
 		verdict = "valid, by the keys of " + answer.Text(ipc.KeyIssuer)
 	default:
-		return &cli.ExitError{Code: cli.CodeError, Err: errors.New("this token was not signed by its issuer: " + answer.Text(ipc.KeyInfo))}
+		return errors.New("this token was not signed by its issuer: " + answer.Text(ipc.KeyInfo))
 	}
 	os.Stderr.WriteString(cli.Printable("signature: " + verdict + "\n"))
 	return nil
 }
 
-const unknownRequest = "Bad Request: Unknown request type." // what a C agent says
-
-// inWords tells the times among the claims (RFC 7519 section 4.1, OpenID Connect Core section 2).
+// inWords describes the times among the claims (RFC 7519 section 4.1, OpenID Connect Core section 2).
 func inWords(claims *cjson.Object, now time.Time) (text string) {
 	for _, c := range [...]struct{ name, past, future string }{
-		{"auth_time", "login", "login"}, {"iat", "issued", "issued"}, {"nbf", "valid since", "valid from"}, {"exp", "EXPIRED", "expires"},
+		{"auth_time", "login", "login"}, {"iat", "issued", "issued"},
+		{"nbf", "valid since", "valid from"}, {"exp", "EXPIRED", "expires"},
 	} {
 		seconds, ok := claims.Int(c.name)
 		if !ok {
@@ -130,7 +128,7 @@ func inWords(claims *cjson.Object, now time.Time) (text string) {
 	return text
 }
 
-// length is a duration in its largest unit.
+// length returns a duration in the largest unit of which it has at least two.
 func length(d time.Duration) string {
 	for _, unit := range [...]struct {
 		name string
@@ -143,7 +141,7 @@ func length(d time.Duration) string {
 	return strconv.Itoa(int(d/time.Second)) + " seconds"
 }
 
-// layout is an object with two blanks a level. A tab in a string would be escaped.
+// layout indents an object by two spaces per level. Tabs in strings are escaped, so every tab is white space.
 func layout(o *cjson.Object) string {
 	text := string([]rune(string(o.Layout()))) // each byte that is not UTF-8 becomes U+FFFD
 	return strings.NewReplacer(":\t", ": ", "\t", "  ").Replace(text) + "\n"

@@ -32,7 +32,7 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// FuzzLayout: what is laid out says the same as before, and nothing in it steers a terminal.
+// FuzzLayout: the output means the same as the input, and holds no control characters.
 func FuzzLayout(f *testing.F) {
 	for _, text := range []string{`{"a":[1,{"b":[]}],"c":"\u00e9\\"}`, "{\"\x9b\":\"\n\"}", " { \v} \f", `{"a":{"b":-1e9}}`} {
 		f.Add([]byte(text))

@@ -13,12 +13,12 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// Who asks for the password of an account that is not loaded? Whoever has the terminal. So the agent is asked not to
-// open a window of its own (a C agent does all the same), and oidc-add asks, on the terminal or by the askpass program
-// of this environment. Only where there is neither the agent is asked again, to load the account as it can: with a
+// The password of an account that is not loaded is asked for where the user is. So the agent is told not to
+// open a window (a C agent does so anyway), and oidc-add asks, on the terminal or with the askpass program of
+// this environment. Only if there is neither, the agent is asked again, to load the account itself: with a
 // window of its own, or with gpg.
 
-// obtain asks for a token and loads the account if it must.
+// obtain asks the agent for a token and loads the account first if necessary.
 func obtain(r *request, question *cjson.Object) (*cjson.Object, error) {
 	answer, err := r.call(question.SetInt(ipc.KeyNoAutoload, 1))
 	if !errors.Is(err, ipc.ErrNotLoaded) || r.noAutoload || r.remote {
@@ -30,7 +30,7 @@ func obtain(r *request, question *cjson.Object) (*cjson.Object, error) {
 	}
 	source, found := r.passwordSource()
 	switch {
-	case answer.Bool(ipc.KeyNoAutoload): // the agent's own setting
+	case answer.Bool(ipc.KeyNoAutoload): // a setting of the agent
 		return nil, notLoaded(err, name)
 	case found && name != "":
 		if err := load(name, source); err != nil {
@@ -43,7 +43,7 @@ func obtain(r *request, question *cjson.Object) (*cjson.Object, error) {
 	return answer, notLoaded(err, name)
 }
 
-// notLoaded puts the account's name into the command that helps.
+// notLoaded adds the command that loads the account to the error of an account that is not loaded.
 func notLoaded(err error, name string) error {
 	if errors.Is(err, ipc.ErrNotLoaded) && name != "" {
 		return &ipc.Failure{Text: err.Error(), Info: "Load the account:  oidc-add " + shellWord(name)}
@@ -51,8 +51,8 @@ func notLoaded(err error, name string) error {
 	return err
 }
 
-// passwordSource is what oidc-add is told about the password: nothing where it asks on the terminal. The rules for
-// windows are those of ssh(1).
+// passwordSource returns the options that tell oidc-add where to get the password: none if it is to ask on the
+// terminal. When to ask in a window is decided as in ssh(1).
 func (r *request) passwordSource() (options []string, found bool) {
 	if len(r.password) > 0 {
 		return r.password, true
@@ -65,8 +65,8 @@ func (r *request) passwordSource() (options []string, found bool) {
 	return nil, terminal
 }
 
-// inForeground reports whether a question on the terminal would reach the user: a process in the background that reads
-// there is stopped.
+// inForeground reports whether there is a terminal that we may ask on. A process in the background must not: it
+// would be stopped.
 func inForeground() bool {
 	terminal, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -74,13 +74,13 @@ func inForeground() bool {
 	}
 	defer terminal.Close()
 	var group int32 // pid_t
-	// tcgetpgrp(3); x/sys/unix would bring package reflect along.
+	// tcgetpgrp(3), without x/sys/unix, which would link package reflect.
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, terminal.Fd(), syscall.TIOCGPGRP, uintptr(unsafe.Pointer(&group)))
 	return errno == 0 && int(group) == syscall.Getpgrp()
 }
 
-// load runs oidc-add, whose standard output must not get into ours. An interrupt is oidc-add's business, which gives
-// the terminal back first; then we end as it did.
+// load runs oidc-add. Its standard output must not end up in ours. If the user interrupts it, oidc-add restores
+// the terminal first, and then we end as it did.
 func load(name string, options []string) error {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -101,9 +101,9 @@ func load(name string, options []string) error {
 	return ended(state)
 }
 
-// ended is how a child has ended, for us to end in the same way: by the same signal if it is one that ends programs on
-// purpose, so that a shell that runs us stops its script and a batch system sees its own signal; else with the code that
-// a shell has for it. It has told why itself.
+// ended makes us end as a child has ended. A signal that is meant to end programs ends us too, so that a shell
+// stops its script and a batch system sees its own signal. Otherwise the result is an ExitError with the code
+// that a shell has for it, and no text, because the child has printed the reason.
 func ended(state *os.ProcessState) error {
 	status := state.Sys().(syscall.WaitStatus)
 	switch s := status.Signal(); {
@@ -114,7 +114,7 @@ func ended(state *os.ProcessState) error {
 	case s == syscall.SIGINT, s == syscall.SIGTERM, s == syscall.SIGHUP:
 		signal.Reset(s)
 		syscall.Kill(os.Getpid(), s)
-		time.Sleep(time.Second) // it may come to another thread
+		time.Sleep(time.Second) // the signal may be delivered to another thread
 	}
 	return &cli.ExitError{Code: 128 + int(status.Signal())}
 }

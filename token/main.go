@@ -1,8 +1,9 @@
-// oidc-token prints an access token that the agent holds or fetches. It stands in front of every command of
-// a job script, so its start is the product: no HTTP, no TLS, nothing built before main. Under the name
+// oidc-token prints an access token that the agent holds or fetches. Job scripts run it before every command,
+// so it must start fast: it links neither HTTP nor TLS, and initializes nothing before main. Under the name
 // oidc-tokensh it keeps a token in a file while a command runs.
 //
-// Start reading at run in this file; what happens where the agent has no answer yet is in call.go and load.go.
+// Start reading at run in this file. call.go talks to the agent, load.go loads an account that is not loaded,
+// and shell.go is oidc-tokensh.
 package main
 
 import (
@@ -50,23 +51,23 @@ func run(args []string) error {
 
 func (r *request) writeFile(token secret.Secret) error {
 	if r.outfile.variable == "" && os.Getenv(cli.EnvBearerToken) != "" {
-		warn(cli.EnvBearerToken + " is set: programs take that instead of the file")
+		warn(cli.EnvBearerToken + " is set: programs use it instead of the file")
 	}
 	path := cmp.Or(r.outfile.variable, os.Getenv(cli.EnvBearerTokenFile), cli.DefaultBearerFile())
 	return cli.WriteBearerFile(path, token)
 }
 
-// warn tells what the user should know though all went well.
+// warn prints what the user should know although the command succeeds.
 func warn(text string) { os.Stderr.WriteString(cli.Printable("oidc-token: warning: " + text + "\n")) }
 
-// token is what the agent gives.
+// token is what the agent answers.
 type token struct {
 	value   secret.Secret
 	issuer  string
-	expires int64 // seconds since 1970, 0 if not known
+	expires int64 // seconds since 1970; 0 if unknown
 }
 
-// fetch asks the agent.
+// fetch gets a token from the agent.
 func fetch(r *request) (t token, err error) {
 	answer, err := obtain(r, r.question())
 	if err != nil {
@@ -82,12 +83,12 @@ func fetch(r *request) (t token, err error) {
 	t.value, t.issuer = answer.Secret(key), answer.Text(ipc.KeyIssuer)
 	t.expires, _ = answer.Int(ipc.KeyExpiresAt)
 	if t.value.IsEmpty() {
-		return token{}, ipc.BadAnswer("there is no " + key + " in it")
+		return token{}, ipc.BadAnswer("it holds no " + key)
 	}
 	return t, nil
 }
 
-// question is the request in the order of the C client.
+// question returns the request, with its keys in the order of the C client.
 func (r *request) question() *cjson.Object {
 	key := ipc.KeyAccount
 	if isIssuer(r.name) {
@@ -101,10 +102,11 @@ func (r *request) question() *cjson.Object {
 		minValid = -1
 	}
 	return ipc.Request(ipc.RequestAccessToken).SetInt(ipc.KeyMinValidPeriod, minValid).SetText(key, r.name).
-		SetOptional(ipc.KeyScope, r.scope).SetOptional(ipc.KeyApplicationHint, r.hint).SetOptional(ipc.KeyAudience, r.audience)
+		SetOptional(ipc.KeyScope, r.scope).SetOptional(ipc.KeyApplicationHint, r.hint).
+		SetOptional(ipc.KeyAudience, r.audience)
 }
 
-// isIssuer: an account's name has no scheme. Plain http is for a provider on the loopback.
+// isIssuer tells an issuer URL from an account's name. Plain http is for a provider on loopback.
 func isIssuer(name string) bool {
 	return strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "http://")
 }

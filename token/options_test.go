@@ -9,7 +9,7 @@ import (
 	"oidc-agent/proto/cli"
 )
 
-// What contradicts itself is refused.
+// TestParseRefuses: options that contradict each other are refused.
 func TestParseRefuses(t *testing.T) {
 	t.Setenv("OIDC_CONFIG_DIR", t.TempDir())
 	for line, code := range map[string]int{
@@ -24,7 +24,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParse: any command line is understood, answered with a text, or refused as such.
+// FuzzParse: every command line is accepted, answered with a help text, or refused with a usage error.
 func FuzzParse(f *testing.F) {
 	for _, line := range []string{"demo", "-c -t 60 demo", "--aud x --scope=y -s z https://iam.example/", "-oX -iY --all x", "-m x", "--time x"} {
 		f.Add(line)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// render is what goes to standard output, for one of the forms that the user can choose.
+// render returns what is printed, in the form that the user has chosen.
 func render(r *request, t token) string {
 	token, expiry := string(t.value.Reveal()), strconv.FormatInt(t.expires, 10)
 	if r.all {
@@ -36,7 +36,7 @@ func render(r *request, t token) string {
 	case r.expiry.wanted:
 		return expiry + "\n"
 	case r.header:
-		// Without a newline, as the C tool prints it: it is put into another program's argument.
+		// Without a newline, like the C tool: it becomes another program's argument.
 		return "Authorization: Bearer " + token
 	case r.bearer:
 		return "Bearer " + token + "\n"
@@ -44,7 +44,7 @@ func render(r *request, t token) string {
 	return token + "\n"
 }
 
-// shellWord leaves a value as it is unless the shell would take it apart: the output is meant for eval, and
+// shellWord quotes a value if the shell would not take it as one literal word: the output is meant for eval, and
 // the values come from a provider.
 func shellWord(value string) string {
 	if strings.Trim(value, base64URL+"./:=+,%@") == "" {

@@ -44,7 +44,7 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// What goes into eval stays one word, whatever the provider sends.
+// TestShellWord: a value stays one word of the shell, whatever the provider sends.
 func TestShellWord(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{

@@ -18,16 +18,16 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// shell is oidc-tokensh: a command, and a token that stays fresh in a file while it runs.
+// shell is oidc-tokensh: a command, and a file with a token that stays fresh while the command runs.
 type shell struct {
 	request
-	minsecs int64 // seconds that the token in the file is always good for
+	minsecs int64 // seconds that the token in the file stays valid at least
 	file    string
-	existed bool // the file was there before: it is not ours to remove
-	inside  bool // this process was started by the agent that it needed
+	existed bool // the file was there before, so it is not removed
+	inside  bool // an agent was started for this process
 	verbose bool
 	command []string
-	writing sync.Mutex // held while the file is written, and when the command has ended
+	writing sync.Mutex // held while the file is written, and for good once the command has ended
 }
 
 func shellOptions(s *shell) *cli.Program {
@@ -35,33 +35,35 @@ func shellOptions(s *shell) *cli.Program {
 		Name:    "oidc-tokensh",
 		Version: version,
 		ArgsDoc: "[ACCOUNT_SHORTNAME | ISSUER_URL] [-- COMMAND [ARGUMENT...]]",
-		Doc:     "Runs a command, by default $SHELL, and keeps a token in the file $BEARER_TOKEN_FILE while it runs",
-		Footer:  "The file is that of --outfile, else $BEARER_TOKEN_FILE, else one of its own beside the usual place. Without an agent one is started, and ends with the command",
+		Doc:     "Runs a command, by default $SHELL, and keeps a fresh token in the file $BEARER_TOKEN_FILE for it",
+		Footer: "The file is the one that --outfile names, otherwise $BEARER_TOKEN_FILE, otherwise a new one of its own. " +
+			"Without an agent, one is started that ends with the command",
 		Groups:  []string{general: "General:", advanced: "Advanced:"},
 		MaxArgs: 1,
 		Options: append(s.scopeOptions(), []cli.Option{
-			{Long: "oidc", Arg: "NAME|URL", Set: cli.Text(&s.name), Help: "The account, or its issuer; not needed where there is only one"},
+			{Long: "oidc", Arg: "NAME|URL", Set: cli.Text(&s.name),
+				Help: "Use this account, or that of this issuer; not needed if there is only one"},
 			{Long: "minsecs", Aliases: []string{"time"}, Short: 't', Arg: "SECONDS", Set: cli.Seconds(&s.minsecs),
-				Help: "The token in the file stays valid for at least SECONDS; by default 60"},
+				Help: "Keep the token in the file valid for at least SECONDS; by default 60"},
 			{Long: "outfile", Short: 'o', Arg: "FILE", Set: cli.Text(&s.file), Help: "Keep the token in FILE"},
-			{Long: "verbose", Short: 'v', Set: cli.Flag(&s.verbose), Help: "Tell what is done"},
+			{Long: "verbose", Short: 'v', Set: cli.Flag(&s.verbose), Help: "Print what is done"},
 			{Long: "renewer", Hidden: true, Set: cli.Flag(&s.inside)},
 		}...),
 	}
 }
 
 func runShell(args []string) error {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // who does not read our warnings shall not end us
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a reader of our warnings that goes away must not end us
 	s, err := parseShell(args[1:])
 	if err != nil {
 		return err
 	}
 	expires, err := s.renew()
 	if _, unreached := errors.AsType[*ipc.ConnectError](err); unreached && !s.inside {
-		// Once more, beside an agent of its own that ends with it.
+		// Start again below an agent that ends with us.
 		if agent, missing := cli.Sister("oidc-agent"); missing == nil {
 			again := append([]string{"oidc-agent", "--quiet", "--", args[0], "--renewer"}, args[1:]...)
-			_ = syscall.Exec(agent, again, os.Environ()) // comes back only if it fails
+			_ = syscall.Exec(agent, again, os.Environ()) // returns only if it fails
 		}
 	}
 	if err != nil {
@@ -90,19 +92,19 @@ func parseShell(args []string) (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A file of its own: two of us, for two accounts, do not take it from each other.
+	// By default a file that no other oidc-tokensh uses. The path is absolute: the command may change its directory.
 	own := cli.DefaultBearerFile() + ".sh-" + strconv.Itoa(os.Getpid())
-	s.file, err = filepath.Abs(cmp.Or(s.file, os.Getenv(cli.EnvBearerTokenFile), own)) // the command may change its directory
+	s.file, err = filepath.Abs(cmp.Or(s.file, os.Getenv(cli.EnvBearerTokenFile), own))
 	if err != nil {
 		return nil, err
 	}
-	s.minValid = s.minsecs + 1
 	_, missing := os.Lstat(s.file)
 	s.existed = missing == nil
+	s.minValid = s.minsecs + 1 // when a renewal is due, the agent must not answer with the same token
 	return s, nil
 }
 
-// onlyAccount is the account to use where none is named. oidc-add knows where accounts are.
+// onlyAccount returns the account to use if none is named. oidc-add knows where the accounts are.
 func onlyAccount() (string, error) {
 	add, list, err := talkToAdd("--list")
 	if err != nil {
@@ -121,19 +123,19 @@ func onlyAccount() (string, error) {
 	case len(names) == 1:
 		return names[0], nil
 	}
-	// The C tool's code and words.
-	return "", &cli.ExitError{Code: 3, Err: cli.WithHint(errors.New("Please specify the oidc-agent shortname that you wish to use"),
-		"See which accounts there are:  oidc-add -l  and name one:  oidc-tokensh --oidc NAME")}
+	// Code and text are the C tool's.
+	err = cli.WithHint(errors.New("Please specify the oidc-agent shortname that you wish to use"),
+		"List the accounts:  oidc-add -l  and name one:  oidc-tokensh --oidc NAME")
+	return "", &cli.ExitError{Code: 3, Err: err}
 }
 
-func say(text string) { os.Stderr.WriteString(cli.Printable("oidc-tokensh: " + text + "\n")) }
-
-// run starts the command, keeps the token fresh until it ends, and ends in the same way.
+// run runs the command, keeps the token fresh until it ends, and ends in the same way.
 func (s *shell) run(expires time.Time) error {
 	signals := make(chan os.Signal, 4)
-	for _, one := range [...]os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
-		if !signal.Ignored(one) { // nohup: the command shall ignore it as well
-			signal.Notify(signals, one)
+	for _, sig := range [...]os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP,
+		syscall.SIGUSR1, syscall.SIGUSR2} {
+		if !signal.Ignored(sig) { // as by nohup: the command ignores it, too
+			signal.Notify(signals, sig)
 		}
 	}
 	var state *os.ProcessState
@@ -143,8 +145,8 @@ func (s *shell) run(expires time.Time) error {
 		go s.keepFresh(expires)
 		state, err = command.Wait()
 	}
-	s.writing.Lock() // for ever
-	if !s.existed {  // else it is the user's, or another oidc-tokensh's
+	s.writing.Lock() // never unlocked: the file is not written any more
+	if !s.existed {
 		os.Remove(s.file)
 	}
 	if err != nil {
@@ -153,11 +155,11 @@ func (s *shell) run(expires time.Time) error {
 	return ended(state)
 }
 
-// start runs the command as a shell would, in our own process group: the terminal's keys reach it, and a shell that it
-// may be does its own job control.
+// start starts the command in our own process group: the keys of the terminal reach it, and if it is a shell,
+// it can do its own job control. The exit codes of a command that cannot be started are those of a shell.
 func (s *shell) start() (command *os.Process, err error) {
 	os.Setenv(cli.EnvBearerTokenFile, s.file)
-	os.Unsetenv(cli.EnvBearerToken) // programs would take that instead
+	os.Unsetenv(cli.EnvBearerToken) // programs would use it instead
 	path, err := cli.LookPath(s.command[0])
 	if err == nil {
 		command, err = os.StartProcess(path, s.command, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
@@ -170,16 +172,16 @@ func (s *shell) start() (command *os.Process, err error) {
 	return command, err
 }
 
-// forward passes signals on. The terminal has sent some of them to the command as well, if it was the terminal.
+// forward passes signals on to the command. SIGINT and SIGQUIT of the terminal have reached it already.
 func forward(signals <-chan os.Signal, command *os.Process) {
-	for one := range signals {
-		if one != syscall.SIGINT && one != syscall.SIGQUIT || !inForeground() {
-			command.Signal(one)
+	for sig := range signals {
+		if sig != syscall.SIGINT && sig != syscall.SIGQUIT || !inForeground() {
+			command.Signal(sig)
 		}
 	}
 }
 
-// renew puts a token into the file and tells how long it lives.
+// renew writes a token to the file and returns when it expires.
 func (s *shell) renew() (expires time.Time, err error) {
 	t, err := fetch(&s.request)
 	if err == nil {
@@ -188,7 +190,7 @@ func (s *shell) renew() (expires time.Time, err error) {
 		s.writing.Unlock()
 	}
 	if expires = time.Unix(t.expires, 0); t.expires == 0 {
-		expires = time.Now().Add(5 * time.Minute) // its issuer does not say
+		expires = time.Now().Add(5 * time.Minute) // unknown
 	}
 	if err == nil && s.verbose {
 		say("the token in " + s.file + " is valid until " + expires.Format(time.TimeOnly))
@@ -196,30 +198,37 @@ func (s *shell) renew() (expires time.Time, err error) {
 	return expires, err
 }
 
-// keepFresh renews the token. It looks at both clocks, at least every half minute: timers and the monotonic clock stand
-// still while a machine sleeps, and the other one may be set. A renewal that fails is told once, and tried again.
+func say(text string) { os.Stderr.WriteString(cli.Printable("oidc-tokensh: " + text + "\n")) }
+
+// keepFresh renews the token whenever that is due. If it fails, it tries again every ten seconds.
 func (s *shell) keepFresh(expires time.Time) {
-	s.noAutoload = true // from now on the terminal is the command's
+	s.noAutoload = true // from now on the terminal belongs to the command
 	failing := false
-	for next := s.renewal(expires); ; {
-		time.Sleep(min(max(time.Until(next), time.Second), time.Minute/2))
-		if now := time.Now(); now.Before(next) && now.Round(0).Before(next.Round(0)) {
-			continue
-		}
+	for due := s.due(expires); ; {
+		sleepUntil(due)
 		renewed, err := s.renew()
 		if err == nil {
-			expires, next, failing = renewed, s.renewal(renewed), false
+			expires, due, failing = renewed, s.due(renewed), false
 			continue
 		}
 		if !failing || s.verbose {
-			say("warning: the token in " + s.file + " ends at " + expires.Format(time.TimeOnly) + " and cannot be renewed: " + err.Error())
+			say("warning: the token in " + s.file + " expires at " + expires.Format(time.TimeOnly) +
+				" and cannot be renewed: " + err.Error())
 		}
-		next, failing = time.Now().Add(10*time.Second), true
+		due, failing = time.Now().Add(10*time.Second), true
 	}
 }
 
-// renewal is when to renew a token: while it is good for what the user wants, or halfway if it lives shorter than that.
-func (s *shell) renewal(expires time.Time) time.Time {
+// sleepUntil returns when one of the two clocks has reached the time: the monotonic clock and timers stand still
+// while the machine sleeps, and the wall clock may be set.
+func sleepUntil(t time.Time) {
+	for now := time.Now(); now.Before(t) && now.Round(0).Before(t.Round(0)); now = time.Now() {
+		time.Sleep(min(t.Sub(now), time.Minute/2))
+	}
+}
+
+// due returns when to renew a token: minsecs before it expires, or halfway if it does not live longer than that.
+func (s *shell) due(expires time.Time) time.Time {
 	now := time.Now()
 	left := expires.Sub(now.Round(0))
 	wait := left - time.Duration(s.minsecs)*time.Second
