@@ -19,7 +19,7 @@ type meaning struct{ theirs, ours string }
 // Patterns of ours that several meanings share.
 const (
 	notJSON     = `provider answered with HTTP status \d+ \(.*\), JSON expected`
-	noAnswer    = `(?:127\.0\.0\.1:\d+ closed the connection before its answer was complete|127\.0\.0\.1:\d+ did not answer within \d+s)`
+	noAnswer    = `(?:127\.0\.0\.1:\d+ closed the connection before its answer was complete|127\.0\.0\.1:\d+ did not answer within [\d.]+s)`
 	noAgent     = `Error: could not connect to oidc-agent(?:: | at ).*`
 	noDiscovery = `Error: the scopes that "$1" supports: `
 )
