@@ -54,7 +54,7 @@ func TestRemove(t *testing.T) {
 func TestLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
-		w.agent.settings.lifetime = 50
+		w.agent.settings.Lifetime = 50
 		add := func(name string) *cjson.Object { return addRequest(w.account(name), "") }
 		for _, c := range []struct {
 			request *cjson.Object

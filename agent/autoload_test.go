@@ -20,7 +20,7 @@ func TestAutoload(t *testing.T) {
 	answer(t, "auto", filePassword)
 	w.must(w.agent, tokenFor("auto"))
 	w.must(w.agent, forced("auto"))
-	if got := questions(t, "auto"); len(got) != 1 || got[0] != "Enter the encryption password of the account 'auto', of which a token is wanted:\n" {
+	if got := questions(t, "auto"); len(got) != 1 || got[0] != "An application requests a token for 'auto'. Enter the encryption password of this account:\n" {
 		t.Errorf("asked %q", got)
 	}
 	if w.tokenInFile(path) != w.tokenInMemory(w.agent, "auto") {
@@ -67,7 +67,7 @@ func TestAutoloadRefused(t *testing.T) {
 			}
 		}
 	}
-	w.agent.settings.noAutoload = true
+	w.agent.settings.Autoload = false
 	want(t, ask(w.agent, tokenFor("autowrong")), "account not loaded")
 	want(t, ask(w.agent, tokenFor("autonosuch")), "account not loaded")
 	if names := w.agent.accounts.names(); len(names) != 0 {
@@ -183,6 +183,6 @@ func TestConsent(t *testing.T) {
 	// For every account, where the agent was started so.
 	w.must(w.agent, addRequest(w.account("consent2"), ""))
 	w.must(w.agent, tokenFor("consent2"))
-	w.agent.settings.confirm = true
+	w.agent.settings.Confirm = true
 	want(t, ask(w.agent, tokenFor("consent2")), "operation forbidden")
 }

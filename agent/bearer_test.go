@@ -367,8 +367,8 @@ func TestBearerRefused(t *testing.T) {
 	for _, r := range []struct{ account, path, failure string }{
 		{"nosuch", at("x"), "account not loaded"},
 		{"asks", at("x"), "the user is asked before each token..."},
-		{"demo", "relative", `token file "relative": an absolute path is expected`},
-		{"other", at("sub/../taken"), `token file "` + at("taken") + `": it holds the token of the account "demo"`},
+		{"demo", "relative", `token file "relative": an absolute path is needed`},
+		{"other", at("sub/../taken"), `token file "` + at("taken") + `": it already holds the token of account "demo"`},
 		{"demo", at("link"), `token file "` + at("link") + `": it is a symbolic link`},
 		{"demo", at("profile"), `token file "` + at("profile") + `": it holds something else than a token...`},
 		{"demo", at("no/dir"), `token file "` + at("no/dir") + `": no such file or directory`},
@@ -387,7 +387,7 @@ func TestBearerRefused(t *testing.T) {
 	if w.inFile(at("taken")) == "" {
 		t.Error("the file of another account was removed")
 	}
-	w.agent.settings.confirm = true
+	w.agent.settings.Confirm = true
 	want(t, ask(w.agent, bearerRequest("other", at("taken"))), "the user is asked before each token...")
 	w.agent.dropBearers("other")
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 )
 
@@ -304,9 +305,9 @@ func TestRedirectURIs(t *testing.T) {
 		{"no URI", []string{"http://localhost:%zz"}, new(login), ""},
 		{"none", nil, new(login), ""},
 	} {
-		uri, listeners, err := new(agent).openCallback(c.uris, c.off)
+		uri, listeners, err := (&agent{settings: shipped}).openCallback(c.uris, c.off)
 		closeAll(listeners)
-		off := &agent{settings: settings{noScheme: c.off.noScheme, noWebserver: c.off.noWebserver}}
+		off := &agent{settings: settings{AgentConfig: account.AgentConfig{CustomURIScheme: !c.off.noScheme, Webserver: !c.off.noWebserver}}}
 		again, more, _ := off.openCallback(c.uris, new(login))
 		closeAll(more)
 		if again != uri {

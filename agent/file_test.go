@@ -198,7 +198,7 @@ func TestUnsavedStays(t *testing.T) {
 	inMemory := w.tokenInMemory(w.agent, "unsaved")
 	other := w.account("unsaved")
 	w.write(path, other)
-	want(t, ask(w.agent, saved("unsaved", path)), path+": somebody else has put another refresh token into it")
+	want(t, ask(w.agent, saved("unsaved", path)), path+": someone else has put another refresh token into it")
 	w.must(w.agent, forced("unsaved"))
 	if got := w.lastGrant().Get("refresh_token"); got != inMemory {
 		t.Errorf("used %q, not that of memory", got)

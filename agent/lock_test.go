@@ -129,7 +129,7 @@ func TestLockWaitsForGrants(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		busy := must(cjson.Parse(w.agent.answer(ctx, []byte(unlockWith))))
-		want(t, busy, "somebody else is locking or unlocking the agent: context deadline exceeded")
+		want(t, busy, "someone else is locking or unlocking the agent: context deadline exceeded")
 		if reply := <-locked; reply.Text("status") != "success" || time.Since(began) != 4*time.Second {
 			t.Errorf("%s after %v", reply.Compact(), time.Since(began))
 		}

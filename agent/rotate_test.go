@@ -126,7 +126,7 @@ func TestRotateAnswersOutOfOrder(t *testing.T) {
 	c := w.account("order")
 	used, login := l.file.current(), string(c.RefreshToken.Reveal())
 	w.write(path, c)
-	if err := w.agent.meet(t.Context(), l, digest{}); err != nil {
+	if err := w.agent.reconcile(t.Context(), l, digest{}); err != nil {
 		t.Fatal(err)
 	}
 	w.agent.rotate(t.Context(), l, used, secret.FromString("late"), false)

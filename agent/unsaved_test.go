@@ -116,8 +116,8 @@ func TestUnsavedAndUser(t *testing.T) {
 	}{
 		{"restored from an older copy", func(w *world, path string) {}, "", true},
 		{"deleted", func(w *world, path string) { os.Remove(path) }, "make a new one:  oidc-gen changed", false},
-		{"another login", func(w *world, path string) { w.write(path, w.account("changed")) }, "somebody else has put another refresh token into it. To use that one:  oidc-add -r changed", false},
-		{"another password, by C's oidc-gen", func(w *world, path string) { w.writeAs(path, crypt.FormatC, w.read(path)) }, "let the agent know the new one:  oidc-add -f changed", false},
+		{"another login", func(w *world, path string) { w.write(path, w.account("changed")) }, "someone else has put another refresh token into it. To use that one:  oidc-add -r changed", false},
+		{"another password, by C's oidc-gen", func(w *world, path string) { w.writeAs(path, crypt.FormatC, w.read(path)) }, "Tell the agent the new one:  oidc-add -f changed", false},
 		{"rubbish", func(w *world, path string) { os.WriteFile(path, []byte("rubbish"), 0o600) }, "tries again by itself", false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestUnsavedWithoutKey(t *testing.T) {
 	w := newWorld(t, iam.Settings{Rotate: true})
 	c := w.account("nokey")
 	w.must(w.agent, addRequest(c, ""))
-	if got := w.warning("nokey"); !strings.Contains(got, "Load the account with a password source") {
+	if got := w.warning("nokey"); !strings.Contains(got, "load the account with a password source") {
 		t.Errorf("warned %q", got)
 	}
 	if w.agent.accounts.find("nokey").fileNow().retrying {
