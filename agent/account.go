@@ -48,12 +48,13 @@ const (
 // turn is a mutex whose wait a context can end. It is made with capacity 1.
 type turn chan struct{}
 
-func (t turn) take(ctx context.Context) (leave func(), err error) {
+// take waits for the turn. The error begins with what is waited for.
+func (t turn) take(ctx context.Context, what string) (leave func(), err error) {
 	select {
 	case t <- struct{}{}:
 		return func() { <-t }, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	}
 }
 
@@ -173,11 +174,7 @@ type accounts struct {
 // with the same refresh token would present it twice.
 func (s *accounts) reserve(ctx context.Context, name string) (release func(), err error) {
 	place, _ := s.adding.LoadOrStore(name, make(turn, 1))
-	release, err = place.(turn).take(ctx)
-	if err != nil {
-		err = fmt.Errorf("account %q is being loaded: %w", name, err)
-	}
-	return release, err
+	return place.(turn).take(ctx, fmt.Sprintf("account %q is being loaded", name))
 }
 
 // find returns the account of a name, or nil.

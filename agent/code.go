@@ -23,8 +23,8 @@ const codeLifetime = 10 * time.Minute
 
 // startCode starts the authorization code flow (RFC 6749 section 4.1) with PKCE (RFC 7636): it answers with the URL for
 // the browser, and listens where the provider will send the browser afterwards (RFC 8252 section 7.3).
-func (a *agent) startCode(_ context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
-	redirectURI, listeners, err := a.openCallback(config.RedirectURIs, l)
+func (a *agent) startCode(_ context.Context, p *provider, c *account.Account, l *login) (*cjson.Object, error) {
+	redirectURI, listeners, err := a.openCallback(c.RedirectURIs, l)
 	if err != nil {
 		return nil, err
 	}
@@ -32,14 +32,14 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 	nonce := rand.Text()[:24]
 	state := newState(redirectURI, a.socketPath, l.onlyAT)
 	uri, err := p.AuthorizationURL(oidc.AuthorizationRequest{
-		RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce, CodeChallenge: challenge,
-		Audience: tokenParameters(config, tokenRequest{}).Audience,
+		RedirectURI: redirectURI, Scope: c.AuthScope, State: state, Nonce: nonce, CodeChallenge: challenge,
+		Audience: tokenParameters(c, tokenRequest{}).Audience,
 	})
 	if err != nil {
 		closeAll(listeners)
 		return nil, err
 	}
-	l.account, l.id, l.expires = a.newLoaded(config), state, a.now().Add(codeLifetime)
+	l.account, l.id, l.expires = a.newLoaded(c), state, a.now().Add(codeLifetime)
 	l.redirectURI, l.listeners, l.verifier, l.nonce = redirectURI, listeners, a.sealer.Seal(verifier), nonce
 	a.await(l)
 	a.serveCallback(l)
@@ -90,11 +90,11 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	case a.now().After(l.expires):
 		return errors.New("this login was started too long ago")
 	}
-	p, config, err := a.resume(ctx, l)
+	p, c, err := a.resume(ctx, l)
 	if err != nil {
 		return err
 	}
-	defer config.Wipe()
+	defer c.Wipe()
 	verifier, err := a.sealer.Open(l.verifier)
 	if err != nil {
 		return err
@@ -106,11 +106,11 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	}
 	var response *oidc.TokenResponse
 	if err == nil {
-		response, err = p.ExchangeCode(ctx, code, l.redirectURI, verifier, tokenParameters(config, tokenRequest{}))
+		response, err = p.ExchangeCode(ctx, code, l.redirectURI, verifier, tokenParameters(c, tokenRequest{}))
 	}
 	var answer *cjson.Object
 	if err == nil {
-		answer, err = a.finishLogin(ctx, p, config, l, response)
+		answer, err = a.finishLogin(ctx, p, c, l, response)
 	}
 	if err == nil {
 		l.result = a.sealer.Seal(secret.New(answer.Compact()))

@@ -11,12 +11,12 @@ import (
 
 // Errors that more than one place refers to. Most are in the words of the C agent, which scripts look for.
 var (
-	errNoRefreshToken   = &ipc.Failure{Text: "No or malformed refresh token"}
-	errWrongDeviceCode  = &ipc.Failure{Text: "wrong device code"}
-	errNoConfig         = &ipc.Failure{Text: "Bad Request: no account in 'config'"}
-	errNoFlowGiven      = &ipc.Failure{Text: "Bad Request: no flow given"}
-	errNoIssuer         = &ipc.Failure{Text: "Bad Request: issuer url or configuration endpoint must be given"}
-	errAlreadyLoaded    = &ipc.Failure{Text: "An account with this shortname is already loaded. " +
+	errNoRefreshToken  = &ipc.Failure{Text: "No or malformed refresh token"}
+	errWrongDeviceCode = &ipc.Failure{Text: "wrong device code"}
+	errNoConfig        = &ipc.Failure{Text: "Bad Request: no account in 'config'"}
+	errNoFlowGiven     = &ipc.Failure{Text: "Bad Request: no flow given"}
+	errNoIssuer        = &ipc.Failure{Text: "Bad Request: issuer url or configuration endpoint must be given"}
+	errAlreadyLoaded   = &ipc.Failure{Text: "An account with this shortname is already loaded. " +
 		"I will not register a new one."}
 	errRegisteredScopes = &ipc.Failure{Text: "Could not register the necessary scopes dynamically"}
 	errNotRevoked       = &ipc.Failure{Text: "Could not revoke token"}

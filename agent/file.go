@@ -124,9 +124,9 @@ func (a *agent) save(ctx context.Context, l *loaded, held bool) (err error) {
 // exclusive waits until nobody else uses the account's refresh token or writes its file. It takes the account's turn,
 // against others in this agent, and the lock of the file, against other agents. Without a file there is no lock.
 func (a *agent) exclusive(ctx context.Context, l *loaded) (release func(), err error) {
-	leave, err := l.turn.take(ctx)
+	leave, err := l.turn.take(ctx, fmt.Sprintf("waiting for another refresh of account %q", l.name()))
 	if err != nil {
-		return nil, fmt.Errorf("waiting for another refresh of account %q: %w", l.name(), err)
+		return nil, err
 	}
 	path := l.fileNow().path
 	if _, err := os.Stat(path); err != nil {

@@ -50,11 +50,7 @@ func (k *lock) leave() { k.inside.Done() }
 
 // change waits until nobody else is locking or unlocking.
 func (k *lock) change(ctx context.Context) (release func(), err error) {
-	release, err = k.changing.take(ctx)
-	if err != nil {
-		err = fmt.Errorf("someone else is locking or unlocking the agent: %w", err)
-	}
-	return release, err
+	return k.changing.take(ctx, "someone else is locking or unlocking the agent")
 }
 
 // close lets nobody enter any more. It reports whether the lock was open.

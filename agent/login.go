@@ -57,8 +57,8 @@ type flow struct {
 var flows = [...]flow{
 	{"code", oidc.GrantAuthorizationCode, (*agent).startCode},
 	{"device", oidc.GrantDeviceCode, (*agent).startDevice},
-	{"password", oidc.GrantPassword, (*agent).loginByPassword},
-	{"refresh", "", (*agent).loginByRefreshToken},
+	{"password", oidc.GrantPassword, (*agent).startPassword},
+	{"refresh", "", (*agent).startRefresh},
 }
 
 // await keeps a login until it ends, and forgets those that nobody has finished.
@@ -81,12 +81,12 @@ func (a *agent) login(id string, isState bool) *login {
 }
 
 func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
-	config, err := r.config()
+	c, err := r.config()
 	if err != nil {
 		return nil, err
 	}
-	defer config.Wipe()
-	return a.startLogin(ctx, config, r.Texts(ipc.KeyFlow), &login{
+	defer c.Wipe()
+	return a.startLogin(ctx, c, r.Texts(ipc.KeyFlow), &login{
 		onlyAT:      r.Bool(ipc.KeyOnlyAT),
 		fromC:       r.Has(ipc.KeyPwEntry),
 		entry:       a.sealEntry(r),
@@ -105,17 +105,16 @@ func (a *agent) reauthenticate(ctx context.Context, r request) (*cjson.Object, e
 	if err != nil {
 		return nil, err
 	}
-	config, err := a.withSecrets(l)
+	c, err := a.withSecrets(l)
 	if err != nil {
 		return nil, err
 	}
-	defer config.Wipe()
-	return a.startLogin(ctx, config, []string{"device", "code"}, new(login))
+	defer c.Wipe()
+	return a.startLogin(ctx, c, []string{"device", "code"}, new(login))
 }
 
 // startLogin tries the flows in the user's order, and answers with the first that works.
-func (a *agent) startLogin(ctx context.Context, config *account.Account, names []string, l *login,
-) (*cjson.Object, error) {
+func (a *agent) startLogin(ctx context.Context, c *account.Account, names []string, l *login) (*cjson.Object, error) {
 	if len(names) == 0 {
 		return nil, errNoFlowGiven
 	}
@@ -127,17 +126,17 @@ func (a *agent) startLogin(ctx context.Context, config *account.Account, names [
 		}
 		chosen = append(chosen, flows[i])
 	}
-	p, err := a.provider(ctx, config, true)
+	p, err := a.provider(ctx, c, true)
 	if err != nil {
 		return nil, err
 	}
-	config.AuthScope = loginScope(config)
-	config.IssuerURL = p.Issuer
-	config.ConfigEndpoint = p.ConfigurationEndpoint
-	config.DeviceAuthorizationEndpoint = p.DeviceAuthorizationEndpoint
+	c.AuthScope = loginScope(c)
+	c.IssuerURL = p.Issuer
+	c.ConfigEndpoint = p.ConfigurationEndpoint
+	c.DeviceAuthorizationEndpoint = p.DeviceAuthorizationEndpoint
 	failures := "No flow was successful."
 	for _, f := range chosen {
-		answer, err := f.start(a, ctx, p, config, l)
+		answer, err := f.start(a, ctx, p, c, l)
 		if err == nil || len(chosen) == 1 {
 			return answer, err
 		}
@@ -148,13 +147,13 @@ func (a *agent) startLogin(ctx context.Context, config *account.Account, names [
 
 // loginScope returns the scopes that the user wants, with openid (OpenID Connect Core section 3.1.2.1) and
 // offline_access (section 11), which every account needs.
-func loginScope(config *account.Account) string {
-	scopes := strings.Fields(config.AuthScope)
-	if !config.OAuth2 && !slices.Contains(scopes, "openid") {
+func loginScope(c *account.Account) string {
+	scopes := strings.Fields(c.AuthScope)
+	if !c.OAuth2 && !slices.Contains(scopes, "openid") {
 		scopes = append(scopes, "openid")
 	}
 	// Google issues refresh tokens without this scope, and refuses it.
-	isGoogle := account.SameIssuer(config.IssuerURL, "https://accounts.google.com")
+	isGoogle := account.SameIssuer(c.IssuerURL, "https://accounts.google.com")
 	if !isGoogle && !slices.Contains(scopes, "offline_access") {
 		scopes = append(scopes, "offline_access")
 	}
@@ -163,24 +162,23 @@ func loginScope(config *account.Account) string {
 
 // resume opens the provider and the account of a login that waits. The caller wipes the account.
 func (a *agent) resume(ctx context.Context, l *login) (*provider, *account.Account, error) {
-	config, err := a.withSecrets(l.account)
+	c, err := a.withSecrets(l.account)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := a.provider(ctx, config, false)
+	p, err := a.provider(ctx, c, false)
 	if err != nil {
-		config.Wipe()
+		c.Wipe()
 	}
-	return p, config, err
+	return p, c, err
 }
 
-func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, l *login,
-) (*cjson.Object, error) {
-	d, err := p.AuthorizeDevice(ctx, config.AuthScope)
+func (a *agent) startDevice(ctx context.Context, p *provider, c *account.Account, l *login) (*cjson.Object, error) {
+	d, err := p.AuthorizeDevice(ctx, c.AuthScope)
 	if err != nil {
 		return nil, err
 	}
-	l.account, l.id = a.newLoaded(config), string(d.DeviceCode.Reveal())
+	l.account, l.id = a.newLoaded(c), string(d.DeviceCode.Reveal())
 	l.expires = a.now().Add(time.Duration(d.ExpiresIn) * time.Second)
 	a.await(l)
 	device := cjson.New().SetSecret("device_code", d.DeviceCode).SetText("user_code", d.UserCode).
@@ -205,23 +203,23 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 	if l == nil {
 		return nil, errWrongDeviceCode
 	}
-	p, config, err := a.resume(ctx, l)
+	p, c, err := a.resume(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	defer config.Wipe()
-	response, err := p.PollDevice(ctx, code, tokenParameters(config, tokenRequest{}))
+	defer c.Wipe()
+	response, err := p.PollDevice(ctx, code, tokenParameters(c, tokenRequest{}))
 	refused, answered := errors.AsType[*oidc.Error](err)
 	_, temporary := oidc.Temporary(err)
 	switch {
 	case err == nil:
 		a.logins.Delete(l.id)
-		return a.finishLogin(ctx, p, config, l, response)
+		return a.finishLogin(ctx, p, c, l, response)
 	case answered && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
 		l.misses.Store(0)
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
 	case temporary && l.misses.Add(1) <= maxMisses: // RFC 8628 section 3.5: poll less often after a timeout
-		a.log.warning("account %q: asking the provider again later: %v", config.Name, err)
+		a.log.warning("account %q: asking the provider again later: %v", c.Name, err)
 		return nil, &ipc.Failure{Text: oidc.CodeSlowDown, Info: "Asking the provider again later: " + err.Error()}
 	case answered && refused.Code != "":
 		a.logins.Delete(l.id)
@@ -229,15 +227,14 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 	return nil, err
 }
 
-// loginByRefreshToken logs in with a refresh token that the user has. An answer that is otherwise no good may hold the
+// startRefresh logs in with a refresh token that the user has. An answer that is otherwise no good may hold the
 // only refresh token that is still valid: the account is then made with that one, and without a first access token.
-func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *account.Account, l *login,
-) (*cjson.Object, error) {
-	given := config.RefreshToken
+func (a *agent) startRefresh(ctx context.Context, p *provider, c *account.Account, l *login) (*cjson.Object, error) {
+	given := c.RefreshToken
 	if given.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
-	response, err := p.Refresh(ctx, given, tokenParameters(config, tokenRequest{}))
+	response, err := p.Refresh(ctx, given, tokenParameters(c, tokenRequest{}))
 	if response == nil {
 		return nil, err
 	}
@@ -248,28 +245,27 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 		if next.IsEmpty() {
 			response.RefreshToken = given.Clone()
 		}
-		answer, err = a.finishLogin(ctx, p, config, l, response)
+		answer, err = a.finishLogin(ctx, p, c, l, response)
 	}
 	if err == nil || l.onlyAT || next.IsEmpty() {
 		return answer, err
 	}
-	a.log.warning("account %q: only the new refresh token of the answer is used: %v", config.Name, err)
-	return a.finishLogin(ctx, p, config, l, &oidc.TokenResponse{RefreshToken: next})
+	a.log.warning("account %q: only the new refresh token of the answer is used: %v", c.Name, err)
+	return a.finishLogin(ctx, p, c, l, &oidc.TokenResponse{RefreshToken: next})
 }
 
-func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, l *login,
-) (*cjson.Object, error) {
-	parameters := tokenParameters(config, tokenRequest{scope: config.AuthScope})
-	response, err := p.Password(ctx, config.Username, config.Password, parameters)
+func (a *agent) startPassword(ctx context.Context, p *provider, c *account.Account, l *login) (*cjson.Object, error) {
+	parameters := tokenParameters(c, tokenRequest{scope: c.AuthScope})
+	response, err := p.Password(ctx, c.Username, c.Password, parameters)
 	if err != nil {
 		return nil, err
 	}
-	return a.finishLogin(ctx, p, config, l, response)
+	return a.finishLogin(ctx, p, c, l, response)
 }
 
 // finishLogin loads the account that a flow has completed and answers with it, so that oidc-gen can save it. If only an
 // access token is wanted, the answer is that.
-func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Account, l *login,
+func (a *agent) finishLogin(ctx context.Context, p *provider, c *account.Account, l *login,
 	response *oidc.TokenResponse,
 ) (*cjson.Object, error) {
 	subject, err := p.verifyIDToken(ctx, response, oidc.IDTokenCheck{Nonce: l.nonce})
@@ -284,18 +280,18 @@ func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Ac
 	case response.RefreshToken.IsEmpty():
 		return nil, errors.New("OIDP response does not contain a refresh token")
 	}
-	config.RefreshToken.Wipe()
-	config.RefreshToken = response.RefreshToken
-	config.RefreshScope = config.AuthScope
+	c.RefreshToken.Wipe()
+	c.RefreshToken = response.RefreshToken
+	c.RefreshScope = c.AuthScope
 	if response.HasScope {
-		config.RefreshScope = response.Scope
+		c.RefreshScope = response.Scope
 	}
-	config.Password.Wipe()
-	config.Username, config.Password = "", secret.Secret{}
-	object := config.Object()
+	c.Password.Wipe()
+	c.Username, c.Password = "", secret.Secret{}
+	object := c.Object()
 	defer object.Wipe()
 	answer := ipc.Success("").SetObject(ipc.KeyConfig, object)
-	made := a.newLoaded(config)
+	made := a.newLoaded(c)
 	made.subject, made.file.entry = subject, l.entry
 	if !first.answer.IsEmpty() {
 		made.tokens[tokenKey{}] = first

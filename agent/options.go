@@ -97,26 +97,22 @@ func parse(args []string) (s settings, command []string, err error) {
 	s.AgentConfig = config.Agent
 	p := options(&s)
 	for i := range p.Options {
-		p.Options[i].Set = shown(&s.shown, p.Options[i])
+		o := &p.Options[i]
+		set := o.Set
+		o.Set = func(value string) error {
+			switch {
+			case slices.Contains([]string{"json", "quiet", "pid-file"}, o.Long): // concern only the start
+			case o.Arg == "":
+				s.shown = append(s.shown, "--"+o.Long)
+			default:
+				s.shown = append(s.shown, "--"+o.Long+"="+value)
+			}
+			return set(value)
+		}
 	}
 	command, err = p.Parse(args)
 	if err == nil && s.pidFile != "" {
 		s.pidFile, err = filepath.Abs(s.pidFile) // the daemon changes its working directory
 	}
 	return s, command, err
-}
-
-// shown wraps an option's Set to also record the option by its long name. Options that concern only how the agent is
-// started are left out.
-func shown(list *[]string, o cli.Option) func(string) error {
-	return func(value string) error {
-		switch {
-		case slices.Contains([]string{"json", "quiet", "pid-file"}, o.Long):
-		case o.Arg == "":
-			*list = append(*list, "--"+o.Long)
-		default:
-			*list = append(*list, "--"+o.Long+"="+value)
-		}
-		return o.Set(value)
-	}
 }
