@@ -79,17 +79,14 @@ func (a *agent) newLoaded(config *account.Account) *loaded {
 // replace puts the account of a new login in place of the one before. It inherits what the user has set for that one,
 // and knows its refresh tokens as older.
 func (a *agent) replace(l *loaded) {
-	left := a.settings.Lifetime
 	if old := a.accounts.find(l.name()); old != nil {
 		old.mu.Lock()
-		l.confirm, l.idTokenFree = old.confirm, old.idTokenFree
+		l.confirm, l.idTokenFree, l.ends = old.confirm, old.idTokenFree, old.ends // the timer is set already
 		l.file.tokens = slices.Concat(old.file.tokens, l.file.tokens)
-		if left = 0; old.ends > 0 {
-			left = max(1, int64((old.ends-a.boot())/time.Second))
-		}
 		old.mu.Unlock()
+	} else {
+		a.setLifetime(l, a.settings.Lifetime)
 	}
-	a.setLifetime(l, left)
 	a.accounts.put(l)
 }
 
@@ -120,7 +117,7 @@ func (a *agent) withSecrets(l *loaded) (*account.Account, error) {
 	return c, err
 }
 
-// setLifetime makes the agent remove the account after so many seconds; 0 means never.
+// setLifetime makes the agent remove the account after so many seconds. 0 means never.
 func (a *agent) setLifetime(l *loaded, seconds int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -109,6 +109,23 @@ func TestLifetimeOfReplaced(t *testing.T) {
 	})
 }
 
+// The account of a new login is removed when the one before would have been.
+func TestLifetimeOfNewLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, iam.Settings{AutoApprove: true})
+		w.must(w.agent, addRequest(w.account("inherits"), "").SetInt("lifetime", 10))
+		w.finishDevice("inherits", nil)
+		time.Sleep(9 * time.Second)
+		if len(w.loaded()) != 1 {
+			t.Error("removed too early")
+		}
+		time.Sleep(2 * time.Second)
+		if text := w.log.String(); !strings.Contains(text, `account "inherits": its lifetime is over, removed`) {
+			t.Errorf("not removed: %s", text)
+		}
+	})
+}
+
 // An unsaved refresh token gets a last chance when the account's lifetime is over.
 func TestLifetimeFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -64,14 +64,11 @@ func runKeychain(args []string) error {
 // loadAccounts runs oidc-add for each account, which loads those that are not loaded. Its output is not for the shell
 // to evaluate, so all of it goes to stderr.
 func loadAccounts(path string, names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	program, err := cli.Sister("oidc-add")
-	if err != nil {
-		return err
-	}
 	for _, name := range names {
+		program, err := cli.Sister("oidc-add")
+		if err != nil {
+			return err
+		}
 		add := exec.Command(program, "--", name)
 		add.Env = append(os.Environ(), ipc.EnvSocket+"="+path)
 		add.Stdin, add.Stdout, add.Stderr = os.Stdin, os.Stderr, os.Stderr

@@ -11,9 +11,10 @@ import (
 // settings are those of the `config` files, and what the command line says over and above them.
 type settings struct {
 	account.AgentConfig
-	pidFile                                       string
+	pidFile string
+	shown   []string // the options as given, for --status
+
 	console, logStderr, json, quiet, kill, status bool
-	shown                                         []string // the options as given, for --status
 }
 
 // Groups of the help text.
