@@ -19,8 +19,8 @@ import (
 // closed.
 const maxBrowserConnections = 32
 
-// openCallback listens on the first redirect URI whose port is free, and returns that URI. If there is none, or web
-// servers are off, it returns a URI that needs no listener: without a web server the first loopback URI, otherwise one
+// openCallback chooses the redirect URI of a flow: the first on the loopback whose port is free, where it then listens.
+// If there is to be no web server, it is the first on the loopback, without a listener. Failing that, it is the first
 // with a custom scheme.
 func (a *agent) openCallback(uris []string, l *login) (string, []net.Listener, error) {
 	var unserved, custom string

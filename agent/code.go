@@ -79,8 +79,8 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 	return a.takeResult(l)
 }
 
-// redeem exchanges the code in the query that the browser came with, and keeps the result until oidc-gen asks for it.
-// The flow goes on waiting if the query cannot be the provider's answer to it.
+// redeem takes the query that the browser came with, and keeps the result until oidc-gen asks for it. The flow goes on
+// waiting if the query cannot be the provider's answer to it.
 func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	l.redeeming.Lock()
 	defer l.redeeming.Unlock()
@@ -95,31 +95,36 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 		return err
 	}
 	defer c.Wipe()
-	verifier, err := a.sealer.Open(l.verifier)
-	if err != nil {
-		return err
-	}
-	defer verifier.Wipe()
 	code, err := p.ParseAuthorizationResponse(query, l.id)
-	if _, refused := errors.AsType[*oidc.Error](err); err != nil && !refused {
+	if err == nil {
+		err = a.exchange(ctx, p, c, l, code)
+	} else if _, refused := errors.AsType[*oidc.Error](err); !refused {
 		return err
-	}
-	var response *oidc.TokenResponse
-	if err == nil {
-		response, err = p.ExchangeCode(ctx, code, l.redirectURI, verifier, tokenParameters(c, tokenRequest{}))
-	}
-	var answer *cjson.Object
-	if err == nil {
-		answer, err = a.finishLogin(ctx, p, c, l, response)
-	}
-	if err == nil {
-		l.result = a.sealer.Seal(secret.New(answer.Compact()))
-		answer.Wipe()
 	}
 	l.failed = err
 	l.ended.Store(true)
 	closeAll(l.listeners)
 	return err
+}
+
+// exchange exchanges the code and seals the answer for oidc-gen.
+func (a *agent) exchange(ctx context.Context, p *provider, c *account.Account, l *login, code secret.Secret) error {
+	verifier, err := a.sealer.Open(l.verifier)
+	if err != nil {
+		return err
+	}
+	defer verifier.Wipe()
+	response, err := p.ExchangeCode(ctx, code, l.redirectURI, verifier, tokenParameters(c, tokenRequest{}))
+	if err != nil {
+		return err
+	}
+	answer, err := a.finishLogin(ctx, p, c, l, response)
+	if err != nil {
+		return err
+	}
+	l.result = a.sealer.Seal(secret.New(answer.Compact()))
+	answer.Wipe()
+	return nil
 }
 
 // stateLookup tells oidc-gen whether the browser has come back.

@@ -208,8 +208,8 @@ func endWith(parent int) {
 	syscall.Kill(os.Getpid(), syscall.SIGTERM)
 }
 
-// finishTimeout bounds the wait of an agent that is told to end for the grants in progress. They are worth waiting for:
-// a provider that has issued a new refresh token does not accept the old one any more.
+// finishTimeout bounds how long an agent that was told to end waits for the grants in progress: a provider that has
+// issued a new refresh token no longer accepts the old one.
 const finishTimeout = 10 * time.Second
 
 // serveUntilSignal serves requests until a signal ends the agent. It calls ready when it answers requests, and signals

@@ -23,7 +23,7 @@ func keychainOptions(s *settings) *cli.Program {
 		Help: "Load the accounts that follow if they are not loaded"})
 	p.Name, p.ArgsDoc = "oidc-keychain", "[AGENT-OPTION...] [--accounts ACCOUNT...]"
 	p.Doc = "One agent for all logins of a user, with accounts loaded"
-	p.Footer = "Options of oidc-agent apply if an agent is started. Use it with  eval $(oidc-keychain)"
+	p.Footer = "Agent options apply when it starts one. Use it with  eval $(oidc-keychain)"
 	return p
 }
 

@@ -42,7 +42,7 @@ type login struct {
 
 	// A browser may come twice, but a code that is presented twice costs the tokens that it gave (RFC 6749 section 4.1.2).
 	redeeming sync.Mutex
-	ended     atomic.Bool  // one of these is set:
+	ended     atomic.Bool  // then one of these has been set:
 	result    crypt.Sealed // the answer for oidc-gen; empty when oidc-gen has got it
 	failed    error
 }

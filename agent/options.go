@@ -46,7 +46,7 @@ func options(s *settings) *cli.Program {
 			{Long: "kill", Short: 'k', Set: cli.Flag(&s.kill),
 				Help: "End the agent that OIDCD_PID names"},
 			{Long: "no-autoload", Set: off(&s.Autoload),
-				Help: "Do not load an account when a token of it is asked for: only oidc-add loads it"},
+				Help: "Do not load accounts on demand: only oidc-add loads them"},
 			{Long: "no-autoreauthenticate", Aliases: []string{"no-auto-reauthenticate"}, Set: off(&s.AutoReauthenticate),
 				Help: "Accepted for compatibility: the agent never starts a login by itself; " +
 					"the error names the command that does"},
