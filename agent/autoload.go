@@ -66,10 +66,7 @@ func (a *agent) named(ctx context.Context, name string, noAutoload bool) (*loade
 
 // accountFile returns the path of the file of a name, whether or not it exists.
 func accountFile(name string) (path string, err error) {
-	dir, err := account.FindDir()
-	if err != nil {
-		return "", err
-	}
+	dir, _ := account.FindDir() // if there is none, it has no files
 	return dir.File(name)
 }
 
