@@ -143,7 +143,8 @@ func page(w http.ResponseWriter, status int, title, text string) {
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.WriteHeader(status)
 	io.WriteString(w, `<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width">
-<title>`+title+`</title><body style="font:1.2em/1.5 sans-serif;max-width:34em;margin:15vh auto;padding:0 1em"><h1>`+title+`</h1>
-<p>`+text+`</p></body></html>
+<title>`+title+`</title>
+<body style="font:1.2em/1.5 sans-serif;max-width:34em;margin:15vh auto;padding:0 1em">
+<h1>`+title+`</h1><p>`+text+`</p></body></html>
 `)
 }

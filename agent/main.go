@@ -33,17 +33,16 @@ func main() { os.Exit(cli.Report(os.Stdout, os.Stderr, run(filepath.Base(os.Args
 
 // run runs the program that goes by name: oidc-agent, oidc-agent-service or oidc-keychain.
 func run(name string, args []string) error {
+	if err := absoluteVariables(); err != nil {
+		return err
+	}
 	daemon := os.Getenv(daemonVariable) != ""
-	if !daemon {
-		if err := absoluteVariables(); err != nil {
-			return err
-		}
-		switch name {
-		case "oidc-agent-service":
-			return runService(args)
-		case "oidc-keychain":
-			return runKeychain(args)
-		}
+	switch {
+	case daemon: // whatever its name
+	case name == "oidc-agent-service":
+		return runService(args)
+	case name == "oidc-keychain":
+		return runKeychain(args)
 	}
 	s, command, err := parse(args)
 	switch {
@@ -107,7 +106,6 @@ func printStatus(path string, asJSON bool) error {
 	text, info, err := askStatus(path, asJSON)
 	switch {
 	case err != nil:
-		return err
 	case asJSON:
 		_, err = os.Stdout.Write(info.Compact())
 	default:
