@@ -14,46 +14,47 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// loaded is an account that the agent holds. Its secrets are sealed while nobody uses them.
+// loaded is an account that the agent holds. Its secrets are sealed while they are not in use.
 type loaded struct {
 	config *account.Account       // without its secrets; never changes
 	whole  crypt.Sealed           // the account with its secrets, as JSON
-	order  int64                  // in which the accounts came
-	turn   turn                   // to use its refresh token
-	atLock atomic.Pointer[string] // the file for whose lock the one who has the turn waits
+	order  int64                  // of arrival
+	turn   turn                   // to use the refresh token
+	atLock atomic.Pointer[string] // the file for whose lock the holder of the turn waits; nil: it does not wait
 
 	mu           sync.Mutex
 	refreshToken crypt.Sealed
 	rotation     rotation
 	file         fileState
-	subject      string // whom the id_tokens are about; empty: not seen yet
-	confirm      bool
-	idTokenFree  bool // --always-allow-idtoken
+	subject      string // of the id_tokens; empty: none seen yet
+	confirm      bool   // ask the user before each access token
+	idTokenFree  bool   // --always-allow-idtoken
 	tokens       map[tokenKey]token
 	flights      map[tokenKey]*flight
 	history      history
 	ends         time.Duration // since boot; 0: never
-	gone         bool          // not loaded any more
+	gone         bool          // removed or replaced
 }
 
-// rotation is what is known of a provider's ways with refresh tokens (RFC 6749 section 6).
+// rotation is whether a provider replaces refresh tokens when they are used (RFC 6749 section 6).
 type rotation int
 
 const (
 	unknown rotation = iota
-	stays            // the answers so far had the same refresh token, or none
-	rotates          // it has been replaced once, and may be so again
+	stays            // so far each answer had the same refresh token, or none
+	rotates          // it was replaced at least once, and may be again
 )
 
-// turn is a place that one has at a time.
+// turn is a mutex whose wait a context can end. It is made with capacity 1.
 type turn chan struct{}
 
-func (t turn) take(ctx context.Context) (leave func(), err error) {
+// take waits for the turn. The error begins with what is waited for.
+func (t turn) take(ctx context.Context, what string) (leave func(), err error) {
 	select {
 	case t <- struct{}{}:
 		return func() { <-t }, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	}
 }
 
@@ -75,33 +76,32 @@ func (a *agent) newLoaded(config *account.Account) *loaded {
 	return l
 }
 
-// replace puts the account of a new login into the place of the one before: what the user has said of that stays, and its
-// refresh tokens are known to be older.
+// replace puts the account of a new login in place of the one before. It inherits what the user has set for that one,
+// and knows its refresh tokens as older.
 func (a *agent) replace(l *loaded) {
-	left := a.settings.lifetime
 	if old := a.accounts.find(l.name()); old != nil {
 		old.mu.Lock()
-		l.confirm, l.idTokenFree = old.confirm, old.idTokenFree
+		l.confirm, l.idTokenFree, l.ends = old.confirm, old.idTokenFree, old.ends // the timer is set already
 		l.file.tokens = slices.Concat(old.file.tokens, l.file.tokens)
-		if left = 0; old.ends > 0 {
-			left = max(1, int64((old.ends-a.boot())/time.Second))
-		}
 		old.mu.Unlock()
+	} else {
+		a.setLifetime(l, a.settings.Lifetime)
 	}
-	a.setLifetime(l, left)
 	a.accounts.put(l)
 }
 
 func (l *loaded) name() string { return l.config.Name }
 
-// withSecrets returns a copy of the account with its secrets open, for a reply or a request to the provider.
-// The caller wipes it.
+func errRemoved(name string) error { return fmt.Errorf("account %q has been removed", name) }
+
+// withSecrets returns a copy of the account with its secrets open, for an answer or a request to the provider. The
+// caller wipes it.
 func (a *agent) withSecrets(l *loaded) (*account.Account, error) {
 	l.mu.Lock()
 	sealed, gone := l.refreshToken, l.gone
 	l.mu.Unlock()
 	if gone {
-		return nil, fmt.Errorf("account %q was removed meanwhile", l.name())
+		return nil, errRemoved(l.name())
 	}
 	object, err := a.openObject(l.whole)
 	if err != nil {
@@ -117,41 +117,41 @@ func (a *agent) withSecrets(l *loaded) (*account.Account, error) {
 	return c, err
 }
 
-// setLifetime makes the agent forget the account after so many seconds; 0 is for ever.
+// setLifetime makes the agent remove the account after so many seconds. 0 means never.
 func (a *agent) setLifetime(l *loaded, seconds int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ends = 0
 	if seconds > 0 {
-		// A century is for ever, and does not overflow a Duration.
+		// A century is as good as for ever, and does not overflow a Duration.
 		life := time.Duration(min(seconds, 100*365*24*3600)) * time.Second
 		l.ends = a.boot() + life
-		time.AfterFunc(life, a.endLifetimes) // where another lifetime was set meanwhile this finds nothing to do
+		time.AfterFunc(life, a.endLifetimes) // finds nothing to do if another lifetime has been set by then
 	}
 }
 
-// over reports whether the account's lifetime is. Timers stand still while the machine sleeps, so whoever looks for an
-// account asks.
-func (l *loaded) over(now time.Duration) bool {
+// expired reports whether the account's lifetime is over. Timers stand still while the machine sleeps, so every search
+// for an account asks.
+func (l *loaded) expired(now time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.ends > 0 && l.ends <= now
 }
 
-// endLifetimes removes the accounts whose time is over.
+// endLifetimes removes the expired accounts.
 func (a *agent) endLifetimes() {
-	if a.lock.enter() == nil { // the timer's call has not come through the door, and may have a refresh token to write
+	if a.lock.enter() == nil { // a timer has not entered yet, and there may be a refresh token to write
 		defer a.lock.leave()
 	}
 	now := a.boot()
-	for _, l := range a.forget(context.Background(), func(l *loaded) bool { return l.over(now) }) {
+	for _, l := range a.forget(context.Background(), func(l *loaded) bool { return l.expired(now) }) {
 		a.log.notice("account %q: its lifetime is over, removed", l.name())
 	}
 }
 
-// forget removes the accounts that are meant, with all that belongs to them, and returns them.
-func (a *agent) forget(ctx context.Context, meant func(*loaded) bool) []*loaded {
-	gone := a.accounts.take(meant)
+// forget removes the accounts that match, with everything that belongs to them, and returns them.
+func (a *agent) forget(ctx context.Context, match func(*loaded) bool) []*loaded {
+	gone := a.accounts.take(match)
 	for _, l := range gone {
 		a.dropBearers(l.name())
 		a.saveLast(ctx, l)
@@ -159,38 +159,34 @@ func (a *agent) forget(ctx context.Context, meant func(*loaded) bool) []*loaded 
 	return gone
 }
 
-// accounts are the loaded ones.
+// accounts are the loaded accounts. The methods that list or find them leave out the expired ones.
 type accounts struct {
-	boot   func() time.Duration // the clock of their lifetimes
-	byName sync.Map             // *loaded
-	came   atomic.Int64         // how many have come
-	adding sync.Map             // turn by name
+	boot    func() time.Duration
+	byName  sync.Map     // *loaded
+	arrived atomic.Int64 // how many have arrived
+	adding  sync.Map     // turn by name
 }
 
-// reserve keeps others from loading an account of the same name meanwhile: two that begin with the same refresh
-// token would present it twice.
+// reserve waits until nobody else is loading an account of this name, and keeps others from beginning: two that start
+// with the same refresh token would present it twice.
 func (s *accounts) reserve(ctx context.Context, name string) (release func(), err error) {
 	place, _ := s.adding.LoadOrStore(name, make(turn, 1))
-	release, err = place.(turn).take(ctx)
-	if err != nil {
-		err = fmt.Errorf("account %q is being loaded: %w", name, err)
-	}
-	return release, err
+	return place.(turn).take(ctx, fmt.Sprintf("account %q is being loaded", name))
 }
 
 // find returns the account of a name, or nil.
 func (s *accounts) find(name string) *loaded {
 	found, _ := s.byName.Load(name)
-	if l, ok := found.(*loaded); ok && !l.over(s.boot()) {
+	if l, ok := found.(*loaded); ok && !l.expired(s.boot()) {
 		return l
 	}
 	return nil
 }
 
-// all returns the accounts in the order in which they came.
+// all returns the accounts in their order of arrival.
 func (s *accounts) all() (list []*loaded) {
 	for _, l := range s.byName.Range {
-		if l := l.(*loaded); !l.over(s.boot()) {
+		if l := l.(*loaded); !l.expired(s.boot()) {
 			list = append(list, l)
 		}
 	}
@@ -198,7 +194,7 @@ func (s *accounts) all() (list []*loaded) {
 	return list
 }
 
-// ofIssuer returns the accounts of an issuer, which may be spelt with or without its final slash.
+// ofIssuer returns the accounts of an issuer. A slash at the end of its URL makes no difference.
 func (s *accounts) ofIssuer(issuer string) []*loaded {
 	return slices.DeleteFunc(s.all(), func(l *loaded) bool { return !account.SameIssuer(l.config.IssuerURL, issuer) })
 }
@@ -212,34 +208,34 @@ func (s *accounts) names() (names []string) {
 
 // put adds an account, or replaces the one of the same name.
 func (s *accounts) put(l *loaded) {
-	l.order = s.came.Add(1)
+	l.order = s.arrived.Add(1)
 	if old, ok := s.byName.Swap(l.name(), l); ok {
-		old.(*loaded).leave()
+		old.(*loaded).retire()
 	}
 }
 
-// putNew adds an account unless there is one of its name: that one is returned then.
-func (s *accounts) putNew(l *loaded) (there *loaded) {
-	l.order = s.came.Add(1)
+// putNew adds an account unless there is one of the same name, which it then returns.
+func (s *accounts) putNew(l *loaded) (existing *loaded) {
+	l.order = s.arrived.Add(1)
 	if old, ok := s.byName.LoadOrStore(l.name(), l); ok {
-		there = old.(*loaded)
+		existing = old.(*loaded)
 	}
-	return there
+	return existing
 }
 
-// take removes the accounts that are meant, and returns them.
-func (s *accounts) take(meant func(*loaded) bool) (taken []*loaded) {
+// take removes the accounts that match, and returns them.
+func (s *accounts) take(match func(*loaded) bool) (taken []*loaded) {
 	for name, l := range s.byName.Range {
-		if l := l.(*loaded); meant(l) && s.byName.CompareAndDelete(name, l) {
-			l.leave()
+		if l := l.(*loaded); match(l) && s.byName.CompareAndDelete(name, l) {
+			l.retire()
 			taken = append(taken, l)
 		}
 	}
 	return taken
 }
 
-// leave makes who still holds an account that goes begin nothing more with it.
-func (l *loaded) leave() {
+// retire keeps those who still hold the account from starting anything new with it.
+func (l *loaded) retire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.gone = true

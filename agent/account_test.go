@@ -54,7 +54,7 @@ func TestRemove(t *testing.T) {
 func TestLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
-		w.agent.settings.lifetime = 50
+		w.agent.settings.Lifetime = 50
 		add := func(name string) *cjson.Object { return addRequest(w.account(name), "") }
 		for _, c := range []struct {
 			request *cjson.Object
@@ -89,7 +89,7 @@ func TestLifetime(t *testing.T) {
 	})
 }
 
-// The end of an account that was replaced does not take its successor away.
+// The end of a replaced account's lifetime does not remove its successor.
 func TestLifetimeOfReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -109,7 +109,24 @@ func TestLifetimeOfReplaced(t *testing.T) {
 	})
 }
 
-// A token that is not saved gets a last chance when the account's time is over.
+// The account of a new login is removed when the one before would have been.
+func TestLifetimeOfNewLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, iam.Settings{AutoApprove: true})
+		w.must(w.agent, addRequest(w.account("inherits"), "").SetInt("lifetime", 10))
+		w.finishDevice("inherits", nil)
+		time.Sleep(9 * time.Second)
+		if len(w.loaded()) != 1 {
+			t.Error("removed too early")
+		}
+		time.Sleep(2 * time.Second)
+		if text := w.log.String(); !strings.Contains(text, `account "inherits": its lifetime is over, removed`) {
+			t.Errorf("not removed: %s", text)
+		}
+	})
+}
+
+// An unsaved refresh token gets a last chance when the account's lifetime is over.
 func TestLifetimeFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{Rotate: true})
@@ -127,7 +144,7 @@ func TestLifetimeFlushes(t *testing.T) {
 	})
 }
 
-// An agent that is locked meanwhile waits for that.
+// Locking the agent waits for that last write.
 func TestLifetimeAndLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{Rotate: true})
@@ -150,7 +167,7 @@ func TestLifetimeAndLock(t *testing.T) {
 	})
 }
 
-// Several who add the same account at once do not present its refresh token twice, and load it once.
+// Several clients that add the same account at once do not present its refresh token twice, and load it once.
 func TestAddTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
@@ -164,7 +181,7 @@ func TestAddTogether(t *testing.T) {
 	}
 }
 
-// What a login loads while an add still waits for the provider is newer, and stays.
+// An account that a login loads while an add still waits for the provider is newer, and stays.
 func TestLoginOvertakesAdd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{AutoApprove: true})
@@ -183,7 +200,7 @@ func TestLoginOvertakesAdd(t *testing.T) {
 	})
 }
 
-// An account that does not work is not loaded, unless nobody shall look.
+// An account that does not work is not loaded, unless the client asks for no check.
 func TestAddChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -216,7 +233,7 @@ func TestAddChecks(t *testing.T) {
 		`key of "/x": not the text of a file key`)
 }
 
-// While an account is loaded its secrets, and what the agent has no field for, are sealed, and come back whole.
+// The secrets of a loaded account, and what the agent has no field for, are sealed and come back complete.
 func TestSecretsSealed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -228,10 +245,8 @@ func TestSecretsSealed(t *testing.T) {
 	whole := string(c.Object().SetText("password", "").Compact())
 	l := w.agent.newLoaded(c)
 	for _, word := range []string{clientSecret, "rat-of-sealed", `"pw"`} {
-		for _, place := range []string{string(l.config.Object().Compact())} {
-			if strings.Contains(place, word) {
-				t.Errorf("%q lies there in clear: %s", word, place)
-			}
+		if open := string(l.config.Object().Compact()); strings.Contains(open, word) {
+			t.Errorf("%q is not sealed: %s", word, open)
 		}
 	}
 	for range 2 {
@@ -246,7 +261,7 @@ func TestSecretsSealed(t *testing.T) {
 	}
 }
 
-// The refresh tokens that are remembered do not grow without an end.
+// The number of remembered refresh tokens is bounded.
 func TestTokensRemembered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -273,7 +288,7 @@ func TestInheritTokens(t *testing.T) {
 	}
 }
 
-// Everything of an account may be used at once; this is for the race detector.
+// All requests about an account may run at once. This test is for the race detector.
 func TestAccountsConcurrently(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})

@@ -12,7 +12,7 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// A token near its end is handed out at once, and renewed behind the caller's back: once, and only if it is asked for.
+// A token near its end is handed out at once and renewed in the background: once, and only if it is asked for.
 func TestRenewAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{AccessTokenLifetime: 100 * time.Second})
@@ -46,7 +46,7 @@ func TestRenewAhead(t *testing.T) {
 		if w.grants() != 1 {
 			t.Errorf("%d grants, though nobody asked", w.grants())
 		}
-		// A provider that is away is not asked in a storm.
+		// A provider that is away does not get a storm of requests.
 		began = time.Now()
 		w.must(w.agent, tokenFor("ahead"))
 		old = w.must(w.agent, tokenFor("ahead")).Text("access_token")
@@ -60,7 +60,7 @@ func TestRenewAhead(t *testing.T) {
 	})
 }
 
-// Who comes while a token is renewed ahead and needs a longer life shares that flight.
+// A client that comes during a renewal and needs a longer life shares that flight.
 func TestRenewAheadJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{AccessTokenLifetime: 100 * time.Second})
@@ -76,8 +76,8 @@ func TestRenewAheadJoined(t *testing.T) {
 	})
 }
 
-// Grants for different scopes go side by side where the refresh token stays the same, and one after the other, in
-// their order, where it is replaced.
+// Grants for different scopes run in parallel if the refresh token stays the same, and one after the other, in their
+// order, if it is replaced.
 func TestManyScopes(t *testing.T) {
 	const n = 20
 	for _, c := range []struct {
@@ -118,7 +118,7 @@ func TestManyScopes(t *testing.T) {
 	}
 }
 
-// A crowd that demands more than any token's life does not come in the same instant, and makes few grants all the same.
+// Many clients that demand more than any token's life, and do not come in the same instant, still cause few grants.
 func TestStragglers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -137,7 +137,7 @@ func TestStragglers(t *testing.T) {
 		if w.grants() > 3 {
 			t.Errorf("%d grants for 100", w.grants())
 		}
-		// One after the other each gets a new one.
+		// Clients that come one after the other each get a new one.
 		time.Sleep(time.Second)
 		w.idp.ForgetRequests()
 		for range 3 {
@@ -149,7 +149,7 @@ func TestStragglers(t *testing.T) {
 	})
 }
 
-// A thousand clients on an expired token make one grant.
+// A thousand clients that ask for an expired token cause one grant.
 func TestExpiredStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{Rotate: true, AccessTokenLifetime: time.Minute})
@@ -167,7 +167,7 @@ func TestExpiredStorm(t *testing.T) {
 	})
 }
 
-// Who waits for a token of an account that is removed meanwhile begins no grant of it.
+// A client that waits for a token of an account that is removed in the meantime starts no grant for it.
 func TestRemovedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// askpassName is the name under which the test binary is the user who answers windows.
+// askpassName is the name under which the test binary plays the user who answers windows.
 const askpassName = "askpass"
 
-// answers is the folder where a test leaves what the user will answer for an account; see askpass.
+// answers is the directory in which a test leaves the user's answer for an account; see askpass.
 var answers string
 
 func TestMain(m *testing.M) {
@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 	os.Exit(runTests(m))
 }
 
-// runTests gives all tests one configuration directory and one askpass. They keep apart by the names of their
-// accounts.
+// runTests gives all tests one configuration directory and one askpass program. Tests use different account names to
+// keep apart.
 func runTests(m *testing.M) int {
 	home, err := os.MkdirTemp("", "agent-test-")
 	if err != nil {
@@ -57,8 +57,8 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// askpass is the user: he finds his answer in the file with the name of the account that the question has in
-// quotes. An empty one is his no. Each question is counted. A test that makes the file a pipe lets him think.
+// askpass plays the user: the answer is in the file with the account name that the question has in quotes. An empty
+// one means no. Each question is recorded. A test that makes the file a pipe makes the user think.
 func askpass(question string) {
 	name := strings.Split(question, "'")[1]
 	folder := os.Getenv("TEST_ANSWERS")
@@ -75,7 +75,7 @@ func askpass(question string) {
 	os.Exit(0)
 }
 
-// answer leaves what the user will answer, and questions returns what he was asked.
+// answer leaves what the user will answer. questions returns what the user was asked.
 func answer(t *testing.T, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(answers, name), []byte(text), 0o600); err != nil {
@@ -101,7 +101,7 @@ func pipe(t *testing.T, name string) (reply func(text string)) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The question's count is a pipe as well: who opens it knows that the window is there.
+	// The record of the question is a pipe as well: opening it tells that the window is there.
 	if err := unix.Mkfifo(path+".asked", 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func pipe(t *testing.T, name string) (reply func(text string)) {
 	}
 }
 
-// awaitQuestion returns the question of a pipe's account when it is on the screen.
+// awaitQuestion waits for the question about a pipe's account, and returns it.
 func awaitQuestion(t *testing.T, name string) string {
 	t.Helper()
 	question, err := os.ReadFile(filepath.Join(answers, name+".asked"))

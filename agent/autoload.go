@@ -15,20 +15,20 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// window asks for the password of an account of which somebody wants a token. All who want the same account share one.
+// window is a password window for an account that is not loaded. All requests for the same account share one.
 type window struct {
-	done   chan struct{}
+	done   chan struct{} // closed when the user has answered
 	loaded *loaded
 	err    error
 }
 
-// named finds a loaded account, or loads it from its file; unless the client wants to do that itself, which has the
-// user's terminal.
+// named returns the loaded account of a name, or loads it from its file. With noAutoload it leaves the loading to the
+// client, which has the user's terminal.
 func (a *agent) named(ctx context.Context, name string, noAutoload bool) (*loaded, error) {
 	if l := a.accounts.find(name); l != nil {
 		return l, nil
 	}
-	if a.settings.noAutoload {
+	if !a.settings.Autoload {
 		return nil, ipc.ErrNotLoaded
 	}
 	path, err := accountFile(name)
@@ -45,11 +45,11 @@ func (a *agent) named(ctx context.Context, name string, noAutoload bool) (*loade
 		return nil, ipc.ErrNotLoaded
 	}
 	w := &window{done: make(chan struct{})}
-	if shown, ok := a.windows.LoadOrStore(name, w); ok {
-		w = shown.(*window)
+	if open, ok := a.windows.LoadOrStore(name, w); ok {
+		w = open.(*window)
 	} else {
 		go func() {
-			if w.loaded = a.accounts.find(name); w.loaded == nil { // else a window has just been answered
+			if w.loaded = a.accounts.find(name); w.loaded == nil { // another window may just have been answered
 				w.loaded, w.err = a.load(name, path, data)
 			}
 			a.windows.Delete(name)
@@ -57,24 +57,22 @@ func (a *agent) named(ctx context.Context, name string, noAutoload bool) (*loade
 		}()
 	}
 	select {
-	case <-w.done: // at once when the agent is to be locked
+	case <-w.done: // locking the agent closes the window
 		return w.loaded, w.err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: its password was not entered in time", ipc.ErrNotLoaded)
 	}
 }
 
-// accountFile is where the account of a name has its file, if it has one.
+// accountFile returns the path of the file of a name, whether or not it exists.
 func accountFile(name string) (path string, err error) {
-	dir, err := account.FindDir()
-	if err != nil {
-		return "", err
-	}
+	dir, _ := account.FindDir() // if there is none, it has no files
 	return dir.File(name)
 }
 
-// load opens an account's file with the password that the user enters in a window; the gpg program's own agent asks for
-// a passphrase where there is one. Only then it goes through the lock's door, which a window must not keep open.
+// load opens an account file with the password that the user enters in a window, and loads the account. For a gpg file
+// gpg's own agent asks for the passphrase. The agent's lock is entered only after that: an open window must not keep
+// the agent from being locked.
 func (a *agent) load(name, path string, data []byte) (*loaded, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), prompt.WindowTimeout)
 	defer cancel()
@@ -83,13 +81,13 @@ func (a *agent) load(name, path string, data []byte) (*loaded, error) {
 	text, key, err := crypt.OpenAny(ctx, data, func(try func(secret.Secret) error) error {
 		for range 3 {
 			password, err := prompt.Window(ctx, "oidc-agent: load account",
-				fmt.Sprintf("Enter the encryption password of the account '%s', of which a token is wanted:", name))
+				fmt.Sprintf("An application requests a token for '%s'. Enter the encryption password of this account:", name))
 			if err != nil {
 				return a.unanswered(ctx, name, err, ipc.ErrNotLoaded)
 			}
 			err = try(password)
 			password.Wipe()
-			debug.FreeOSMemory() // what the derivation has used
+			debug.FreeOSMemory() // of the key derivation
 			if !errors.Is(err, crypt.ErrWrongPassword) {
 				return err
 			}
@@ -117,31 +115,33 @@ func (a *agent) load(name, path string, data []byte) (*loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	config.Name = name // a file that was given another name keeps the old one inside
-	a.endLifetimes()   // one of this name may be over, and its timer late
+	config.Name = name // a renamed file still has the old name inside
+	a.endLifetimes()   // an account of this name may have expired, and its timer be late
 	l := a.newLoaded(config)
 	l.setKey(path, a.sealer.Seal(key.Marshal()))
-	if there := a.accounts.putNew(l); there != nil { // oidc-add was faster
-		return there, nil
+	if existing := a.accounts.putNew(l); existing != nil { // oidc-add was faster
+		return existing, nil
 	}
-	a.setLifetime(l, a.settings.lifetime)
+	a.setLifetime(l, a.settings.Lifetime)
 	return l, nil
 }
 
-// consent asks the user whether a program may have a token of an account.
+// consent asks the user whether an application may have a token of an account.
 func (a *agent) consent(ctx context.Context, what, account, application string) error {
 	ctx, cancel := a.lock.untilShut(ctx)
 	defer cancel()
-	ok, err := prompt.Consent(ctx, "oidc-agent: confirm", fmt.Sprintf("%s requests an %s for '%s'. Do you want to allow this?",
-		cmp.Or(application, "An application"), what, account))
+	question := fmt.Sprintf("%s requests an %s for '%s'. Do you want to allow this?",
+		cmp.Or(application, "An application"), what, account)
+	ok, err := prompt.Consent(ctx, "oidc-agent: confirm", question)
 	if err == nil && !ok {
-		err = errors.New("the user says no")
+		err = errors.New("the user refused")
 	}
 	return a.unanswered(ctx, account, err, errForbidden)
 }
 
-// unanswered is what follows from a question to the user that failed: that the agent was locked meanwhile, or else failure.
-func (a *agent) unanswered(ctx context.Context, account string, err error, failure error) error {
+// unanswered returns the error for a question to the user that failed with err: that the agent has been locked in the
+// meantime, or else failure.
+func (a *agent) unanswered(ctx context.Context, account string, err, failure error) error {
 	switch {
 	case err == nil:
 		return nil

@@ -15,12 +15,12 @@ func TestAutoload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
 	path := filepath.Join(configDir(), "auto")
-	c := w.account("under another name") // a renamed file keeps the old one inside
+	c := w.account("under another name") // a renamed file still has the old name inside
 	w.write(path, c)
 	answer(t, "auto", filePassword)
 	w.must(w.agent, tokenFor("auto"))
 	w.must(w.agent, forced("auto"))
-	if got := questions(t, "auto"); len(got) != 1 || got[0] != "Enter the encryption password of the account 'auto', of which a token is wanted:\n" {
+	if got := questions(t, "auto"); len(got) != 1 || got[0] != "An application requests a token for 'auto'. Enter the encryption password of this account:\n" {
 		t.Errorf("asked %q", got)
 	}
 	if w.tokenInFile(path) != w.tokenInMemory(w.agent, "auto") {
@@ -67,7 +67,7 @@ func TestAutoloadRefused(t *testing.T) {
 			}
 		}
 	}
-	w.agent.settings.noAutoload = true
+	w.agent.settings.Autoload = false
 	want(t, ask(w.agent, tokenFor("autowrong")), "account not loaded")
 	want(t, ask(w.agent, tokenFor("autonosuch")), "account not loaded")
 	if names := w.agent.accounts.names(); len(names) != 0 {
@@ -75,7 +75,7 @@ func TestAutoloadRefused(t *testing.T) {
 	}
 }
 
-// All who want the same account share one window, and who comes when it has just been answered gets none.
+// All requests for the same account share one window, and one that comes right after the answer opens none.
 func TestAutoloadOneWindow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
@@ -86,7 +86,7 @@ func TestAutoloadOneWindow(t *testing.T) {
 	waiting := make(chan []*cjson.Object)
 	go func() { waiting <- together(w.agent, 20, tokenFor(name)) }()
 	awaitQuestion(t, name)
-	// While the user thinks another agent uses the file's refresh token.
+	// While the user is thinking, another agent uses the file's refresh token.
 	dead := w.tokenInFile(path)
 	w.write(path, w.account(name))
 	w.idp.Revoke(dead)
@@ -126,7 +126,7 @@ func TestAutoloadOvertaken(t *testing.T) {
 	}
 }
 
-// By issuer: a loaded account, the default one before the last, else the default is loaded.
+// By issuer: a loaded account, preferably the default one, else the last; if none is loaded, the default is.
 func TestChooseByIssuer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -135,7 +135,7 @@ func TestChooseByIssuer(t *testing.T) {
 	want(t, askText(w.agent, `{"request":"access_token"}`), "Bad Request: neither an account nor an issuer is named")
 	answer(t, "issuer1", filePassword)
 	w.write(filepath.Join(configDir(), "issuer1"), w.account("issuer1"))
-	w.must(w.agent, addRequest(w.account("issuer1"), "")) // is in issuer.config from now on
+	w.must(w.agent, addRequest(w.account("issuer1"), "")) // in issuer.config from now on
 	w.must(w.agent, addRequest(w.account("issuer2"), ""))
 	chosen := func() string {
 		t.Helper()
@@ -180,9 +180,9 @@ func TestConsent(t *testing.T) {
 		"An application requests an id token for 'consent'. Do you want to allow this?\n" {
 		t.Errorf("asked %s", got)
 	}
-	// For every account, where the agent was started so.
+	// For every account, if the agent was started that way.
 	w.must(w.agent, addRequest(w.account("consent2"), ""))
 	w.must(w.agent, tokenFor("consent2"))
-	w.agent.settings.confirm = true
+	w.agent.settings.Confirm = true
 	want(t, ask(w.agent, tokenFor("consent2")), "operation forbidden")
 }

@@ -18,61 +18,61 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// A bearer file is where grid software looks for a token (WLCG Bearer Token Discovery, see proto/cli). The agent keeps
-// the token in it fresh as long as the account is loaded and the agent neither locked nor ended, and then removes it. A
-// token that has expired is not left there either. The file follows the cache of tokens, which is renewed ahead of the
-// end because the file's care asks for a token.
+// A bearer file, or token file, is where grid software looks for a token (WLCG Bearer Token Discovery, see proto/cli).
+// The agent keeps the token in it fresh while the account is loaded, and removes the file when the account is removed,
+// or when the agent is locked or ends. It does not leave an expired token there either. The token comes from the cache,
+// which is renewed ahead of expiry because each look at the file asks for a token.
 
 const (
-	// bearerLook is how often a file is looked at: somebody may have removed it, timers stand still while the machine
-	// sleeps, and the wall clock may be set.
+	// bearerLook is how often a file is looked at: someone may have removed it, timers stand still while the machine
+	// sleeps, and the wall clock may have been set.
 	bearerLook = 30 * time.Second
-	// bearerSoon is how soon it is looked at while the next token is on its way.
+	// bearerSoon is how soon it is looked at again while the next token is being fetched.
 	bearerSoon = time.Second
 )
 
-// bearer is a file with a token of an account.
+// bearer is a file that the agent keeps a token of an account in.
 type bearer struct {
 	account, path string
 	timer         *time.Timer // rests while the agent is locked
 
-	mu      sync.Mutex // held while the file is changed
-	gone    bool       // nobody wants the file any more
+	mu      sync.Mutex // also held while the file changes
+	gone    bool       // the file is not kept any more
 	written digest     // of the token in the file; zero: none of ours is there
 	life    lifespan   // of that token
 	err     error      // of the last look
 }
 
-// keepBearer begins to keep a file. It answers when the file is there.
+// keepBearer begins to keep a file. It answers when the token is in it.
 func (a *agent) keepBearer(ctx context.Context, r request) (*cjson.Object, error) {
 	l, path := a.accounts.find(r.Text(ipc.KeyAccount)), r.Text(ipc.KeyFile)
 	switch {
 	case l == nil:
 		return nil, ipc.ErrNotLoaded
-	case l.confirm || a.settings.confirm:
-		return nil, errors.New("the user is asked before each token of this account (--confirm), and a file asks nobody")
+	case l.confirm || a.settings.Confirm:
+		return nil, errors.New("the user is asked before each token of this account (--confirm), so no file can keep one")
 	case !filepath.IsAbs(path):
-		return nil, fmt.Errorf("token file %q: an absolute path is expected", path)
+		return nil, fmt.Errorf("token file %q: an absolute path is needed", path)
 	}
 	b := &bearer{account: l.name(), path: filepath.Clean(path)}
 	b.timer = time.AfterFunc(bearerLook, func() { a.tendBearer(b) })
-	there, isOld := a.bearers.LoadOrStore(b.path, b)
-	if isOld {
+	known, isKnown := a.bearers.LoadOrStore(b.path, b)
+	if isKnown {
 		b.timer.Stop()
-		b = there.(*bearer)
+		b = known.(*bearer)
 	}
 	if b.account != l.name() {
-		return nil, fmt.Errorf("token file %q: it holds the token of the account %q", b.path, b.account)
+		return nil, fmt.Errorf("token file %q: it already holds the token of account %q", b.path, b.account)
 	}
 	err := a.lookAtBearer(ctx, b, l)
-	if err != nil && !isOld {
+	if err != nil && !isKnown {
 		a.bearers.Delete(b.path)
 		b.remove(true)
 	}
 	return nil, err
 }
 
-// allBearers returns the files in the order of their paths.
+// allBearers returns the files that are kept, in the order of their paths.
 func (a *agent) allBearers() (list []*bearer) {
 	for _, b := range a.bearers.Range {
 		list = append(list, b.(*bearer))
@@ -81,7 +81,7 @@ func (a *agent) allBearers() (list []*bearer) {
 	return list
 }
 
-// dropBearers ends the care for the files of an account, and removes them.
+// dropBearers stops keeping the files of an account, and removes them.
 func (a *agent) dropBearers(account string) {
 	for _, b := range a.allBearers() {
 		if b.account == account {
@@ -91,7 +91,7 @@ func (a *agent) dropBearers(account string) {
 	}
 }
 
-// remove removes the file: for good, or while the agent is locked.
+// remove removes the file, for good or while the agent is locked.
 func (b *bearer) remove(forGood bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -102,7 +102,7 @@ func (b *bearer) remove(forGood bool) {
 	b.removeLocked()
 }
 
-// removeLocked leaves the file where somebody else has put another token there.
+// removeLocked leaves the file alone if someone else has put another token there.
 func (b *bearer) removeLocked() {
 	if b.written != (digest{}) {
 		cli.RemoveBearerFile(b.path, func(token secret.Secret) bool { return digestOf(token) == b.written })
@@ -110,10 +110,10 @@ func (b *bearer) removeLocked() {
 	}
 }
 
-// tendBearer is the timer's.
+// tendBearer is what the timer calls.
 func (a *agent) tendBearer(b *bearer) {
 	if a.lock.enter() != nil {
-		return // goes on when it is unlocked
+		return // unlocking resets the timer
 	}
 	defer a.lock.leave()
 	l := a.accounts.find(b.account)
@@ -127,17 +127,17 @@ func (a *agent) tendBearer(b *bearer) {
 	case b.written == digest{}:
 	case b.life.exceeds(a.moment(), 0):
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, bearerSoon) // must not stay beyond its end meanwhile
+		ctx, cancel = context.WithTimeout(ctx, bearerSoon) // the token must not expire in the file while we wait
 		defer cancel()
 	default:
 		a.log.warning("token file %q of account %q: the token has expired, removed", b.path, b.account)
 		b.removeLocked()
 	}
 	b.mu.Unlock()
-	_ = a.lookAtBearer(ctx, b, l) // is told by --status
+	_ = a.lookAtBearer(ctx, b, l) // --status reports it
 }
 
-// lookAtBearer puts the account's token into the file if it is not there, and sets the timer for the next look.
+// lookAtBearer puts the account's token into the file if it is not there yet, and sets the timer for the next look.
 func (a *agent) lookAtBearer(ctx context.Context, b *bearer, l *loaded) error {
 	t, err := a.accessToken(ctx, l, tokenRequest{})
 	b.mu.Lock()
@@ -175,7 +175,7 @@ func (a *agent) writeLocked(b *bearer, t token) error {
 	_, missing := os.Lstat(b.path)
 	switch {
 	case b.gone:
-		return fmt.Errorf("account %q was removed meanwhile", b.account)
+		return errRemoved(b.account)
 	case b.written == digestOf(token) && !errors.Is(missing, fs.ErrNotExist):
 		return nil
 	}
@@ -190,23 +190,22 @@ func (a *agent) writeLocked(b *bearer, t token) error {
 func (a *agent) bearerStatus() (text string, files []*cjson.Object) {
 	for _, b := range a.allBearers() {
 		b.mu.Lock()
-		o := cjson.New().SetText(ipc.KeyFile, b.path).SetText(ipc.KeyAccount, b.account).SetBool("present", b.written != digest{})
-		text += fmt.Sprintf("Token file of %s: %s, ", b.account, b.path)
+		present := b.written != digest{}
+		o := cjson.New().SetText(ipc.KeyFile, b.path).SetText(ipc.KeyAccount, b.account).SetBool("present", present)
+		state := "not there"
 		switch {
-		case b.written == digest{}:
-			text += "not there"
-		case !b.life.known:
-			text += "present"
-		default:
-			text += "valid until " + time.Unix(b.life.expiresAt, 0).Format(time.DateTime)
+		case present && b.life.known:
+			state = "valid until " + time.Unix(b.life.expiresAt, 0).Format(time.DateTime)
 			o.SetInt(ipc.KeyExpiresAt, b.life.expiresAt)
+		case present:
+			state = "present"
 		}
 		if b.err != nil {
-			text += "; the last renewal failed: " + b.err.Error()
+			state += "; the last renewal failed: " + b.err.Error()
 			o.SetText(ipc.KeyError, b.err.Error())
 		}
 		b.mu.Unlock()
-		text += "\n"
+		text += fmt.Sprintf("Token file of %s: %s, %s\n", b.account, b.path, state)
 		files = append(files, o)
 	}
 	return text, files

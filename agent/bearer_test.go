@@ -15,7 +15,7 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// bearerWorld is a world in a bubble, where tokens live for 100 s, with an account whose token is kept in a file.
+// bearerWorld is a world in a bubble, where tokens live for 100 s, and an account whose token is kept in a file.
 func bearerWorld(t *testing.T) (w *world, path string) {
 	t.Helper()
 	w = bubbleWorld(t, iam.Settings{AccessTokenLifetime: 100 * time.Second})
@@ -30,7 +30,7 @@ func bearerRequest(name, path string) *cjson.Object {
 	return cjson.New().SetText("request", "bearer_file").SetText("account", name).SetText("file", path)
 }
 
-// inFile is the token in a file; empty: there is none. A file that others may read fails the test.
+// inFile returns the token in a file, or "" if there is no file. A file that others may read fails the test.
 func (w *world) inFile(path string) string {
 	w.Helper()
 	text, err := os.ReadFile(path)
@@ -57,7 +57,7 @@ func (w *world) status() string {
 	return w.must(w.agent, cjson.New().SetText("request", "status")).Text("info")
 }
 
-// The file holds a good token at any time, with one grant for each.
+// The file holds a valid token at any time, at the cost of one grant per token.
 func TestBearerFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, path := bearerWorld(t)
@@ -73,7 +73,7 @@ func TestBearerFresh(t *testing.T) {
 		if text := w.status(); !strings.Contains(text, "Token file of demo: "+path+", valid until ") {
 			t.Error(text)
 		}
-		// Who asks gets the same token, and one that he has fetched comes into the file in its time.
+		// A client gets the same token. One that a client has forced comes into the file in due time.
 		if reply := w.must(w.agent, tokenFor("demo")); reply.Text("access_token") != w.inFile(path) {
 			t.Error("the file holds another token")
 		}
@@ -87,7 +87,7 @@ func TestBearerFresh(t *testing.T) {
 	})
 }
 
-// Everything that ends the care for a file removes it.
+// Everything that stops the keeping of a file removes it.
 func TestBearerRemoved(t *testing.T) {
 	for name, end := range map[string]func(w *world){
 		"remove":     func(w *world) { w.must(w.agent, askRequest(`{"request":"remove","account":"demo"}`)) },
@@ -119,7 +119,7 @@ func TestBearerRemoved(t *testing.T) {
 	}
 }
 
-// An agent that ends does not wait for ever for the provider, and leaves no file that comes later.
+// An agent that ends does not wait for ever for the provider, and no file appears afterwards.
 func TestBearerAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, path := bearerWorld(t)
@@ -138,7 +138,7 @@ func TestBearerAtTheEnd(t *testing.T) {
 	})
 }
 
-// A locked agent keeps no file; it comes back with the unlocking, unless the account has gone meanwhile.
+// A locked agent keeps no file. Unlocking brings it back, unless the account has gone in the meantime.
 func TestBearerLocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, path := bearerWorld(t)
@@ -168,7 +168,7 @@ func TestBearerLocked(t *testing.T) {
 	})
 }
 
-// What somebody else has put there stays.
+// A token that someone else has put there stays.
 func TestBearerOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, path := bearerWorld(t)
@@ -182,8 +182,8 @@ func TestBearerOfOthers(t *testing.T) {
 	})
 }
 
-// Where no new token is to be had the old one stays until its end, and no longer; the user is told, and the next one comes
-// as soon as it can.
+// If no new token is to be had, the old one stays until it expires, and no longer. The status says so, and the next
+// token comes as soon as there is one.
 func TestBearerFailing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, path := bearerWorld(t)
@@ -225,7 +225,7 @@ func TestBearerFailing(t *testing.T) {
 	})
 }
 
-// A provider that takes its time is waited for: that is no failure, and the file comes with its answer.
+// A slow provider is no failure: the file comes with its answer.
 func TestBearerSlowProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, path := bearerWorld(t)
@@ -242,12 +242,12 @@ func TestBearerSlowProvider(t *testing.T) {
 	})
 }
 
-// The file is good whatever the clocks do; after a suspend within half a minute.
+// The file holds a valid token whatever the clocks do; after a suspend, within half a minute.
 func TestBearerClocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, path := bearerWorld(t)
 		var clock *bentClock
-		set := func(change func()) { // not beside a timer, which goes through the door first
+		set := func(change func()) { // not beside a timer, which enters the lock first
 			w.agent.lock.mu.Lock()
 			defer w.agent.lock.mu.Unlock()
 			change()
@@ -269,7 +269,7 @@ func TestBearerClocks(t *testing.T) {
 	})
 }
 
-// A file or folder that somebody removes comes back, and so does the token.
+// A file or directory that someone removes comes back, and so does the token.
 func TestBearerLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, path := bearerWorld(t)
@@ -315,7 +315,7 @@ func TestBearerWithoutEnd(t *testing.T) {
 	})
 }
 
-// A token that lives for seconds only, and was given in the last moment of one.
+// A token that lives for seconds only, issued at the very end of a second.
 func TestBearerShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, path := bearerWorld(t)
@@ -334,7 +334,7 @@ func TestBearerShort(t *testing.T) {
 	})
 }
 
-// A provider that says nothing does not keep an expired token in the file.
+// A provider that does not answer does not keep an expired token in the file.
 func TestBearerSilentProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, path := bearerWorld(t)
@@ -367,8 +367,8 @@ func TestBearerRefused(t *testing.T) {
 	for _, r := range []struct{ account, path, failure string }{
 		{"nosuch", at("x"), "account not loaded"},
 		{"asks", at("x"), "the user is asked before each token..."},
-		{"demo", "relative", `token file "relative": an absolute path is expected`},
-		{"other", at("sub/../taken"), `token file "` + at("taken") + `": it holds the token of the account "demo"`},
+		{"demo", "relative", `token file "relative": an absolute path is needed`},
+		{"other", at("sub/../taken"), `token file "` + at("taken") + `": it already holds the token of account "demo"`},
 		{"demo", at("link"), `token file "` + at("link") + `": it is a symbolic link`},
 		{"demo", at("profile"), `token file "` + at("profile") + `": it holds something else than a token...`},
 		{"demo", at("no/dir"), `token file "` + at("no/dir") + `": no such file or directory`},
@@ -387,7 +387,7 @@ func TestBearerRefused(t *testing.T) {
 	if w.inFile(at("taken")) == "" {
 		t.Error("the file of another account was removed")
 	}
-	w.agent.settings.confirm = true
+	w.agent.settings.Confirm = true
 	want(t, ask(w.agent, bearerRequest("other", at("taken"))), "the user is asked before each token...")
 	w.agent.dropBearers("other")
 }

@@ -17,7 +17,7 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// What the web server says to anybody: fixed texts that nobody keeps, and nothing of what came.
+// The web server answers everyone with fixed texts that are not cached and repeat nothing of the request.
 func TestCallbackAnswers(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
@@ -46,7 +46,7 @@ func TestCallbackAnswers(t *testing.T) {
 			t.Errorf("%s: %d %s", c.name, status, body)
 		}
 		if status == http.StatusRequestHeaderFieldsTooLarge {
-			continue // that is net/http's own, with an empty page
+			continue // net/http itself answers this, with an empty page
 		}
 		if header.Get("Cache-Control") != "no-store" || header.Get("Referrer-Policy") != "no-referrer" ||
 			!strings.HasPrefix(header.Get("Content-Security-Policy"), "default-src 'none'") {
@@ -58,7 +58,7 @@ func TestCallbackAnswers(t *testing.T) {
 	}
 }
 
-// A browser that has closed its window has brought the code all the same, and one that comes later is told so.
+// A browser that has closed its window has still delivered the code, and one that comes later is told so.
 func TestCallbackAbandoned(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
@@ -101,7 +101,7 @@ func dialed(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// exchangeRaw sends a request as it is written.
+// exchangeRaw sends a request as it is written here.
 func exchangeRaw(t *testing.T, address, request string) (int, http.Header, string) {
 	t.Helper()
 	return exchangeOver(t, dialed(t, address), request)
@@ -119,11 +119,11 @@ func exchangeOver(t *testing.T, conn net.Conn, request string) (int, http.Header
 	}
 	defer r.Body.Close()
 	var body strings.Builder
-	_ = r.Write(&body) // the whole answer, header and all
+	_ = r.Write(&body) // the whole answer with its header
 	return r.StatusCode, r.Header, body.String()
 }
 
-// Who opens connections and says nothing costs the agent a few of them, and delays nobody for long.
+// Silent connections cost the agent only a few of them, and delay nobody for long.
 func TestCallbackConnections(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
@@ -165,7 +165,7 @@ func TestCallbackConnections(t *testing.T) {
 	}
 }
 
-// A port that somebody else has on either address would give him the code.
+// Another program on the port, at either address, would get the code.
 func TestListenLoopback(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "[::1]:0")
@@ -187,7 +187,7 @@ func TestListenLoopback(t *testing.T) {
 	}
 }
 
-// A login that nobody has finished in time is over, although its code would still be good.
+// A login that is not finished in time is over, even if its code is still valid.
 func TestCodeTooLate(t *testing.T) {
 	t.Parallel()
 	uri := "http://localhost:" + freePort(t)
@@ -203,7 +203,7 @@ func TestCodeTooLate(t *testing.T) {
 	}
 }
 
-// A provider is who its metadata say, at https endpoints.
+// A provider is whoever its metadata says, and its endpoints are https.
 func TestForeignMetadata(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -231,7 +231,7 @@ func TestForeignMetadata(t *testing.T) {
 	}
 }
 
-// Two logins at two providers that run at once: an answer of the one is none of the other (RFC 9700 section 4.4).
+// Two logins at two providers run at once: neither takes the answer of the other (RFC 9700 section 4.4).
 func TestMixUp(t *testing.T) {
 	t.Parallel()
 	uris := []string{"http://localhost:" + freePort(t)}

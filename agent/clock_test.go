@@ -42,7 +42,7 @@ func TestLifespan(t *testing.T) {
 	}
 }
 
-// bentClock puts an agent's clocks off by what the test says.
+// bentClock shifts an agent's clocks by what the test says.
 type bentClock struct{ wall, boot atomic.Int64 } // in nanoseconds
 
 // jump moves both clocks.
@@ -58,7 +58,7 @@ func (w *world) bend() *bentClock {
 	return bent
 }
 
-// Whatever the clocks do, no token is handed out that its provider would not take any more.
+// Whatever the clocks do, no token is handed out that its provider no longer accepts.
 func TestClockJumps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{AccessTokenLifetime: 100 * time.Second})
@@ -99,7 +99,7 @@ func TestClockJumps(t *testing.T) {
 	})
 }
 
-// A provider that takes its time has begun to count before.
+// The life of a token counts from before the request, not from a slow answer.
 func TestSlowAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{AccessTokenLifetime: 60 * time.Second})
@@ -116,7 +116,7 @@ func TestSlowAnswer(t *testing.T) {
 	})
 }
 
-// The lifetime of an account counts what the machine slept, and ends with the first request after that.
+// The lifetime of an account includes the time that the machine slept, and ends with the first request after that.
 func TestLifetimeAfterSuspend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -133,7 +133,7 @@ func TestLifetimeAfterSuspend(t *testing.T) {
 				t.Errorf("loaded %v, want %d", got, c.loaded)
 			}
 		}
-		// A lifetime that was set before the account is in its place counts as well.
+		// So does a lifetime that was set before the account was put in its place.
 		l := w.agent.newLoaded(w.config("early"))
 		w.agent.setLifetime(l, 60)
 		w.loaded()
@@ -143,7 +143,7 @@ func TestLifetimeAfterSuspend(t *testing.T) {
 			t.Errorf("loaded %v, want 1", got)
 		}
 		want(t, ask(w.agent, tokenFor("short")), "No account configured with that short name")
-		// Its place is free, though the timer has not found it yet.
+		// Its place is free, although the timer has not fired yet.
 		if info := w.must(w.agent, addRequest(w.account("short"), "").SetInt("lifetime", 0)).Text("info"); info != "" {
 			t.Errorf("info %q", info)
 		}

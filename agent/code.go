@@ -21,10 +21,10 @@ import (
 // codeLifetime is how long the user may take in the browser.
 const codeLifetime = 10 * time.Minute
 
-// startCode prepares the authorization code flow (RFC 6749 section 4.1) with PKCE (RFC 7636): it answers with
-// the URL for the browser, and listens where the provider will send it back (RFC 8252 section 7.3).
-func (a *agent) startCode(_ context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
-	redirectURI, listeners, err := a.openCallback(config.RedirectURIs, l)
+// startCode starts the authorization code flow (RFC 6749 section 4.1) with PKCE (RFC 7636): it answers with the URL for
+// the browser, and listens where the provider will send the browser afterwards (RFC 8252 section 7.3).
+func (a *agent) startCode(_ context.Context, p *provider, c *account.Account, l *login) (*cjson.Object, error) {
+	redirectURI, listeners, err := a.openCallback(c.RedirectURIs, l)
 	if err != nil {
 		return nil, err
 	}
@@ -32,41 +32,42 @@ func (a *agent) startCode(_ context.Context, p *provider, config *account.Accoun
 	nonce := rand.Text()[:24]
 	state := newState(redirectURI, a.socketPath, l.onlyAT)
 	uri, err := p.AuthorizationURL(oidc.AuthorizationRequest{
-		RedirectURI: redirectURI, Scope: config.AuthScope, State: state, Nonce: nonce, CodeChallenge: challenge,
-		Audience: tokenParameters(config, tokenRequest{}).Audience,
+		RedirectURI: redirectURI, Scope: c.AuthScope, State: state, Nonce: nonce, CodeChallenge: challenge,
+		Audience: tokenParameters(c, tokenRequest{}).Audience,
 	})
 	if err != nil {
 		closeAll(listeners)
 		return nil, err
 	}
-	l.account, l.id, l.expires = a.newLoaded(config), state, a.now().Add(codeLifetime)
+	l.account, l.id, l.expires = a.newLoaded(c), state, a.now().Add(codeLifetime)
 	l.redirectURI, l.listeners, l.verifier, l.nonce = redirectURI, listeners, a.sealer.Seal(verifier), nonce
 	a.await(l)
 	a.serveCallback(l)
-	return cjson.New().SetText(ipc.KeyStatus, ipc.StatusAccepted).SetText(ipc.KeyURI, uri).SetText(ipc.KeyState, state), nil
+	return cjson.New().SetText(ipc.KeyStatus, ipc.StatusAccepted).
+		SetText(ipc.KeyURI, uri).SetText(ipc.KeyState, state), nil
 }
 
-// newState is unguessable, and lets oidc-gen --codeExchange find the agent that started the flow: S:O, 24
-// random characters, and the socket's path with its length. S is 1 for a redirect URI that ends in a slash, O
-// for a flow that ends with an access token.
+// newState returns a state that nobody can guess and by which oidc-gen --codeExchange finds the agent that started the
+// flow: S:O, 24 random characters, the length of the socket's path, and the path. S is 1 if the redirect URI ends in a
+// slash, O if the flow ends with an access token only.
 func newState(redirectURI, socketPath string, onlyAT bool) string {
 	return fmt.Sprintf("%d:%d%s:%d:%s", ipc.Flag(strings.HasSuffix(redirectURI, "/")), ipc.Flag(onlyAT), rand.Text()[:24],
 		len(socketPath), base64.RawURLEncoding.EncodeToString([]byte(socketPath)))
 }
 
-// codeExchange takes the URL to which the browser was sent, from a user who has copied it.
+// codeExchange finishes a code flow with the URL that the browser was sent to, which the user has copied.
 func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, error) {
 	came, err := url.Parse(r.Text(ipc.KeyRedirectURI))
 	if err != nil {
-		return nil, errMalformedURI // the error of url.Parse repeats the code
+		return nil, errors.New("redirected uri is malformed") // the error of url.Parse repeats the code
 	}
 	query := came.Query()
 	state := query.Get("state")
 	switch {
 	case state == "":
-		return nil, errNoState
+		return nil, errors.New("redirected uri did not contain state parameter")
 	case query.Get("code") == "" && query.Get("error") == "":
-		return nil, errNoCode
+		return nil, errors.New("redirected uri did not contain code parameter")
 	}
 	l := a.login(state, true)
 	if l == nil {
@@ -78,8 +79,8 @@ func (a *agent) codeExchange(ctx context.Context, r request) (*cjson.Object, err
 	return a.takeResult(l)
 }
 
-// redeem exchanges the code that the browser brought and keeps the answer for oidc-gen, sealed until that asks for it.
-// What cannot be the provider's answer to this flow leaves the flow waiting.
+// redeem takes the query that the browser came with, and keeps the result until oidc-gen asks for it. The flow goes on
+// waiting if the query cannot be the provider's answer to it.
 func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	l.redeeming.Lock()
 	defer l.redeeming.Unlock()
@@ -87,33 +88,18 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	case l.ended.Load():
 		return errWrongState
 	case a.now().After(l.expires):
-		return errLoginExpired
+		return errors.New("this login was started too long ago")
 	}
-	p, config, err := a.resume(ctx, l)
+	p, c, err := a.resume(ctx, l)
 	if err != nil {
 		return err
 	}
-	defer config.Wipe()
-	verifier, err := a.sealer.Open(l.verifier)
-	if err != nil {
-		return err
-	}
-	defer verifier.Wipe()
+	defer c.Wipe()
 	code, err := p.ParseAuthorizationResponse(query, l.id)
-	if _, refused := errors.AsType[*oidc.Error](err); err != nil && !refused {
+	if err == nil {
+		err = a.exchange(ctx, p, c, l, code)
+	} else if _, refused := errors.AsType[*oidc.Error](err); !refused {
 		return err
-	}
-	var response *oidc.TokenResponse
-	if err == nil {
-		response, err = p.ExchangeCode(ctx, code, l.redirectURI, verifier, tokenParameters(config, tokenRequest{}))
-	}
-	var answer *cjson.Object
-	if err == nil {
-		answer, err = a.finishLogin(ctx, p, config, l, response)
-	}
-	if err == nil {
-		l.result = a.sealer.Seal(secret.New(answer.Compact()))
-		answer.Wipe()
 	}
 	l.failed = err
 	l.ended.Store(true)
@@ -121,11 +107,31 @@ func (a *agent) redeem(ctx context.Context, l *login, query string) error {
 	return err
 }
 
-// stateLookup is how oidc-gen learns that the browser has come back.
+// exchange exchanges the code and seals the answer for oidc-gen.
+func (a *agent) exchange(ctx context.Context, p *provider, c *account.Account, l *login, code secret.Secret) error {
+	verifier, err := a.sealer.Open(l.verifier)
+	if err != nil {
+		return err
+	}
+	defer verifier.Wipe()
+	response, err := p.ExchangeCode(ctx, code, l.redirectURI, verifier, tokenParameters(c, tokenRequest{}))
+	if err != nil {
+		return err
+	}
+	answer, err := a.finishLogin(ctx, p, c, l, response)
+	if err != nil {
+		return err
+	}
+	l.result = a.sealer.Seal(secret.New(answer.Compact()))
+	answer.Wipe()
+	return nil
+}
+
+// stateLookup tells oidc-gen whether the browser has come back.
 func (a *agent) stateLookup(_ context.Context, r request) (*cjson.Object, error) {
 	state := r.Text(ipc.KeyState)
 	if strings.Count(state, ":") < 2 {
-		return nil, errStateMalformed
+		return nil, errors.New("state malformed")
 	}
 	if l := a.login(state, true); l != nil && l.ended.Load() {
 		return a.takeResult(l)
@@ -134,7 +140,7 @@ func (a *agent) stateLookup(_ context.Context, r request) (*cjson.Object, error)
 		SetText(ipc.KeyInfo, "No loaded account info found for state="+state), nil
 }
 
-// takeResult gives the finished account away once.
+// takeResult returns the result of a flow, once.
 func (a *agent) takeResult(l *login) (*cjson.Object, error) {
 	l.redeeming.Lock()
 	defer l.redeeming.Unlock()
@@ -147,7 +153,7 @@ func (a *agent) takeResult(l *login) (*cjson.Object, error) {
 	}
 	result := l.result
 	l.result = crypt.Sealed{}
-	return a.openObject(result) // is wiped when it has been sent
+	return a.openObject(result) // wiped when it has been sent
 }
 
 // termHTTPServer ends the web server of a flow.
@@ -155,5 +161,5 @@ func (a *agent) termHTTPServer(_ context.Context, r request) (*cjson.Object, err
 	if l := a.login(r.Text(ipc.KeyState), true); l != nil {
 		closeAll(l.listeners)
 	}
-	return ipc.Success(""), nil
+	return nil, nil
 }

@@ -13,10 +13,11 @@ import (
 	"testing"
 
 	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
 )
 
-// freePort is a port of the loopback where nobody listens.
+// freePort returns a port of the loopback on which nobody listens.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -32,7 +33,7 @@ func codeWorld(t *testing.T, uris ...string) *world {
 	return newWorld(t, iam.Settings{AutoApprove: true}, uris...)
 }
 
-// startCode begins a code flow.
+// startCode starts a code flow.
 func (w *world) startCode(name string, uris []string, change func(*cjson.Object)) *cjson.Object {
 	c := w.config(name)
 	c.RedirectURIs = uris
@@ -43,7 +44,7 @@ func (w *world) startCode(name string, uris []string, change func(*cjson.Object)
 	return w.must(w.agent, r)
 }
 
-// browse sends a browser to the provider and returns where that sends it back.
+// browse sends a browser to the provider and returns where the provider sends it back.
 func (w *world) browse(uri string) string {
 	w.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -153,7 +154,7 @@ func TestCodeFlow(t *testing.T) {
 	w.must(w.agent, forced("code"))
 }
 
-// onlyLoopback checks that nobody listens on the port at another address of this machine.
+// onlyLoopback checks that nobody listens on the port at any other address of this machine.
 func onlyLoopback(t *testing.T, port string) {
 	t.Helper()
 	if !listening(port) {
@@ -198,7 +199,7 @@ func TestCodeTwice(t *testing.T) {
 	w.must(w.agent, forced("twice"))
 }
 
-// A provider's refusal ends the flow, and the terminal hears of it.
+// A provider's refusal ends the flow, and the terminal is told.
 func TestCodeRefused(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
@@ -235,7 +236,7 @@ func TestCodeRefused(t *testing.T) {
 	want(t, ask(w.agent, lookup(started)), "invalid_grant: no")
 }
 
-// Without a web server the user copies the URL to which the browser was sent.
+// Without a web server the user copies the URL that the browser was sent to.
 func TestCodeExchange(t *testing.T) {
 	t.Parallel()
 	uri := "http://localhost:4242"
@@ -270,7 +271,7 @@ func TestCodeExchange(t *testing.T) {
 	started = w.startCode("copied3", []string{uri}, func(r *cjson.Object) { r.SetBool("no_webserver", true) })
 	want(t, ask(w.agent, poll(cjson.New().SetObject("oidc_device", cjson.New().SetText("device_code", started.Text("state"))))), "wrong device code")
 
-	// With only_at a token comes of it.
+	// With only_at the result is a token.
 	started = w.startCode("copied4", []string{uri}, func(r *cjson.Object) { r.SetBool("no_webserver", true).SetBool("only_at", true) })
 	if state := started.Text("state"); !strings.HasPrefix(state, "0:1") {
 		t.Errorf("state %q does not tell of only_at", state)
@@ -280,7 +281,7 @@ func TestCodeExchange(t *testing.T) {
 	}
 }
 
-// Where no port is free the browser comes back by a custom scheme, if that may be.
+// If no port is free, the browser comes back by a custom scheme, if that is allowed.
 func TestRedirectURIs(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -304,9 +305,9 @@ func TestRedirectURIs(t *testing.T) {
 		{"no URI", []string{"http://localhost:%zz"}, new(login), ""},
 		{"none", nil, new(login), ""},
 	} {
-		uri, listeners, err := new(agent).openCallback(c.uris, c.off)
+		uri, listeners, err := (&agent{settings: shipped}).openCallback(c.uris, c.off)
 		closeAll(listeners)
-		off := &agent{settings: settings{noScheme: c.off.noScheme, noWebserver: c.off.noWebserver}}
+		off := &agent{settings: settings{AgentConfig: account.AgentConfig{CustomURIScheme: !c.off.noScheme, Webserver: !c.off.noWebserver}}}
 		again, more, _ := off.openCallback(c.uris, new(login))
 		closeAll(more)
 		if again != uri {
@@ -332,11 +333,11 @@ func TestTermHTTPServer(t *testing.T) {
 		t.Error("the web server is still there")
 	}
 	w.must(w.agent, askRequest(`{"request":"term_http_server","state":"0:0nosuch"}`))
-	// The flow itself goes on by hand.
+	// The flow itself can still be finished by hand.
 	w.must(w.agent, cjson.New().SetText("request", "code_exchange").SetText("redirect_uri", w.browse(started.Text("uri"))))
 }
 
-// While the agent is locked a browser that comes back is told what to do, and may come again.
+// While the agent is locked, a browser that comes back is told what to do, and may come again.
 func TestCodeWhileLocked(t *testing.T) {
 	t.Parallel()
 	uri := "http://localhost:" + freePort(t)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -18,21 +19,36 @@ import (
 	"oidc-agent/proto/cli"
 )
 
-// A Go program cannot fork, so the launcher starts itself a second time, in a session of its own, and hands
-// over the socket, on which it listens already: the first request after `eval $(oidc-agent)` cannot fail.
+// A Go program cannot fork. The launcher starts itself a second time instead, in a session of its own, and hands over
+// the socket. It listens on that already, so the first request after `eval $(oidc-agent)` cannot fail.
 const (
-	daemonVariable = "_OIDC_AGENT_DAEMON" // "PATH\nFOLDER": what was made for the socket
+	daemonVariable = "_OIDC_AGENT_DAEMON" // "PATH\nFOLDER": what was created for the socket
 	listenerFD     = 3
 	readyFD        = 4
 	readyWord      = "ready"
 )
 
-// start brings the agent up behind its socket: in the foreground, in the background, or beside a command.
+// absoluteVariables makes paths in the environment absolute: the daemon changes its working directory before it uses
+// them.
+func absoluteVariables() error {
+	for _, name := range [...]string{"OIDC_CONFIG_DIR", "OIDC_USER_CONFIG", "SSL_CERT_FILE", "X509_CERT_DIR"} {
+		if value := os.Getenv(name); value != "" {
+			path, err := filepath.Abs(value)
+			if err != nil {
+				return fmt.Errorf("%s is %q: %w", name, value, err)
+			}
+			os.Setenv(name, path)
+		}
+	}
+	return nil
+}
+
+// start starts the agent: in the foreground, in the background, or beside a command.
 func start(s settings, args, command []string) error {
 	if len(command) == 0 && (s.console || handedOver()) {
 		return foreground(s)
 	}
-	sock, err := listen(s.socketPath, s.group)
+	sock, err := listen(s.BindAddress, s.Group)
 	if err != nil {
 		return err
 	}
@@ -47,28 +63,24 @@ func start(s settings, args, command []string) error {
 	return nil
 }
 
-// foreground is the life of an agent that a service manager or the user at a terminal looks after.
+// foreground runs an agent that a service manager, or the user at a terminal, looks after.
 func foreground(s settings) error {
 	if err := prepare(); err != nil {
 		return err
 	}
 	s.console, s.logStderr = true, true
-	var sock *socket
-	var err error
-	managed := handedOver()
-	if managed {
-		sock, err = activated()
-	} else {
-		sock, err = listen(s.socketPath, s.group)
+	if handedOver() {
+		sock, err := activated()
+		if err != nil {
+			return err
+		}
+		return serveUntilSignal(s, sock, func() {})
 	}
+	sock, err := listen(s.BindAddress, s.Group)
 	if err != nil {
 		return err
 	}
-	return serveUntilSignal(s, sock, func() {
-		if !managed {
-			announce(s, sock.path, os.Getpid())
-		}
-	})
+	return serveUntilSignal(s, sock, func() { announce(s, sock.path, os.Getpid()) })
 }
 
 // announce prints what the shell evaluates.
@@ -83,12 +95,12 @@ func announce(s settings, path string, pid int) {
 	}
 }
 
-// exports are the shell's commands that lead programs to an agent.
+// exports returns the shell commands that lead programs to an agent.
 func exports(path string, pid int) string {
 	return fmt.Sprintf("OIDC_SOCK=%s; export OIDC_SOCK;\nOIDCD_PID=%d; export OIDCD_PID;\n", shellQuote(path), pid)
 }
 
-// shellQuote leaves a path as the C agent prints it unless the shell would take it apart.
+// shellQuote leaves a path as the C agent prints it unless the shell would interpret it.
 func shellQuote(path string) string {
 	if !strings.ContainsAny(path, " \t\n'\"\\$`;&|<>()*?[]{}~#!") {
 		return path
@@ -96,7 +108,7 @@ func shellQuote(path string) string {
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-// spawn starts the daemon and waits until it says that it is ready, or why not: then the socket goes.
+// spawn starts the daemon and waits until it reports that it is ready. If it is not, the socket is removed.
 func spawn(s settings, args []string, sock *socket) (pid int, err error) {
 	defer func() {
 		if err != nil {
@@ -105,20 +117,20 @@ func spawn(s settings, args []string, sock *socket) (pid int, err error) {
 	}()
 	program, err := cli.Executable()
 	if err != nil {
-		return 0, fmt.Errorf("find my own program file: %w", err)
+		return 0, fmt.Errorf("find the file of this program: %w", err)
 	}
 	ready, tell, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
 	defer ready.Close()
-	nothing, err := nowhere()
+	null, err := openNull()
 	if err != nil {
 		return 0, err
 	}
-	defer nothing.Close()
+	defer null.Close()
 	daemon := exec.Command(program, args...)
-	daemon.Stdin, daemon.Stdout, daemon.Stderr = nothing, nothing, nothing
+	daemon.Stdin, daemon.Stdout, daemon.Stderr = null, null, null
 	if s.logStderr {
 		daemon.Stderr = os.Stderr
 	}
@@ -138,20 +150,19 @@ func spawn(s settings, args []string, sock *socket) (pid int, err error) {
 	return daemon.Process.Pid, nil
 }
 
-// nowhere is what a daemon has instead of a terminal: /dev/null, or where there is no /dev, a pipe without another end.
-func nowhere() (*os.File, error) {
-	f, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err == nil {
+// openNull opens /dev/null, or where there is no /dev, a pipe whose other end is closed.
+func openNull() (*os.File, error) {
+	if f, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); err == nil {
 		return f, nil
 	}
-	end, f, err := os.Pipe()
+	r, w, err := os.Pipe()
 	if err == nil {
-		end.Close()
+		r.Close()
 	}
-	return f, err
+	return w, err
 }
 
-// become replaces the launcher by the user's command, with the agent behind it.
+// become replaces the launcher with the user's command, which has the agent as its child.
 func become(command []string, path string, pid int) error {
 	program, err := cli.LookPath(command[0])
 	if err == nil {
@@ -163,16 +174,16 @@ func become(command []string, path string, pid int) error {
 	return &cli.ExitError{Code: 255, Err: err}
 }
 
-// runDaemon is the second start: the socket is there, the launcher waits for a word, and may become a command then.
+// runDaemon is the second start. The launcher waits for a word on readyFD; beside says that it then becomes a command.
 func runDaemon(s settings, beside bool) error {
 	tell := os.NewFile(readyFD, "ready")
 	made := strings.Split(os.Getenv(daemonVariable), "\n")
 	os.Unsetenv(daemonVariable)
-	launcher := os.Getppid() // it becomes the command beside which the agent is started
+	launcher := os.Getppid()
 	prepared()
 	listener, path, err := inherited()
 	if err == nil {
-		err = os.Chdir("/") // whose file system may be taken away
+		err = os.Chdir("/") // do not keep a file system from being unmounted
 	}
 	if err == nil {
 		err = serveUntilSignal(s, &socket{listener, path, made}, func() {
@@ -189,8 +200,7 @@ func runDaemon(s settings, beside bool) error {
 	return err
 }
 
-// endWith ends the agent when the command beside which it was started has ended: the daemon is its child, and
-// gets another parent then.
+// endWith ends the agent when the command beside it has ended: the daemon is its child, and then gets another parent.
 func endWith(parent int) {
 	for os.Getppid() == parent {
 		time.Sleep(500 * time.Millisecond)
@@ -198,12 +208,12 @@ func endWith(parent int) {
 	syscall.Kill(os.Getpid(), syscall.SIGTERM)
 }
 
-// finishTimeout is how long an agent that is told to end waits for the grants at work: a provider that has given
-// a new refresh token has put the old one out of use.
+// finishTimeout bounds how long an agent that was told to end waits for the grants in progress: a provider that has
+// issued a new refresh token no longer accepts the old one.
 const finishTimeout = 10 * time.Second
 
-// serveUntilSignal is the life of the agent. ready is called when requests are answered and a signal already
-// ends the agent cleanly. A shell in whose foreground the agent was sees that a signal ended it.
+// serveUntilSignal serves requests until a signal ends the agent. It calls ready when it answers requests, and signals
+// end it cleanly. A SIGINT, which comes from a terminal, is reported as the exit code.
 func serveUntilSignal(s settings, sock *socket, ready func()) error {
 	defer sock.remove()
 	syscall.Umask(0o077)
@@ -213,17 +223,14 @@ func serveUntilSignal(s settings, sock *socket, ready func()) error {
 	harden()
 	debug.SetMemoryLimit(memoryLimit)
 	notify := notifier()
-	a, err := newAgent(s, sock.path, newLogger(s.logStderr, s.debug))
-	if err != nil {
-		return err
-	}
+	a := newAgent(s, sock.path, newLogger(s.logStderr, s.DebugLogging))
 	if s.pidFile != "" {
 		pid := os.Getpid()
-		if err := account.WriteFile(s.pidFile, strconv.AppendInt(nil, int64(pid), 10)); err != nil {
+		if err := account.WriteFile(s.pidFile, []byte(strconv.Itoa(pid))); err != nil {
 			return err
 		}
 		defer func() {
-			if isPID(s.pidFile, pid) { // and not another agent's
+			if isPID(s.pidFile, pid) { // it may be another agent's by now
 				os.Remove(s.pidFile)
 			}
 		}()
@@ -238,13 +245,13 @@ func serveUntilSignal(s settings, sock *socket, ready func()) error {
 	served := make(chan struct{})
 	go func() { a.serve(asking, sock.listener); close(served) }()
 	end := <-ends
-	_ = notify("STOPPING=1") // who does not hear it sees the end itself
+	_ = notify("STOPPING=1") // a service manager that misses this sees the process end
 	sock.remove()
 	hangUp()
 	last, cancel := context.WithTimeout(context.Background(), finishTimeout)
 	defer cancel()
 	a.finish(last)
-	select { // the last answers are on their way
+	select { // the last answers are still being written
 	case <-served:
 	case <-last.Done():
 	}

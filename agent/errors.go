@@ -9,56 +9,50 @@ import (
 	"oidc-agent/proto/oidc"
 )
 
-// The texts of the C agent, which scripts look for.
+// Errors that more than one place refers to. Most are in the words of the C agent, which scripts look for.
 var (
-	errNoRefreshToken   = &ipc.Failure{Text: "No or malformed refresh token"}
-	errNoNewToken       = &ipc.Failure{Text: "OIDP response does not contain a refresh token"}
-	errWrongDeviceCode  = &ipc.Failure{Text: "wrong device code"}
-	errNoConfig         = &ipc.Failure{Text: "Bad Request: no account in 'config'"}
-	errNoFlowGiven      = &ipc.Failure{Text: "Bad Request: no flow given"}
-	errNoIssuer         = &ipc.Failure{Text: "Bad Request: issuer url or configuration endpoint must be given"}
-	errAccountMissing   = &ipc.Failure{Text: "Bad request. Required field 'account' not present."}
-	errAlreadyLoaded    = &ipc.Failure{Text: "An account with this shortname is already loaded. I will not register a new one."}
+	errNoRefreshToken  = &ipc.Failure{Text: "No or malformed refresh token"}
+	errWrongDeviceCode = &ipc.Failure{Text: "wrong device code"}
+	errNoConfig        = &ipc.Failure{Text: "Bad Request: no account in 'config'"}
+	errNoFlowGiven     = &ipc.Failure{Text: "Bad Request: no flow given"}
+	errNoIssuer        = &ipc.Failure{Text: "Bad Request: issuer url or configuration endpoint must be given"}
+	errAlreadyLoaded   = &ipc.Failure{Text: "An account with this shortname is already loaded. " +
+		"I will not register a new one."}
 	errRegisteredScopes = &ipc.Failure{Text: "Could not register the necessary scopes dynamically"}
 	errNotRevoked       = &ipc.Failure{Text: "Could not revoke token"}
 	errNotDeleted       = &ipc.Failure{Text: "Could not delete client"}
-	errNoFlow           = &ipc.Failure{Text: "No flow was successful."}
-	errNotLocked        = &ipc.Failure{Text: "Agent not locked"}
 	errPassword         = &ipc.Failure{Text: "wrong password"}
 	errForbidden        = &ipc.Failure{Text: "operation forbidden"}
 	errWrongState       = &ipc.Failure{Text: "wrong state"}
-	errStateMalformed   = &ipc.Failure{Text: "state malformed"}
-	errLoginExpired     = &ipc.Failure{Text: "this login was started too long ago"}
-	errMalformedURI     = &ipc.Failure{Text: "redirected uri is malformed"}
-	errNoState          = &ipc.Failure{Text: "redirected uri did not contain state parameter"}
-	errNoCode           = &ipc.Failure{Text: "redirected uri did not contain code parameter"}
 )
 
-// info is what to type next after an OAuth error (RFC 6749 section 5.2) of an account, as the C agent says it.
+// info is what the user can do about an account's OAuth error (RFC 6749 section 5.2), in the C agent's form.
 func info(err error, name string) string {
-	refused, _ := errors.AsType[*oidc.Error](err)
-	if errors.Is(err, errNoRefreshToken) {
-		refused = &oidc.Error{Code: "invalid_grant"}
+	code := ""
+	if refused, ok := errors.AsType[*oidc.Error](err); ok {
+		code = refused.Code
+	} else if errors.Is(err, errNoRefreshToken) {
+		code = "invalid_grant"
 	}
-	if refused == nil {
-		return ""
-	}
-	switch refused.Code {
+	switch code {
 	case "invalid_grant", "invalid_token":
-		return "Most likely the refresh token expired. To create a new one, just run:\n\t$ oidc-gen " + name + " --reauthenticate\n"
+		return "Most likely the refresh token expired. To create a new one, just run:\n" +
+			"\t$ oidc-gen " + name + " --reauthenticate\n"
 	case "invalid_scope":
-		return "We cannot get these scopes with the current configuration. To get these scopes you might need to adapt the account configuration with\n" +
-			"\t$ oidc-gen -m " + name + "\nbut it also might be necessary to change the client configuration with the OpenID provider.\n"
+		return "We cannot get these scopes with the current configuration. To get these scopes you might need to " +
+			"adapt the account configuration with\n\t$ oidc-gen -m " + name + "\n" +
+			"but it also might be necessary to change the client configuration with the OpenID provider.\n"
 	case "invalid_client", "unauthorized_client":
-		return "The provider does not accept this account's client: it may have been deleted there, or its secret changed. To register a new one:\n" +
-			"\t$ oidc-gen -d " + name + "\n\t$ oidc-gen " + name + "\n"
+		return "The provider does not accept this account's client: it may have been deleted there, or its secret " +
+			"changed. To register a new one:\n\t$ oidc-gen -d " + name + "\n\t$ oidc-gen " + name + "\n"
 	case "invalid_request":
-		return "The provider did not understand the request. If the account was made by hand, look at its values:\n\t$ oidc-gen -m " + name + "\n"
+		return "The provider did not understand the request. If the account was made by hand, check its values:\n" +
+			"\t$ oidc-gen -m " + name + "\n"
 	}
 	return ""
 }
 
-// failure is the answer that tells an error. name is the account, for the hint; it may be empty.
+// failure is the answer that reports an error. name is the account, for the hint; it may be empty.
 func failure(err error, name string) *cjson.Object {
 	answer := &ipc.Failure{Text: err.Error()}
 	if missing, ok := errors.AsType[oidc.NoEndpointError](err); ok {

@@ -21,35 +21,35 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// The refresh token lives in two places, the agent's memory and the account's file, and several agents may share the
-// file. What keeps the two together is here: rotate takes a new token, meet compares the two places.
+// The refresh token is in two places, the agent's memory and the account file, and several agents may share the file.
+// This file keeps the two in step: rotate takes a new token from the provider, reconcile compares the two places.
 
 const (
-	// saveTimeout bounds the way of a new refresh token to the disk. It has its own time: the exchange may have
+	// saveTimeout bounds the writing of a new refresh token. It has a time of its own, because the exchange may have
 	// used up that of the grant.
 	saveTimeout = 10 * time.Second
-	// savePause is how long after a write that failed it is tried again.
+	// savePause is the pause before a failed write is tried again.
 	savePause = 10 * time.Second
-	// maxTokens is how many refresh tokens are remembered: who restores a file from yesterday shall not make us present
-	// a spent one.
+	// maxTokens is how many refresh tokens are remembered: if the user restores a file from yesterday, the agent must
+	// not present a spent token.
 	maxTokens = 1000
 )
 
-// fileState is what the agent knows of an account's file.
+// fileState is what the agent knows about an account file.
 type fileState struct {
 	path     string       // empty: not known
-	key      crypt.Sealed // opens it; the password is never kept
-	entry    crypt.Sealed // pw_entry of a C client: where the password is to be had
+	key      crypt.Sealed // that opens it; the password is never kept
+	entry    crypt.Sealed // pw_entry of a C client: where to get the password
 	tokens   []digest     // the account's refresh tokens so far; the last one is in memory
-	inFile   digest       // the one that the file held when it was last seen
-	warning  string       // why that could not be changed, for who gets an access token; it counts while unsaved
-	retrying bool         // a timer will try again to write it
+	inFile   digest       // of the token in the file when it was last read or written
+	warning  string       // why the new token could not be written, for clients; valid while unsaved
+	retrying bool         // a timer will try to write it again
 }
 
-// digest stands for a token where it is only compared.
+// digest represents a token where it is only compared.
 type digest [sha256.Size]byte
 
-// digestOf fills whole blocks: of a part of one SHA-256 leaves a copy on the stack.
+// digestOf pads the token to whole blocks: SHA-256 would leave a copy of a partial block on the stack.
 func digestOf(s secret.Secret) digest {
 	padded := make([]byte, (s.Len()+sha256.BlockSize-1)/sha256.BlockSize*sha256.BlockSize)
 	defer clear(padded)
@@ -61,8 +61,8 @@ func (f fileState) current() digest { return f.tokens[len(f.tokens)-1] }
 
 func (f fileState) unsaved() bool { return f.inFile != f.current() }
 
-// fileNow is what is known of the account's file at this moment. One that nobody told is where one of the account's name
-// would be.
+// fileNow returns what is known about the account file now. If no client has said where it is, that is the place for
+// an account of this name.
 func (l *loaded) fileNow() fileState {
 	l.mu.Lock()
 	file := l.file
@@ -73,32 +73,34 @@ func (l *loaded) fileNow() fileState {
 	return file
 }
 
-// renewLocked puts another refresh token into the place of that in memory. l.mu is held.
+// renewLocked replaces the refresh token in memory.
 func (a *agent) renewLocked(l *loaded, next secret.Secret) {
 	l.file.tokens = append(l.file.tokens, digestOf(next))
 	l.file.tokens = l.file.tokens[max(0, len(l.file.tokens)-maxTokens):]
 	l.refreshToken = a.sealer.Seal(next)
 }
 
-// rotate takes the refresh token that came when one was used. A new one is on disk when rotate returns, so no
-// access token is handed out whose refresh token could still be lost (RFC 6749 section 6). A write that fails
-// is told and tried again, and the token in memory stays good. held says that the caller has exclusive use.
+// rotate takes the refresh token that the provider sent in return for the used one. A new one is on disk when rotate
+// returns, so that no access token is handed out whose refresh token could still be lost (RFC 6749 section 6). If the
+// write fails, the user is told, the write is tried again, and the token in memory remains in use. held says that the
+// caller has exclusive use.
 func (a *agent) rotate(ctx context.Context, l *loaded, used digest, next secret.Secret, held bool) {
 	defer next.Wipe()
 	l.mu.Lock()
 	if !next.IsEmpty() && digestOf(next) != used {
 		l.rotation = rotates
-		if l.file.current() == used { // else a new login may have come into the file meanwhile, and is newer
+		if l.file.current() == used { // otherwise a newer login has come in through the file in the meantime
 			a.renewLocked(l, next)
 		}
 	} else if l.rotation == unknown {
 		l.rotation = stays
 	}
 	l.mu.Unlock()
-	_ = a.save(context.WithoutCancel(ctx), l, held) // oidc-gen may still be asking for the password, and says `saved` then
+	_ = a.save(context.WithoutCancel(ctx), l, held) // oidc-gen may still be asking for the password; it sends `saved` then
 }
 
-// save writes a refresh token that is newer than the one in the account's file. What fails is told and tried again.
+// save writes the refresh token if it is newer than the one in the account file. It reports a failure to the clients,
+// and the write is tried again.
 func (a *agent) save(ctx context.Context, l *loaded, held bool) (err error) {
 	if !l.fileNow().unsaved() {
 		return nil
@@ -110,7 +112,7 @@ func (a *agent) save(ctx context.Context, l *loaded, held bool) (err error) {
 		release, err = a.exclusive(ctx, l)
 	}
 	if err == nil {
-		err = a.meet(ctx, l, digest{})
+		err = a.reconcile(ctx, l, digest{})
 		release()
 	}
 	if err != nil {
@@ -119,12 +121,12 @@ func (a *agent) save(ctx context.Context, l *loaded, held bool) (err error) {
 	return err
 }
 
-// exclusive waits until nobody else uses the account's refresh token or writes its file: for the account's turn in this
-// agent, and for the lock of the file against others. Where there is no file there is no lock.
+// exclusive waits until nobody else uses the account's refresh token or writes its file. It takes the account's turn,
+// against others in this agent, and the lock of the file, against other agents. Without a file there is no lock.
 func (a *agent) exclusive(ctx context.Context, l *loaded) (release func(), err error) {
-	leave, err := l.turn.take(ctx)
+	leave, err := l.turn.take(ctx, fmt.Sprintf("waiting for another refresh of account %q", l.name()))
 	if err != nil {
-		return nil, fmt.Errorf("waiting for another refresh of %q: %w", l.name(), err)
+		return nil, err
 	}
 	path := l.fileNow().path
 	if _, err := os.Stat(path); err != nil {
@@ -140,19 +142,21 @@ func (a *agent) exclusive(ctx context.Context, l *loaded) (release func(), err e
 		leave()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	// A folder that cannot be written takes no lock, and no new refresh token either: the token in memory counts, and
-	// the failing write is reported where it happens.
-	a.log.warning("account %q: no lock: %v", l.name(), err)
+	// A directory that is not writable takes no lock, but no new refresh token either. The token in memory counts then,
+	// and the write reports its own failure.
+	a.log.warning("account %q: its file is used without a lock: %v", l.name(), err)
 	return leave, nil
 }
 
-var errFileChanged = errors.New("somebody else has put another refresh token into it")
+var errFileChanged = errors.New("someone else has put another refresh token into it")
 
-// meet compares the refresh tokens of memory and file, and has the newer one in both. One that was ours before is older:
-// a copy was restored, or ours is not saved yet. One that is new to us is a sibling agent's, or that of a new login; but a
-// token of memory that is not saved yet stays, unless the provider has refused it. The caller has exclusive use. Nothing
-// that others wait for is held while the disk, or a file server, works.
-func (a *agent) meet(ctx context.Context, l *loaded, refused digest) error {
+// reconcile compares the refresh tokens in memory and in the file, and leaves the newer one in both places. A token in
+// the file that was ours before is older: the file is a restored copy, or ours is not saved yet. A token that we have
+// not seen comes from another agent or from a new login, and is newer. But an unsaved token in memory is not given up
+// for it unless the provider has refused that one.
+//
+// The caller has exclusive use. Nothing that others wait for is held while the disk, or a file server, works.
+func (a *agent) reconcile(ctx context.Context, l *loaded, refused digest) error {
 	content, key, err := a.openFile(ctx, l)
 	if err != nil {
 		return err
@@ -191,11 +195,11 @@ func (a *agent) meet(ctx context.Context, l *loaded, refused digest) error {
 	return nil
 }
 
-var errNoKey = errors.New("the agent has no key of the account's file. Load the account with a password source, " +
+var errNoKey = errors.New("the agent has no key for the account file: load the account with a password source, " +
 	"such as --pw-store, --pw-file or --pw-cmd, or with this agent's own oidc-add")
 
-// openFile opens the account's file with the key that the agent keeps, or finds the key anew. The caller wipes content
-// and key.
+// openFile opens the account file with the key that the agent keeps, or else derives the key again. The caller wipes
+// content and key.
 func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object, key *crypt.Key, err error) {
 	file := l.fileNow()
 	data, err := account.ReadFile(file.path)
@@ -212,7 +216,7 @@ func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object,
 		}
 	}
 	if err == nil {
-		if content, err = cjson.Parse(text.Reveal()); err != nil { // else it shares the bytes of text
+		if content, err = cjson.Parse(text.Reveal()); err != nil { // otherwise it shares the bytes of text
 			text.Wipe()
 			key.Wipe()
 		}
@@ -238,15 +242,15 @@ func (a *agent) openWithKey(sealed crypt.Sealed, data []byte) (text secret.Secre
 	return text, key, err
 }
 
-// openWithEntry derives the key from the password to which a C client's entry leads; a gpg file needs none. Where the
-// entry leads nowhere the error is noPassword.
+// openWithEntry derives the key from the password that a C client's entry leads to. A gpg file needs no password. If
+// there is no entry, or no password at its place, the error is noPassword.
 func (a *agent) openWithEntry(ctx context.Context, sealed crypt.Sealed, data []byte, noPassword error,
 ) (text secret.Secret, key *crypt.Key, err error) {
-	defer debug.FreeOSMemory() // what the derivation has used
+	defer debug.FreeOSMemory() // of the key derivation
 	return crypt.OpenAny(ctx, data, func(try func(secret.Secret) error) error {
 		entry, err := a.openObject(sealed)
 		if err != nil {
-			return noPassword // there is no entry
+			return noPassword
 		}
 		defer entry.Wipe()
 		password, err := prompt.ReadEntry(ctx, entry)
@@ -274,8 +278,8 @@ func (a *agent) writeToken(path string, key *crypt.Key, content *cjson.Object, s
 	return account.WriteFile(path, encrypted)
 }
 
-// setFile takes what a client says of an account's file: where it is, and the key that opens it. A refresh token that is
-// newer than the one in the file is written at once.
+// setFile takes from a client where the account file is, and the key that opens it. A refresh token that is newer than
+// the one in the file is written at once.
 func (a *agent) setFile(ctx context.Context, l *loaded, told *cjson.Object) error {
 	path, key := told.Text(ipc.KeyFile), told.Secret(ipc.KeyKey)
 	defer key.Wipe()
@@ -297,8 +301,8 @@ func (l *loaded) setKey(path string, key crypt.Sealed) {
 	l.file.path, l.file.key = path, key
 }
 
-// sealEntry seals what a C client sends in the place of a key: an entry that tells where the password is to be had, or
-// holds it. One that leads nowhere but to a prompt is none.
+// sealEntry seals the entry that a C client sends instead of a key: it holds the password or says where to get it. An
+// entry that only leads to a prompt is of no use here.
 func (a *agent) sealEntry(r request) crypt.Sealed {
 	entry := r.Object.Object(ipc.KeyPwEntry)
 	if entry == nil || !entry.Has("password") && !entry.Has("command") && !entry.Has("pw_file") {
@@ -307,10 +311,11 @@ func (a *agent) sealEntry(r request) crypt.Sealed {
 	return a.sealer.Seal(secret.New(entry.Compact()))
 }
 
-// noteUnsaved follows a write that failed. Who gets an access token is told why the new refresh token is in memory only,
-// and the agent tries again by itself; without a key, who brings one does that.
+// noteUnsaved records a failed write. Clients that get an access token are told why the new refresh token is in memory
+// only, and a timer tries again. Without a key it need not: the client that brings one makes the agent write.
 func (a *agent) noteUnsaved(l *loaded, err error) {
-	warning := fmt.Sprintf("the new refresh token of account %q is in the agent's memory only: %v%s", l.name(), err, mending(err, l.name()))
+	warning := fmt.Sprintf("the new refresh token of account %q is in the agent's memory only: %v%s",
+		l.name(), err, remedy(err, l.name()))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if warning != l.file.warning {
@@ -329,7 +334,7 @@ func (a *agent) noteUnsaved(l *loaded, err error) {
 	})
 }
 
-// saveAgain is the timer's. While the agent is locked it rests, and goes on when that is unlocked.
+// saveAgain is called by the timer, and when the agent is unlocked: it does nothing while the agent is locked.
 func (a *agent) saveAgain(l *loaded) {
 	if a.lock.enter() == nil {
 		defer a.lock.leave()
@@ -337,24 +342,24 @@ func (a *agent) saveAgain(l *loaded) {
 	}
 }
 
-// saveLast is the last attempt to write a refresh token that is not saved, before the account goes.
+// saveLast is the last attempt to write an unsaved refresh token before its account is dropped.
 func (a *agent) saveLast(ctx context.Context, l *loaded) {
 	if err := a.save(ctx, l, false); err != nil {
 		a.log.warning("account %q: its new refresh token is lost: %v", l.name(), err)
 	}
 }
 
-// mending says what the user can do.
-func mending(err error, name string) string {
+// remedy says what the user can do about a failed write.
+func remedy(err error, name string) string {
 	switch {
 	case errors.Is(err, errNoKey):
-		return "" // says it itself
+		return "" // errNoKey says it
 	case errors.Is(err, account.ErrNotFound):
 		return ". Put the file back, even an old copy, or make a new one:  oidc-gen " + name
 	case errors.Is(err, errFileChanged):
 		return ". To use that one:  oidc-add -r " + name + "  and then  oidc-add " + name
 	case errors.Is(err, crypt.ErrOtherKey):
-		return ". Its password was changed; let the agent know the new one:  oidc-add -f " + name
+		return ". Its password has changed. Tell the agent the new one:  oidc-add -f " + name
 	}
 	return ". The agent tries again by itself"
 }

@@ -30,7 +30,7 @@ func rotating(t *testing.T, name string) (*world, string) {
 	return w, w.load(name)
 }
 
-// A new login elsewhere is taken over.
+// The agent adopts a new login from elsewhere.
 func TestFileWithNewLogin(t *testing.T) {
 	w, path := rotating(t, "newlogin")
 	c := w.account("newlogin")
@@ -44,7 +44,7 @@ func TestFileWithNewLogin(t *testing.T) {
 	}
 }
 
-// An older copy is not believed, and what else the user has written stays.
+// An older copy does not replace the token in memory, and whatever else the user has written stays.
 func TestFileRestored(t *testing.T) {
 	w, path := rotating(t, "newlogin")
 	old := w.read(path)
@@ -56,7 +56,7 @@ func TestFileRestored(t *testing.T) {
 	if w.tokenInFile(path) != w.tokenInMemory(w.agent, "newlogin") || w.read(path).AuthScope != "what the user wrote" {
 		t.Errorf("the file is %s", w.read(path).Object().Compact())
 	}
-	// The same where the provider brings no new one.
+	// The same if the provider sends no new token.
 	w.idp.Change(func(s *iam.Settings) { s.Rotate = false })
 	w.write(path, old)
 	w.must(w.agent, forced("newlogin"))
@@ -65,7 +65,7 @@ func TestFileRestored(t *testing.T) {
 	}
 }
 
-// A change of something else stays.
+// A change of another field stays.
 func TestFileEdited(t *testing.T) {
 	w, path := rotating(t, "newlogin")
 	c := w.read(path)
@@ -77,7 +77,7 @@ func TestFileEdited(t *testing.T) {
 	}
 }
 
-// A file that the user has deleted stays away.
+// A file that the user has deleted is not written again.
 func TestFileDeleted(t *testing.T) {
 	w, path := rotating(t, "newlogin")
 	if err := os.Remove(path); err != nil {
@@ -112,7 +112,6 @@ func TestFileUnderOtherPassword(t *testing.T) {
 	if err != nil || string(now) != string(data) {
 		t.Errorf("the file was overwritten, %v", err)
 	}
-	// The next oidc-add brings the key.
 	r := addRequest(w.config("newlogin"), "").SetObject("file_key", cjson.New().SetText("file", path).SetSecret("key", key.Marshal()))
 	if info := w.must(w.agent, r).Text("info"); info != "account already loaded." {
 		t.Errorf("info %q", info)
@@ -136,7 +135,7 @@ func TestFileDamaged(t *testing.T) {
 	if data, err := os.ReadFile(path); err != nil || string(data) != "rubbish" {
 		t.Errorf("the file is %q, %v", data, err)
 	}
-	// The same where there is nothing to write: a new login that is in there cannot be taken over.
+	// The same if there is nothing to write: the agent cannot adopt a new login from it.
 	w.idp.Change(func(s *iam.Settings) { s.Rotate = false })
 	c := w.account("constant")
 	path = filepath.Join(w.dir, "constant")
@@ -155,7 +154,7 @@ func TestFileDamaged(t *testing.T) {
 // unwritable is a name that leaves no room for a lock or a new file beside it, so that even root cannot write.
 var unwritable = strings.Repeat("x", 255)
 
-// Where the file cannot be written the user is told, the token in memory stays good, and the write is tried again.
+// If the file cannot be written, the user is told, the token in memory stays in use, and the write is tried again.
 func TestUnwritable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
@@ -188,17 +187,17 @@ func TestUnwritable(t *testing.T) {
 	}
 }
 
-// A token that is not saved is not given up for one in the file unless the provider refuses it.
+// An unsaved token is not given up for the one in the file unless the provider refuses it.
 func TestUnsavedStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
 	c := w.account("unsaved")
 	path := filepath.Join(w.dir, "unsaved")
-	w.must(w.agent, addRequest(c, "")) // no key: what comes is in memory only
+	w.must(w.agent, addRequest(c, "")) // no key: the new token is in memory only
 	inMemory := w.tokenInMemory(w.agent, "unsaved")
 	other := w.account("unsaved")
 	w.write(path, other)
-	want(t, ask(w.agent, saved("unsaved", path)), path+": somebody else has put another refresh token into it")
+	want(t, ask(w.agent, saved("unsaved", path)), path+": someone else has put another refresh token into it")
 	w.must(w.agent, forced("unsaved"))
 	if got := w.lastGrant().Get("refresh_token"); got != inMemory {
 		t.Errorf("used %q, not that of memory", got)
@@ -213,7 +212,7 @@ func TestUnsavedStays(t *testing.T) {
 	}
 }
 
-// The end of the process, or of an account, is the last chance for a token that is not saved.
+// The end of the process, or of an account, is the last chance for an unsaved token.
 func TestLastFlush(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"finish", "remove", "remove_all"} {
@@ -243,14 +242,14 @@ func TestLastFlush(t *testing.T) {
 	}
 }
 
-// No write without the file's lock, which a sibling may have.
+// Nothing is written without the file's lock, which another agent may hold.
 func TestLockedFile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
 	c := w.account("lockedfile")
 	path := filepath.Join(w.dir, "lockedfile")
 	w.write(path, c)
-	w.must(w.agent, addRequest(c, "")) // has a new token, and no key
+	w.must(w.agent, addRequest(c, "")) // gets a new token, and has no key
 	unlock, err := account.Lock(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)

@@ -48,10 +48,9 @@ func (fuzzProvider) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // fuzzedAgent has an account and a flow of each kind under way.
 func fuzzedAgent(t *testing.T, log io.Writer, certPaths ...string) *agent {
-	a, err := newAgent(settings{noWebserver: true}, "/run/agent.sock", &logger{stderr: log, debug: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := shipped
+	s.Webserver = false
+	a := newAgent(s, "/run/agent.sock", &logger{stderr: log, debug: true})
 	client, err := oidc.NewClient(oidc.Options{Transport: fuzzProvider{}})
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +209,7 @@ func FuzzParse(f *testing.F) {
 	f.Setenv("OIDC_CONFIG_DIR", f.TempDir())
 	f.Fuzz(func(t *testing.T, line string) {
 		s, _, err := parse(strings.Fields(line))
-		if exit := new(cli.ExitError); err != nil && !errors.As(err, &exit) || s.lifetime < 0 {
+		if exit := new(cli.ExitError); err != nil && !errors.As(err, &exit) || s.Lifetime < 0 {
 			t.Errorf("%q: %+v, %v", line, s, err)
 		}
 	})

@@ -10,19 +10,20 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// keychainOptions is the agent's table with what oidc-keychain has of its own. The agent's are in its own help.
+// keychainOptions are the options of oidc-keychain: its own, and those of the agent, which its help does not repeat.
 func keychainOptions(s *settings) *cli.Program {
 	p := options(s)
 	for i := range p.Options {
-		if p.Options[i].Hidden = p.Options[i].Long != "kill"; !p.Options[i].Hidden {
-			p.Options[i].Help = "End the agent if it runs"
+		o := &p.Options[i]
+		if o.Hidden = o.Long != "kill"; !o.Hidden {
+			o.Help = "End the agent if it runs"
 		}
 	}
-	p.Options = append(p.Options, cli.Option{Long: "accounts", Whole: true, Set: func(string) error { return nil },
+	p.Options = append(p.Options, cli.Option{Long: "accounts", Whole: true, Set: ignore,
 		Help: "Load the accounts that follow if they are not loaded"})
 	p.Name, p.ArgsDoc = "oidc-keychain", "[AGENT-OPTION...] [--accounts ACCOUNT...]"
 	p.Doc = "One agent for all logins of a user, with accounts loaded"
-	p.Footer = "Options of oidc-agent hold for an agent that is started. Use it with  eval $(oidc-keychain)"
+	p.Footer = "Agent options apply when it starts one. Use it with  eval $(oidc-keychain)"
 	return p
 }
 
@@ -38,7 +39,8 @@ func runKeychain(args []string) error {
 		return err
 	}
 	if len(operands) > 0 {
-		return &cli.ExitError{Code: 2, Err: p.Refuse(fmt.Sprintf("%q is no option; accounts are named behind --accounts", operands[0]))}
+		reason := fmt.Sprintf("%q is not an option: name accounts after --accounts", operands[0])
+		return &cli.ExitError{Code: 2, Err: p.Refuse(reason)}
 	}
 	s, err := openService()
 	if err != nil {
@@ -55,25 +57,23 @@ func runKeychain(args []string) error {
 	if r, err = s.use(r, append(s.options(), args...), os.Stdout); err != nil {
 		return err
 	}
-	s.place.Close() // who is asked for a password takes his time
+	s.place.Close() // other shells need not wait while the user types a password
 	return loadAccounts(r.path, names)
 }
 
-// loadAccounts has oidc-add load what is not loaded, each for itself. What that says is not for the shell.
+// loadAccounts runs oidc-add for each account, which loads those that are not loaded. Its output is not for the shell
+// to evaluate, so all of it goes to stderr.
 func loadAccounts(path string, names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	program, err := cli.Sister("oidc-add")
-	if err != nil {
-		return err
-	}
 	for _, name := range names {
+		program, err := cli.Sister("oidc-add")
+		if err != nil {
+			return err
+		}
 		add := exec.Command(program, "--", name)
 		add.Env = append(os.Environ(), ipc.EnvSocket+"="+path)
 		add.Stdin, add.Stdout, add.Stderr = os.Stdin, os.Stderr, os.Stderr
 		if err := add.Run(); err != nil {
-			return &cli.ExitError{Code: cli.CodeError} // it has told why
+			return &cli.ExitError{Code: cli.CodeError} // oidc-add has said why
 		}
 	}
 	return nil

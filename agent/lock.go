@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,16 +11,17 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// lock is the door that everybody goes through who uses secrets. While it is shut the key that seals them is
-// itself encrypted under the user's password, so that the memory of a locked agent is of no use to anybody.
+// lock keeps requests out while the agent is locked. Everything that uses secrets enters it first and leaves it
+// afterwards. While it is closed, the key that seals the secrets is itself encrypted under the user's password, so the
+// memory of a locked agent is of no use to anybody.
 type lock struct {
 	mu     sync.RWMutex
-	open   context.Context // ends with ipc.ErrLocked when the door is shut; a new one is made under changing
+	open   context.Context // ends with ipc.ErrLocked when the lock is closed; replaced by reopen
 	shut   context.CancelCauseFunc
-	inside sync.WaitGroup // requests and grants at work
+	inside sync.WaitGroup // requests and grants that have entered
 
-	changing turn // of who locks or unlocks
-	failures int  // to unlock, in a row
+	changing turn // to lock or unlock
+	failures int  // wrong passwords in a row
 }
 
 func newLock() *lock {
@@ -46,16 +48,12 @@ func (k *lock) enter() error {
 
 func (k *lock) leave() { k.inside.Done() }
 
-// change waits until nobody else locks or unlocks.
+// change waits until nobody else is locking or unlocking.
 func (k *lock) change(ctx context.Context) (release func(), err error) {
-	release, err = k.changing.take(ctx)
-	if err != nil {
-		err = fmt.Errorf("somebody else is locking or unlocking the agent: %w", err)
-	}
-	return release, err
+	return k.changing.take(ctx, "someone else is locking or unlocking the agent")
 }
 
-// close keeps newcomers out. It reports whether the door was open.
+// close lets nobody enter any more. It reports whether the lock was open.
 func (k *lock) close() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -64,8 +62,8 @@ func (k *lock) close() bool {
 	return wasOpen
 }
 
-// untilShut gives who waits for the user's answer a context that ends with ipc.ErrLocked when the agent is to be
-// locked: that must not take as long as a window stays.
+// untilShut returns a context that also ends, with ipc.ErrLocked, when the lock is closed. It is for those who wait for
+// the user: locking must not take as long as a password window stays open.
 func (k *lock) untilShut(ctx context.Context) (context.Context, context.CancelFunc) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -74,12 +72,12 @@ func (k *lock) untilShut(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// lockAgent shuts the door, waits for the grants that are at work, whose new refresh tokens would be lost
-// otherwise, and encrypts the sealing key.
+// lockAgent closes the lock, waits for the grants in progress, whose new refresh tokens would otherwise be lost, and
+// encrypts the sealing key.
 func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error) {
 	password := r.Secret(ipc.KeyPassword)
 	defer password.Wipe()
-	release, err := a.lock.change(ctx) // who unlocks meanwhile would find the sealer still open
+	release, err := a.lock.change(ctx) // an unlock in the meantime would find the sealer still open
 	if err != nil {
 		return nil, err
 	}
@@ -96,13 +94,13 @@ func (a *agent) lockAgent(ctx context.Context, r request) (*cjson.Object, error)
 		return nil, err
 	}
 	a.scrub()
-	time.AfterFunc(time.Second, a.scrub) // for what goroutines that were slow to end have left
+	time.AfterFunc(time.Second, a.scrub) // once more, for goroutines that were slow to end
 	a.log.notice("locked")
 	return ipc.Success("Agent locked"), nil
 }
 
-// unlockDelay makes guessing slow: it grows with the square of the failures. It ends long before the request's
-// own time: the right password must be heard after any number of wrong ones.
+// unlockDelay slows down guessing. It grows with the square of the failures, but stays far below the time of a request:
+// after any number of wrong passwords the right one must still get through.
 func unlockDelay(failures int) time.Duration {
 	n := time.Duration(min(failures, 10))
 	return n * n * 100 * time.Millisecond
@@ -117,7 +115,7 @@ func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, erro
 	}
 	defer release()
 	if a.lock.open.Err() == nil {
-		return nil, errNotLocked
+		return nil, errors.New("Agent not locked")
 	}
 	select {
 	case <-time.After(unlockDelay(a.lock.failures)):
@@ -125,10 +123,10 @@ func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, erro
 		return nil, fmt.Errorf("waiting after wrong passwords: %w", context.Cause(ctx))
 	}
 	err = a.sealer.Unlock(password)
-	a.scrub() // what scrypt has used
+	a.scrub() // the memory of scrypt
 	if err != nil {
 		a.lock.failures++
-		a.log.notice("somebody tried to unlock with a wrong password")
+		a.log.notice("an attempt to unlock with a wrong password")
 		return nil, errPassword
 	}
 	a.lock.failures = 0
@@ -137,7 +135,7 @@ func (a *agent) unlockAgent(ctx context.Context, r request) (*cjson.Object, erro
 	return ipc.Success("Agent unlocked"), nil
 }
 
-// reopen opens the door, and has all go on that rested.
+// reopen opens the lock and resumes the work that rested in the meantime.
 func (a *agent) reopen() {
 	a.lock.reopen()
 	for _, l := range a.accounts.all() {
@@ -148,11 +146,11 @@ func (a *agent) reopen() {
 	}
 }
 
-// finish is for the end of the process: it keeps newcomers out, waits for the grants at work, whose new refresh
-// tokens would be lost otherwise, and tries once more to write what is not saved. The context bounds the wait.
+// finish is for the end of the process. It closes the lock, waits as long as the context lasts for the grants in
+// progress, whose new refresh tokens would otherwise be lost, and tries once more to write the unsaved ones.
 func (a *agent) finish(ctx context.Context) {
 	if !a.lock.close() {
-		return // locked: nobody is at work, and nothing can be opened
+		return // locked: nothing is in progress, and nothing can be opened
 	}
 	idle := make(chan struct{})
 	go func() {
@@ -162,10 +160,10 @@ func (a *agent) finish(ctx context.Context) {
 	select {
 	case <-idle:
 	case <-ctx.Done():
-		a.log.warning("ended while a provider had not answered yet")
+		a.log.warning("ended before a provider had answered")
 	}
 	for _, b := range a.allBearers() {
-		b.remove(true) // who is still at work writes none
+		b.remove(true) // for good: what is still in progress writes none
 	}
 	for _, l := range a.accounts.all() {
 		a.saveLast(ctx, l)

@@ -68,13 +68,13 @@ func TestLock(t *testing.T) {
 	if w.tokenInFile(path) != w.tokenInMemory(w.agent, "locked") {
 		t.Error("the key of the file is lost")
 	}
-	w.agent.lock.inside.Wait() // all who entered have left
+	w.agent.lock.inside.Wait() // until all who entered have left
 	if strings.Contains(w.log.String(), "geheim") || strings.Contains(w.log.String(), "wrong\"") {
 		t.Errorf("the log shows a password: %s", w.log)
 	}
 }
 
-// Guessing gets slower, but the right password is heard in the time of a request after any number of wrong ones.
+// Guessing gets slower, but after any number of wrong passwords the right one gets through within one request.
 func TestUnlockDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -86,7 +86,7 @@ func TestUnlockDelay(t *testing.T) {
 				t.Errorf("took %v, want %v", took, delay*time.Millisecond)
 			}
 		}
-		// The right password is heard behind a wrong one, and others are not held up.
+		// The right password gets through behind a wrong one, and nobody else is held up.
 		go askText(w.agent, `{"request":"unlock","password":"falsch"}`)
 		synctest.Wait()
 		go askText(w.agent, unlockWith)
@@ -106,7 +106,7 @@ func TestUnlockDelay(t *testing.T) {
 	}
 }
 
-// Grants at work end first: their refresh tokens would be lost.
+// Grants in progress end first: their refresh tokens would be lost.
 func TestLockWaitsForGrants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{Rotate: true})
@@ -120,8 +120,8 @@ func TestLockWaitsForGrants(t *testing.T) {
 		locked := make(chan *cjson.Object, 1)
 		go func() { locked <- askText(w.agent, lockWith) }()
 		synctest.Wait()
-		want(t, ask(w.agent, tokenFor("atwork")), "Agent locked") // newcomers stay outside
-		// Who locks or unlocks meanwhile waits for that, and needs its password.
+		want(t, ask(w.agent, tokenFor("atwork")), "Agent locked") // nobody enters any more
+		// Requests to lock or unlock wait in the meantime, and need the password.
 		others := make(chan *cjson.Object, 2)
 		go func() { others <- askText(w.agent, lockWith) }()
 		synctest.Wait()
@@ -129,7 +129,7 @@ func TestLockWaitsForGrants(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		busy := must(cjson.Parse(w.agent.answer(ctx, []byte(unlockWith))))
-		want(t, busy, "somebody else is locking or unlocking the agent: context deadline exceeded")
+		want(t, busy, "someone else is locking or unlocking the agent: context deadline exceeded")
 		if reply := <-locked; reply.Text("status") != "success" || time.Since(began) != 4*time.Second {
 			t.Errorf("%s after %v", reply.Compact(), time.Since(began))
 		}
@@ -147,7 +147,7 @@ func TestLockWaitsForGrants(t *testing.T) {
 	})
 }
 
-// Nobody who thinks in front of a window keeps the agent from being locked.
+// A user who is thinking in front of a window does not keep the agent from being locked.
 func TestLockClosesWindows(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})

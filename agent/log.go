@@ -8,15 +8,14 @@ import (
 	"time"
 )
 
-// logger writes to syslog (facility authpriv, as the C agent), and to stderr where that is asked for. It
-// never gets a secret: secrets are of a type that does not print.
+// logger writes to syslog, under the facility authpriv like the C agent, and to stderr if asked to. It never gets a
+// secret: secrets are of a type that does not print.
 type logger struct {
-	syslog *syslog.Writer
+	syslog *syslog.Writer // nil if there is no syslog daemon
 	stderr io.Writer
 	debug  bool
 }
 
-// newLogger opens the log. A machine without a syslog daemon is no reason not to start.
 func newLogger(stderr, debug bool) *logger {
 	l := &logger{debug: debug}
 	l.syslog, _ = syslog.New(syslog.LOG_AUTHPRIV|syslog.LOG_NOTICE, "oidc-agent")
@@ -26,7 +25,7 @@ func newLogger(stderr, debug bool) *logger {
 	return l
 }
 
-// write writes a line. A log that cannot be written has nobody to be told.
+// write writes a line. There is nobody to tell if that fails.
 func (l *logger) write(to func(*syslog.Writer, string) error, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if l.syslog != nil {

@@ -19,34 +19,35 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// login is a flow: what oidc-gen says besides the account and, once it was started and waits for the user, the account
-// as oidc-gen described it and what the flow needs to end. Its secrets are sealed, for an agent may be locked meanwhile.
+// login is a flow that oidc-gen has asked for. Once the flow waits for the user it also holds the account, as oidc-gen
+// described it, and what the flow needs to finish. Its secrets are sealed, because the agent may be locked in the
+// meantime.
 type login struct {
 	onlyAT      bool // an access token is wanted, and no account
 	noWebserver bool
 	noScheme    bool
-	fromC       bool         // oidc-gen is C's, and will not say `saved`
+	fromC       bool         // oidc-gen is the C tool, and will not send `saved`
 	entry       crypt.Sealed // its pw_entry
 
 	account *loaded
 	id      string // device_code or state
 	expires time.Time
-	misses  atomic.Int32 // polls in a row that the provider, or a gateway before it, could not answer
+	misses  atomic.Int32 // polls in a row that neither the provider nor a gateway in front of it could answer
 
-	// of the code flow
+	// Of the code flow only:
 	redirectURI string
-	listeners   []net.Listener // where the browser comes back; none where nobody listens
+	listeners   []net.Listener // where the browser comes back; none if there is no web server
 	verifier    crypt.Sealed
-	nonce       string // the id_token of this login has it (Core section 3.1.2.1)
+	nonce       string // that the id_token must have (Core section 3.1.2.1)
 
-	// A browser may come twice, and a code that is presented twice costs the tokens that it gave (RFC 6749 section 4.1.2).
+	// A browser may come twice, but a code that is presented twice costs the tokens that it gave (RFC 6749 section 4.1.2).
 	redeeming sync.Mutex
-	ended     atomic.Bool  // and so what follows is known:
-	result    crypt.Sealed // the answer for oidc-gen; empty once that has got it
+	ended     atomic.Bool  // then one of these has been set:
+	result    crypt.Sealed // the answer for oidc-gen; empty when oidc-gen has got it
 	failed    error
 }
 
-// flow is a way to log in, by the name that oidc-gen -w gives it. Who starts it wipes the account's secrets.
+// flow is a way to log in, under the name that oidc-gen -w gives it. The caller of start wipes the account.
 type flow struct {
 	name  string
 	grant string // that a client needs for it (RFC 7591 section 2), besides refresh_token
@@ -56,11 +57,11 @@ type flow struct {
 var flows = [...]flow{
 	{"code", oidc.GrantAuthorizationCode, (*agent).startCode},
 	{"device", oidc.GrantDeviceCode, (*agent).startDevice},
-	{"password", oidc.GrantPassword, (*agent).loginByPassword},
-	{"refresh", "", (*agent).loginByRefreshToken},
+	{"password", oidc.GrantPassword, (*agent).startPassword},
+	{"refresh", "", (*agent).startRefresh},
 }
 
-// await keeps a login until it ends, and forgets those that nobody finished.
+// await keeps a login until it ends, and forgets those that nobody has finished.
 func (a *agent) await(l *login) {
 	for id, old := range a.logins.Range {
 		if a.now().After(old.(*login).expires) {
@@ -70,7 +71,7 @@ func (a *agent) await(l *login) {
 	a.logins.Store(l.id, l)
 }
 
-// login returns what waits under a state, or else under a device_code; nil if nothing does.
+// login returns the login that waits under a state, or else under a device_code, or nil.
 func (a *agent) login(id string, isState bool) *login {
 	found, _ := a.logins.Load(id)
 	if l, ok := found.(*login); ok && (l.redirectURI != "") == isState {
@@ -80,12 +81,12 @@ func (a *agent) login(id string, isState bool) *login {
 }
 
 func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
-	config, err := r.config()
+	c, err := r.config()
 	if err != nil {
 		return nil, err
 	}
-	defer config.Wipe()
-	return a.startLogin(ctx, config, r.Texts(ipc.KeyFlow), &login{
+	defer c.Wipe()
+	return a.startLogin(ctx, c, r.Texts(ipc.KeyFlow), &login{
 		onlyAT:      r.Bool(ipc.KeyOnlyAT),
 		fromC:       r.Has(ipc.KeyPwEntry),
 		entry:       a.sealEntry(r),
@@ -98,22 +99,22 @@ func (a *agent) gen(ctx context.Context, r request) (*cjson.Object, error) {
 func (a *agent) reauthenticate(ctx context.Context, r request) (*cjson.Object, error) {
 	name := r.Text(ipc.KeyAccount)
 	if name == "" {
-		return nil, errAccountMissing
+		return nil, errors.New("Bad request. Required field 'account' not present.")
 	}
 	l, err := a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
 	if err != nil {
 		return nil, err
 	}
-	config, err := a.withSecrets(l)
+	c, err := a.withSecrets(l)
 	if err != nil {
 		return nil, err
 	}
-	defer config.Wipe()
-	return a.startLogin(ctx, config, []string{"device", "code"}, new(login))
+	defer c.Wipe()
+	return a.startLogin(ctx, c, []string{"device", "code"}, new(login))
 }
 
-// startLogin tries the flows in the order that the user gave and answers with the first that works.
-func (a *agent) startLogin(ctx context.Context, config *account.Account, names []string, l *login) (*cjson.Object, error) {
+// startLogin tries the flows in the user's order, and answers with the first that works.
+func (a *agent) startLogin(ctx context.Context, c *account.Account, names []string, l *login) (*cjson.Object, error) {
 	if len(names) == 0 {
 		return nil, errNoFlowGiven
 	}
@@ -121,73 +122,73 @@ func (a *agent) startLogin(ctx context.Context, config *account.Account, names [
 	for _, name := range names {
 		i := slices.IndexFunc(flows[:], func(f flow) bool { return f.name == name })
 		if i < 0 {
-			return nil, &ipc.Failure{Text: fmt.Sprintf("Unknown flow '%s'", name)}
+			return nil, fmt.Errorf("Unknown flow '%s'", name)
 		}
 		chosen = append(chosen, flows[i])
 	}
-	p, err := a.provider(ctx, config, true)
+	p, err := a.provider(ctx, c, true)
 	if err != nil {
 		return nil, err
 	}
-	config.AuthScope = loginScope(config)
-	config.IssuerURL = p.Issuer
-	config.ConfigEndpoint = p.ConfigurationEndpoint
-	config.DeviceAuthorizationEndpoint = p.DeviceAuthorizationEndpoint
-	failures := errNoFlow.Text
+	c.AuthScope = loginScope(c)
+	c.IssuerURL = p.Issuer
+	c.ConfigEndpoint = p.ConfigurationEndpoint
+	c.DeviceAuthorizationEndpoint = p.DeviceAuthorizationEndpoint
+	failures := "No flow was successful."
 	for _, f := range chosen {
-		answer, err := f.start(a, ctx, p, config, l)
+		answer, err := f.start(a, ctx, p, c, l)
 		if err == nil || len(chosen) == 1 {
 			return answer, err
 		}
 		failures += fmt.Sprintf(" %s: %v.", f.name, err)
 	}
-	return nil, &ipc.Failure{Text: failures}
+	return nil, errors.New(failures)
 }
 
-// loginScope is what the user wants, with openid (OpenID Connect Core section 3.1.2.1) and offline_access
-// (section 11) that every account needs, whether or not he named them.
-func loginScope(config *account.Account) string {
-	scopes := strings.Fields(config.AuthScope)
-	if !config.OAuth2 && !slices.Contains(scopes, "openid") {
+// loginScope returns the scopes that the user wants, with openid (OpenID Connect Core section 3.1.2.1) and
+// offline_access (section 11), which every account needs.
+func loginScope(c *account.Account) string {
+	scopes := strings.Fields(c.AuthScope)
+	if !c.OAuth2 && !slices.Contains(scopes, "openid") {
 		scopes = append(scopes, "openid")
 	}
-	// Google gives refresh tokens without this scope, and refuses it.
-	if !slices.Contains(scopes, "offline_access") && !account.SameIssuer(config.IssuerURL, "https://accounts.google.com") {
+	// Google issues refresh tokens without this scope, and refuses it.
+	isGoogle := account.SameIssuer(c.IssuerURL, "https://accounts.google.com")
+	if !isGoogle && !slices.Contains(scopes, "offline_access") {
 		scopes = append(scopes, "offline_access")
 	}
 	return strings.Join(scopes, " ")
 }
 
-// resume opens what a login that waits needs to go on. The caller wipes the account.
+// resume opens the provider and the account of a login that waits. The caller wipes the account.
 func (a *agent) resume(ctx context.Context, l *login) (*provider, *account.Account, error) {
-	config, err := a.withSecrets(l.account)
+	c, err := a.withSecrets(l.account)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := a.provider(ctx, config, false)
+	p, err := a.provider(ctx, c, false)
 	if err != nil {
-		config.Wipe()
+		c.Wipe()
 	}
-	return p, config, err
+	return p, c, err
 }
 
-func (a *agent) startDevice(ctx context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
-	d, err := p.AuthorizeDevice(ctx, config.AuthScope)
+func (a *agent) startDevice(ctx context.Context, p *provider, c *account.Account, l *login) (*cjson.Object, error) {
+	d, err := p.AuthorizeDevice(ctx, c.AuthScope)
 	if err != nil {
 		return nil, err
 	}
-	l.account, l.id, l.expires = a.newLoaded(config), string(d.DeviceCode.Reveal()), a.now().Add(time.Duration(d.ExpiresIn)*time.Second)
+	l.account, l.id = a.newLoaded(c), string(d.DeviceCode.Reveal())
+	l.expires = a.now().Add(time.Duration(d.ExpiresIn) * time.Second)
 	a.await(l)
 	device := cjson.New().SetSecret("device_code", d.DeviceCode).SetText("user_code", d.UserCode).
-		SetText("verification_uri", d.VerificationURI)
-	if d.VerificationURIComplete != "" {
-		device.SetText("verification_uri_complete", d.VerificationURIComplete)
-	}
-	device.SetInt("expires_in", d.ExpiresIn).SetInt("interval", d.Interval)
+		SetText("verification_uri", d.VerificationURI).
+		SetOptional("verification_uri_complete", d.VerificationURIComplete).
+		SetInt("expires_in", d.ExpiresIn).SetInt("interval", d.Interval)
 	return cjson.New().SetText(ipc.KeyStatus, ipc.StatusAccepted).SetObject(ipc.KeyOIDCDevice, device), nil
 }
 
-// maxMisses is how often in a row a device login waits for a provider that is away, which takes about half a minute.
+// maxMisses is how many polls in a row a device login may miss while the provider is away: about half a minute.
 const maxMisses = 3
 
 // device asks the provider once whether the user has approved (RFC 8628 section 3.4).
@@ -202,38 +203,38 @@ func (a *agent) device(ctx context.Context, r request) (*cjson.Object, error) {
 	if l == nil {
 		return nil, errWrongDeviceCode
 	}
-	p, config, err := a.resume(ctx, l)
+	p, c, err := a.resume(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	defer config.Wipe()
-	response, err := p.PollDevice(ctx, code, tokenParameters(config, tokenRequest{}))
+	defer c.Wipe()
+	response, err := p.PollDevice(ctx, code, tokenParameters(c, tokenRequest{}))
 	refused, answered := errors.AsType[*oidc.Error](err)
-	_, passes := oidc.Temporary(err)
+	_, temporary := oidc.Temporary(err)
 	switch {
 	case err == nil:
 		a.logins.Delete(l.id)
-		return a.finishLogin(ctx, p, config, l, response)
+		return a.finishLogin(ctx, p, c, l, response)
 	case answered && (refused.Code == oidc.CodeAuthorizationPending || refused.Code == oidc.CodeSlowDown):
 		l.misses.Store(0)
 		return nil, errors.New(refused.Code) // oidc-gen and the C clients compare the bare code
-	case passes && l.misses.Add(1) <= maxMisses: // RFC 8628 section 3.5: after a timeout less often
-		a.log.warning("account %q: whether the user has approved is asked again later: %v", config.Name, err)
-		return nil, &ipc.Failure{Text: oidc.CodeSlowDown, Info: "The provider is asked again later: " + err.Error()}
+	case temporary && l.misses.Add(1) <= maxMisses: // RFC 8628 section 3.5: poll less often after a timeout
+		a.log.warning("account %q: asking the provider again later: %v", c.Name, err)
+		return nil, &ipc.Failure{Text: oidc.CodeSlowDown, Info: "Asking the provider again later: " + err.Error()}
 	case answered && refused.Code != "":
 		a.logins.Delete(l.id)
 	}
 	return nil, err
 }
 
-// loginByRefreshToken takes the refresh token that the user has. An answer that is faulty otherwise may hold the only
-// one that is good now: the account is made with that, and without a first access token.
-func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
-	given := config.RefreshToken
+// startRefresh logs in with a refresh token that the user has. An answer that is otherwise no good may hold the
+// only refresh token that is still valid: the account is then made with that one, and without a first access token.
+func (a *agent) startRefresh(ctx context.Context, p *provider, c *account.Account, l *login) (*cjson.Object, error) {
+	given := c.RefreshToken
 	if given.IsEmpty() {
 		return nil, errNoRefreshToken
 	}
-	response, err := p.Refresh(ctx, given, tokenParameters(config, tokenRequest{}))
+	response, err := p.Refresh(ctx, given, tokenParameters(c, tokenRequest{}))
 	if response == nil {
 		return nil, err
 	}
@@ -244,27 +245,29 @@ func (a *agent) loginByRefreshToken(ctx context.Context, p *provider, config *ac
 		if next.IsEmpty() {
 			response.RefreshToken = given.Clone()
 		}
-		answer, err = a.finishLogin(ctx, p, config, l, response)
+		answer, err = a.finishLogin(ctx, p, c, l, response)
 	}
 	if err == nil || l.onlyAT || next.IsEmpty() {
 		return answer, err
 	}
-	a.log.warning("account %q: only the new refresh token is taken: %v", config.Name, err)
-	return a.finishLogin(ctx, p, config, l, &oidc.TokenResponse{RefreshToken: next})
+	a.log.warning("account %q: only the new refresh token of the answer is used: %v", c.Name, err)
+	return a.finishLogin(ctx, p, c, l, &oidc.TokenResponse{RefreshToken: next})
 }
 
-func (a *agent) loginByPassword(ctx context.Context, p *provider, config *account.Account, l *login) (*cjson.Object, error) {
-	parameters := tokenParameters(config, tokenRequest{scope: config.AuthScope})
-	response, err := p.Password(ctx, config.Username, config.Password, parameters)
+func (a *agent) startPassword(ctx context.Context, p *provider, c *account.Account, l *login) (*cjson.Object, error) {
+	parameters := tokenParameters(c, tokenRequest{scope: c.AuthScope})
+	response, err := p.Password(ctx, c.Username, c.Password, parameters)
 	if err != nil {
 		return nil, err
 	}
-	return a.finishLogin(ctx, p, config, l, response)
+	return a.finishLogin(ctx, p, c, l, response)
 }
 
-// finishLogin loads the account that a flow has completed and answers with it, so that oidc-gen can save it;
-// or with the access token alone, where nothing more was asked for.
-func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Account, l *login, response *oidc.TokenResponse) (*cjson.Object, error) {
+// finishLogin loads the account that a flow has completed and answers with it, so that oidc-gen can save it. If only an
+// access token is wanted, the answer is that.
+func (a *agent) finishLogin(ctx context.Context, p *provider, c *account.Account, l *login,
+	response *oidc.TokenResponse,
+) (*cjson.Object, error) {
 	subject, err := p.verifyIDToken(ctx, response, oidc.IDTokenCheck{Nonce: l.nonce})
 	if err != nil {
 		return nil, err
@@ -275,20 +278,20 @@ func (a *agent) finishLogin(ctx context.Context, p *provider, config *account.Ac
 		response.Wipe()
 		return a.openObject(first.answer)
 	case response.RefreshToken.IsEmpty():
-		return nil, errNoNewToken
+		return nil, errors.New("OIDP response does not contain a refresh token")
 	}
-	config.RefreshToken.Wipe()
-	config.RefreshToken = response.RefreshToken
-	config.RefreshScope = config.AuthScope
+	c.RefreshToken.Wipe()
+	c.RefreshToken = response.RefreshToken
+	c.RefreshScope = c.AuthScope
 	if response.HasScope {
-		config.RefreshScope = response.Scope
+		c.RefreshScope = response.Scope
 	}
-	config.Password.Wipe()
-	config.Username, config.Password = "", secret.Secret{}
-	object := config.Object()
+	c.Password.Wipe()
+	c.Username, c.Password = "", secret.Secret{}
+	object := c.Object()
 	defer object.Wipe()
 	answer := ipc.Success("").SetObject(ipc.KeyConfig, object)
-	made := a.newLoaded(config)
+	made := a.newLoaded(c)
 	made.subject, made.file.entry = subject, l.entry
 	if !first.answer.IsEmpty() {
 		made.tokens[tokenKey{}] = first

@@ -10,7 +10,7 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// gen is a request of oidc-gen; with change it gets more members.
+// gen returns a request of oidc-gen; change adds more members.
 func (w *world) gen(name, flow string, change func(*cjson.Object)) *cjson.Object {
 	r := cjson.New().SetText("request", "gen").SetObject("config", w.config(name).Object()).SetTexts("flow", strings.Fields(flow))
 	if change != nil {
@@ -23,7 +23,7 @@ func poll(started *cjson.Object) *cjson.Object {
 	return cjson.New().SetText("request", "device").SetObject("oidc_device", started.Object("oidc_device"))
 }
 
-// finishDevice logs in by the device flow with a provider that approves, and returns the account as gen gets it.
+// finishDevice logs in by the device flow with a provider that approves, and returns the account that oidc-gen gets.
 func (w *world) finishDevice(name string, change func(*cjson.Object)) *account.Account {
 	w.Helper()
 	reply := w.must(w.agent, poll(w.must(w.agent, w.gen(name, "device", change))))
@@ -38,7 +38,7 @@ func TestDeviceFlow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
 	described := w.config("device")
-	described.IssuerURL = strings.TrimSuffix(described.IssuerURL, "/") // the provider's own spelling counts
+	described.IssuerURL = strings.TrimSuffix(described.IssuerURL, "/") // the provider's own spelling is kept
 	started := w.must(w.agent, w.gen("device", "device", nil).SetObject("config", described.Object()))
 	device := started.Object("oidc_device")
 	if started.Text("status") != "accepted" || device == nil {
@@ -56,7 +56,7 @@ func TestDeviceFlow(t *testing.T) {
 	want(t, ask(w.agent, poll(started)), "authorization_pending")
 	want(t, askText(w.agent, `{"request":"device","oidc_device":{"device_code":"other"}}`), "wrong device code")
 	want(t, askText(w.agent, `{"request":"device"}`), "wrong device code")
-	want(t, ask(w.agent, poll(started)), "authorization_pending") // those did no harm
+	want(t, ask(w.agent, poll(started)), "authorization_pending") // the wrong ones did no harm
 	if err := w.idp.Approve(device.Text("user_code")); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestDeviceFlow(t *testing.T) {
 		c.DeviceAuthorizationEndpoint != w.idp.Issuer()+"devicecode" || c.ConfigEndpoint == "" || wordSet(c.RefreshScope) != wordSet(allScopes) {
 		t.Errorf("config %s", reply.Object("config").Compact())
 	}
-	want(t, ask(w.agent, poll(started)), "wrong device code") // as the C agent
+	want(t, ask(w.agent, poll(started)), "wrong device code") // like the C agent
 	w.idp.ForgetRequests()
 	w.must(w.agent, tokenFor("device")) // that of the login
 	if w.grants() != 0 {
@@ -104,7 +104,7 @@ func TestDeviceFlowEnds(t *testing.T) {
 	}
 	want(t, ask(w.agent, poll(started)), "authorization_pending")
 	want(t, ask(w.agent, poll(started)), "slow_down")
-	// What is of the moment does not end the flow.
+	// A temporary failure does not end the flow.
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Status: 503, Body: `{"error":"temporarily_unavailable"}`})
 	reply := ask(w.agent, poll(started))
 	want(t, reply, "slow_down")
@@ -116,7 +116,7 @@ func TestDeviceFlowEnds(t *testing.T) {
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Status: 200, Body: `<html>`})
 	want(t, ask(w.agent, poll(started)), "provider answered with HTTP status 200...")
 	want(t, ask(w.agent, poll(started)), "slow_down")
-	// What goes on does.
+	// A lasting one does.
 	w.idp.Fail(iam.Fault{Path: "token", Times: maxMisses + 1, Status: 502, Body: `<html>`})
 	for range maxMisses {
 		want(t, ask(w.agent, poll(started)), "slow_down")
@@ -127,7 +127,7 @@ func TestDeviceFlowEnds(t *testing.T) {
 	}
 }
 
-// With only_at the answer is a token, and no account comes of it.
+// With only_at the answer is a token, and no account is made.
 func TestOnlyAT(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{AutoApprove: true})
@@ -162,7 +162,7 @@ func TestRefreshFlow(t *testing.T) {
 	want(t, reply, "No or malformed refresh token")
 	reply = ask(w.agent, w.gen("byrt2", "refresh", nil).SetObject("config", c.Object())) // spent by now
 	want(t, reply, "invalid_token: Refresh token for value...")
-	// A provider may send none: the old one goes on. With a wrong answer there is nothing to take then.
+	// If the provider sends none, the old one stays in use. If the answer is also wrong, there is nothing to keep.
 	c = w.account("byrt")
 	given = string(c.RefreshToken.Reveal())
 	w.idp.Change(func(s *iam.Settings) { s.Rotate = false })
@@ -217,7 +217,7 @@ func TestFlowErrors(t *testing.T) {
 	if started.Object("oidc_device") == nil {
 		t.Errorf("the second flow did not begin: %s", started.Compact())
 	}
-	// Without a refresh token there is no account.
+	// Without a refresh token no account is made.
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Set: map[string]any{"refresh_token": nil}})
 	if err := w.idp.Approve(started.Object("oidc_device").Text("user_code")); err != nil {
 		t.Fatal(err)
@@ -228,7 +228,7 @@ func TestFlowErrors(t *testing.T) {
 	}
 }
 
-// openid and offline_access are asked for whether or not the user has named them.
+// openid and offline_access are requested whether or not the user has named them.
 func TestLoginScope(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -247,7 +247,7 @@ func TestLoginScope(t *testing.T) {
 	}
 }
 
-// A new login of a loaded account replaces it, but not what the user has said of it.
+// A new login replaces a loaded account, but not what the user has set for it.
 func TestReauthenticate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true, AutoApprove: true})

@@ -63,11 +63,11 @@ func TestCClientWithoutPassword(t *testing.T) {
 		entry *cjson.Object
 		info  string
 	}{
-		"cprompt":   {cEntry(8, "", ""), "The provider gave a new refresh token, and it is not saved: " + configDir() + "/cprompt: the agent has no key of the account's file. Load the account with a password source"},
+		"cprompt":   {cEntry(8, "", ""), "The provider gave a new refresh token, and it is not saved: " + configDir() + "/cprompt: the agent has no key for the account file: load the account with a password source"},
 		"cnofile":   {cEntry(24, "pw_file", w.dir+"/nosuch"), "The provider gave a new refresh token, and it is not saved: " + configDir() + "/cnofile: password file"},
 		"cwrongpw":  {cEntry(9, "password", "wrong"), "The provider gave a new refresh token, and it is not saved: " + configDir() + "/cwrongpw: wrong password"},
 		"cnowhere":  {cEntry(9, "password", filePassword), "The provider gave a new refresh token, and it is not saved: "},
-		"cdisagree": {cEntry(9, "password", filePassword), "The provider gave a new refresh token, and it is not saved: " + configDir() + "/cdisagree: somebody else has put another refresh token into it"},
+		"cdisagree": {cEntry(9, "password", filePassword), "The provider gave a new refresh token, and it is not saved: " + configDir() + "/cdisagree: someone else has put another refresh token into it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -46,7 +46,7 @@ func TestAdmit(t *testing.T) {
 		w := &world{TB: t, log: new(buffer), dir: t.TempDir()}
 		w.agent = w.newAgent()
 		if c.shared {
-			w.agent.settings.group = aGroup(t).Name
+			w.agent.settings.Group = aGroup(t).Name
 		}
 		path := w.serve()
 		for dir := path; dir != os.TempDir(); dir = filepath.Dir(dir) {

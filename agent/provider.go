@@ -96,7 +96,7 @@ type provider struct {
 // provider finds the client and the metadata of an account's issuer, and how the account's client authenticates there.
 // A device endpoint that the user set by hand beats discovery.
 func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*provider, error) {
-	certPath := cmp.Or(c.CertPath, a.settings.certPath)
+	certPath := cmp.Or(c.CertPath, a.settings.CertPath)
 	client, err := a.client(certPath)
 	if err != nil {
 		return nil, err

@@ -179,7 +179,7 @@ func (a *agent) try(ctx context.Context, l *loaded, r tokenRequest, f *flight) (
 	}
 	defer func() { release() }()
 	if !l.fileNow().key.IsEmpty() {
-		err := a.meet(ctx, l, f.refused)
+		err := a.reconcile(ctx, l, f.refused)
 		if err != nil && !l.fileNow().unsaved() { // the token in memory counts; of one that is not saved its users know
 			a.log.warning("account %q: what its file holds is not known: %v", l.name(), err)
 		}

@@ -261,7 +261,7 @@ func TestCallerLeaves(t *testing.T) {
 func TestIDToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
-	w.agent.settings.alwaysAllowIDToken = true
+	w.agent.settings.AlwaysAllowIDToken = true
 	w.load("idtoken")
 	request := cjson.New().SetText("request", "id_token").SetText("account", "idtoken")
 	before := w.grants()

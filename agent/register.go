@@ -97,7 +97,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 			return nil, err
 		}
 		defer release()
-		_ = a.meet(ctx, l, digest{})
+		_ = a.reconcile(ctx, l, digest{})
 		config.Wipe()
 		if config, err = a.withSecrets(l); err != nil {
 			return nil, err
@@ -123,7 +123,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 func (a *agent) deleteClient(ctx context.Context, r request) (*cjson.Object, error) {
 	token := r.Secret("registration_access_token")
 	defer token.Wipe()
-	client, err := a.client(cmp.Or(r.Text(ipc.KeyCertPath), a.settings.certPath))
+	client, err := a.client(cmp.Or(r.Text(ipc.KeyCertPath), a.settings.CertPath))
 	if err == nil {
 		err = client.DeleteRegistration(ctx, r.Text("registration_client_uri"), token)
 	}

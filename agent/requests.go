@@ -87,7 +87,7 @@ func (a *agent) answer(ctx context.Context, message []byte) []byte {
 	a.log.debugf("request %q failed: %v", r.Text(ipc.KeyRequest), err)
 	told := failure(err, r.account())
 	if r.Has(ipc.KeyNoAutoload) && errors.Is(err, ipc.ErrNotLoaded) { // which account to load, and whether that is wanted
-		told.SetText(ipc.KeyAccount, r.account()).SetInt(ipc.KeyNoAutoload, ipc.Flag(a.settings.noAutoload))
+		told.SetText(ipc.KeyAccount, r.account()).SetInt(ipc.KeyNoAutoload, ipc.Flag(!a.settings.Autoload))
 	}
 	return told.Compact()
 }
@@ -158,9 +158,9 @@ func (a *agent) tokenOf(ctx context.Context, r request, what string, q tokenRequ
 	if err != nil {
 		return token{}, err
 	}
-	ask := l.confirm || a.settings.confirm
+	ask := l.confirm || a.settings.Confirm
 	if what == idToken {
-		ask = !l.idTokenFree && !a.settings.alwaysAllowIDToken
+		ask = !l.idTokenFree && !a.settings.AlwaysAllowIDToken
 	}
 	if ask {
 		if err := a.consent(ctx, what, l.name(), r.Text(ipc.KeyApplicationHint)); err != nil {
@@ -235,7 +235,7 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	info := ""
 	lifetime, given := r.Int(ipc.KeyLifetime)
 	if !given {
-		lifetime = a.settings.lifetime
+		lifetime = a.settings.Lifetime
 	}
 	if given || isNew {
 		a.setLifetime(l, lifetime)

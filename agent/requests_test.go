@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"oidc-agent/fakeidp/iam"
+	"oidc-agent/proto/account"
 	"oidc-agent/proto/oidc"
 )
 
@@ -254,8 +255,10 @@ Lifetime:		`
 		"Allow ID-Token:\t\tfalse\nGroup:\t\t\tfalse\nDaemon:\t\t\ttrue\nLog Debug:\t\tfalse\nLog to stderr:\t\tfalse\n" + tail; text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
-	w.agent.settings = settings{lifetime: 10, confirm: true, noAutoload: true, noReauthenticate: true, noScheme: true, noWebserver: true,
-		alwaysAllowIDToken: true, group: "grid", console: true, debug: true, logStderr: true, shown: []string{"--a", "-b"}}
+	w.agent.settings = settings{
+		AgentConfig: account.AgentConfig{Lifetime: 10, Confirm: true, AlwaysAllowIDToken: true, Group: "grid", DebugLogging: true},
+		console:     true, logStderr: true, shown: []string{"--a", "-b"},
+	}
 	text = times.ReplaceAllString(w.must(w.agent, askRequest(`{"request":"status"}`)).Text("info"), "TIME")
 	if want := head + "10 seconds\nConfirm:\t\ttrue\nAutoload:\t\tfalse\nAuto Re-authenticate:\tfalse\nUse custom URI scheme:\tfalse\nWebserver:\t\tfalse\n" +
 		"Allow ID-Token:\t\ttrue\nGroup:\t\t\tgrid\nDaemon:\t\t\tfalse\nLog Debug:\t\ttrue\nLog to stderr:\t\ttrue\n" + tail; text != want {

@@ -195,7 +195,7 @@ func (w *world) within(seconds int64, r *cjson.Object) (*cjson.Object, time.Dura
 func TestClientTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
-		w.agent.settings.alwaysAllowIDToken = true
+		w.agent.settings.AlwaysAllowIDToken = true
 		w.load("timeout")
 		w.load("other")
 		for _, r := range []*cjson.Object{forced("timeout"), cjson.New().SetText("request", "id_token").SetText("account", "timeout")} {

@@ -12,7 +12,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// alive uses a refresh token as nobody did before, so that its family dies if it was spent.
+// alive uses a refresh token for the first time, or kills its family if it was spent.
 func (w *world) alive(token string) bool {
 	a := w.newAgent()
 	c := w.config("alive")
@@ -20,7 +20,7 @@ func (w *world) alive(token string) bool {
 	return ask(a, addRequest(c, "")).Text("status") == "success"
 }
 
-// presentedTwice looks for a refresh token that was used twice.
+// presentedTwice returns a refresh token that was presented twice, or "".
 func (w *world) presentedTwice() string {
 	seen := map[string]bool{}
 	for _, r := range w.idp.Requests() {
@@ -33,7 +33,7 @@ func (w *world) presentedTwice() string {
 	return ""
 }
 
-// The new refresh token is on disk before the access token is handed out, and whoever comes after a crash finds
+// The new refresh token is on disk before the access token is handed out, and an agent that starts after a crash finds
 // it there.
 func TestRotation(t *testing.T) {
 	t.Parallel()
@@ -66,7 +66,7 @@ func TestRotation(t *testing.T) {
 	w.must(fresh, forced("rotation"))
 }
 
-// Different scopes have flights of their own, which must not present one token twice.
+// Each scope has its own flight, but they must not present one refresh token twice.
 func TestRotationOfManyScopes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
@@ -91,7 +91,7 @@ func TestRotationOfManyScopes(t *testing.T) {
 	}
 }
 
-// Once a provider has replaced a refresh token it is never again taken for one that does not.
+// A provider that has once replaced a refresh token is never again taken for one that does not.
 func TestRotationNowAndThen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -109,7 +109,7 @@ func TestRotationNowAndThen(t *testing.T) {
 	}
 }
 
-// The answer to a grant that was overtaken by another must not bring the old token back.
+// The answer to a grant that another has overtaken must not bring the old token back.
 func TestRotateAnswersOutOfOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -122,11 +122,11 @@ func TestRotateAnswersOutOfOrder(t *testing.T) {
 	if got := w.tokenInMemory(w.agent, "order"); got != "new" || w.tokenInFile(path) != "new" {
 		t.Errorf("memory has %q, the file %q", got, w.tokenInFile(path))
 	}
-	// Nor must it take the place of a new login that another grant has found in the file.
+	// Nor must it replace a new login that another grant has found in the file.
 	c := w.account("order")
 	used, login := l.file.current(), string(c.RefreshToken.Reveal())
 	w.write(path, c)
-	if err := w.agent.meet(t.Context(), l, digest{}); err != nil {
+	if err := w.agent.reconcile(t.Context(), l, digest{}); err != nil {
 		t.Fatal(err)
 	}
 	w.agent.rotate(t.Context(), l, used, secret.FromString("late"), false)
@@ -135,7 +135,7 @@ func TestRotateAnswersOutOfOrder(t *testing.T) {
 	}
 }
 
-// An answer that is no good may hold the only refresh token that is.
+// An answer that is no good may hold the only refresh token that is still valid.
 func TestRotationWithBadAnswer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
@@ -147,7 +147,7 @@ func TestRotationWithBadAnswer(t *testing.T) {
 		t.Error("the new refresh token is not in the file")
 	}
 	w.must(w.agent, forced("badanswer"))
-	// At add, where nobody has a key: memory alone has it, so the account stays.
+	// The same in an add without a key: only memory has the token, so the account stays.
 	c := w.account("badadd")
 	w.idp.Fail(iam.Fault{Path: "token", Times: 1, Set: map[string]any{"access_token": nil}})
 	want(t, ask(w.agent, addRequest(c, "")), "provider answered with HTTP status 200...")
@@ -159,7 +159,7 @@ func saved(name, path string) *cjson.Object {
 		SetText("file", path).SetSecret("key", fileKey().Marshal())
 }
 
-// A refresh while the user is still typing the new file's password: the file is written when `saved` comes.
+// A refresh happens while the user is still typing the new file's password: `saved` makes the agent write the file.
 func TestSaved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true, AutoApprove: true})
@@ -191,7 +191,7 @@ func TestSaved(t *testing.T) {
 	w.must(w.agent, cjson.New().SetText("request", "saved").SetText("account", "saved").SetText("file", path))
 }
 
-// Two login nodes share a directory, and the provider kills a family whose spent token comes back.
+// Two login nodes share a directory, and the provider kills a family when a spent token comes back.
 func TestTwoAgents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
@@ -218,7 +218,7 @@ func TestTwoAgents(t *testing.T) {
 	}
 }
 
-// The same where the provider begins to rotate only now: both agents take the token for constant.
+// The same if the provider begins to rotate only now: both agents take the token for constant.
 func TestTwoAgentsLateRotation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -226,7 +226,7 @@ func TestTwoAgentsLateRotation(t *testing.T) {
 	other := w.newAgent()
 	w.must(other, addRequest(w.read(path), path))
 	w.idp.Change(func(s *iam.Settings) { s.Rotate = true })
-	// What a sibling's rotation brought is not presented side by side by those who want different scopes.
+	// Clients that want different scopes do not present the sibling's new token in parallel.
 	w.must(other, forced("late"))
 	w.idp.ForgetRequests()
 	var all sync.WaitGroup
@@ -246,7 +246,7 @@ func TestTwoAgentsLateRotation(t *testing.T) {
 	}
 }
 
-// A new login elsewhere is taken over before the dead token is used.
+// The agent adopts a new login from elsewhere before it uses the dead token.
 func TestNewLoginElsewhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -261,7 +261,7 @@ func TestNewLoginElsewhere(t *testing.T) {
 	}
 }
 
-// The same where the file changes while the dead token is being refused: all flights go on with the new one.
+// The same if the file changes while the dead token is being refused: all flights go on with the new one.
 func TestNewLoginDuringGrant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -284,7 +284,7 @@ func TestNewLoginDuringGrant(t *testing.T) {
 	})
 }
 
-// The same at a login with a refresh token that the user has: the account is made with the new one.
+// The same in a login with a refresh token that the user has: the account is made with the new one.
 func TestLoginByRefreshTokenWithBadAnswer(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]iam.Fault{
@@ -302,7 +302,7 @@ func TestLoginByRefreshTokenWithBadAnswer(t *testing.T) {
 			t.Errorf("%s: refresh token %q", name, got)
 		}
 		w.must(w.agent, tokenFor(name))
-		// Where only an access token is wanted there is nothing to keep.
+		// If only an access token is wanted, there is nothing to keep.
 		c.RefreshToken = secret.FromString(w.refreshToken())
 		w.idp.Fail(fault)
 		r := w.gen(name+"2", "refresh", func(r *cjson.Object) { r.SetInt("only_at", 1) }).SetObject("config", c.Object())

@@ -162,7 +162,7 @@ func (a *agent) admit(fd int) error {
 	if err != nil || uid == os.Getuid() || uid == 0 {
 		return err
 	}
-	gid, err := groupID(a.settings.group)
+	gid, err := groupID(a.settings.Group)
 	if err != nil {
 		return err
 	}

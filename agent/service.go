@@ -254,13 +254,13 @@ func launch(options []string) (*running, error) {
 	if len(command) > 0 {
 		return nil, fmt.Errorf("OIDC_AGENT_OPTS: %q is no option", command[0])
 	}
-	wanted := s.socketPath
-	if wanted == "" && s.group == "" { // the folder there is for the user alone
+	wanted := s.BindAddress
+	if wanted == "" && s.Group == "" { // the folder there is for the user alone
 		wanted = ipc.DefaultSocketPath()
 	}
-	sock, err := listen(wanted, s.group)
-	if err != nil && s.socketPath == "" {
-		sock, err = listen("", s.group)
+	sock, err := listen(wanted, s.Group)
+	if err != nil && s.BindAddress == "" {
+		sock, err = listen("", s.Group)
 	}
 	if err != nil {
 		return nil, err
@@ -290,8 +290,8 @@ func (r *running) stop(stdout io.Writer) error {
 func (s *service) restart(r *running, stdout io.Writer) error {
 	options := s.options()
 	if r != nil && s.says("OIDC_AGENT_RESTART_WITH_SAME_OPTS") {
-		if answer, err := askStatus(r.path, ipc.RequestStatusJSON); err == nil { // a locked agent does not tell
-			options = strings.Fields(answer.Object(ipc.KeyInfo).Text("command_line_options"))
+		if _, info, err := askStatus(r.path, true); err == nil { // a locked agent does not tell
+			options = strings.Fields(info.Text("command_line_options"))
 		}
 	}
 	if err := r.stop(stdout); err != nil {

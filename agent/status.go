@@ -38,25 +38,25 @@ func (h *history) note(err error) {
 func (a *agent) status(context.Context, request) (*cjson.Object, error) {
 	s := a.settings
 	lifetime, group := "Forever", "false"
-	if s.lifetime > 0 {
-		lifetime = fmt.Sprintf("%d seconds", s.lifetime)
+	if s.Lifetime > 0 {
+		lifetime = fmt.Sprintf("%d seconds", s.Lifetime)
 	}
-	if s.group != "" {
-		group = s.group
+	if s.Group != "" {
+		group = s.Group
 	}
 	text := strings.Repeat("#", 36) + "\n##       oidc-agent status        ##\n" + strings.Repeat("#", 36) +
 		"\n\nThis agent is running version " + version + ".\n\nThis agent was started with the following options:\n"
 	for _, row := range [...]struct{ name, value string }{
 		{"Lifetime:\t\t", lifetime},
-		{"Confirm:\t\t", strconv.FormatBool(s.confirm)},
-		{"Autoload:\t\t", strconv.FormatBool(!s.noAutoload)},
-		{"Auto Re-authenticate:\t", strconv.FormatBool(!s.noReauthenticate)},
-		{"Use custom URI scheme:\t", strconv.FormatBool(!s.noScheme)},
-		{"Webserver:\t\t", strconv.FormatBool(!s.noWebserver)},
-		{"Allow ID-Token:\t\t", strconv.FormatBool(s.alwaysAllowIDToken)},
+		{"Confirm:\t\t", strconv.FormatBool(s.Confirm)},
+		{"Autoload:\t\t", strconv.FormatBool(s.Autoload)},
+		{"Auto Re-authenticate:\t", strconv.FormatBool(s.AutoReauthenticate)},
+		{"Use custom URI scheme:\t", strconv.FormatBool(s.CustomURIScheme)},
+		{"Webserver:\t\t", strconv.FormatBool(s.Webserver)},
+		{"Allow ID-Token:\t\t", strconv.FormatBool(s.AlwaysAllowIDToken)},
 		{"Group:\t\t\t", group},
 		{"Daemon:\t\t\t", strconv.FormatBool(!s.console)},
-		{"Log Debug:\t\t", strconv.FormatBool(s.debug)},
+		{"Log Debug:\t\t", strconv.FormatBool(s.DebugLogging)},
 		{"Log to stderr:\t\t", strconv.FormatBool(s.logStderr)},
 	} {
 		text += row.name + row.value + "\n"

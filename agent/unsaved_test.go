@@ -14,8 +14,8 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// aside takes the folder of the account files away, as a server that is down would, until the returned function is
-// called. It works for root as well.
+// aside moves the directory of the account files away until back is called, as if a file server were down. It works for
+// root as well.
 func (w *world) aside() (back func()) {
 	if err := os.Rename(w.dir, w.dir+"-aside"); err != nil {
 		w.Fatal(err)
@@ -31,7 +31,7 @@ func (w *world) warning(name string) string {
 	return w.must(w.agent, tokenFor(name)).Text("warning")
 }
 
-// A new refresh token that cannot be written is told to all who get a token, and written as soon as it can be.
+// If a new refresh token cannot be written, everyone who gets a token is told, and it is written as soon as possible.
 func TestUnsavedIsWrittenLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{Rotate: true})
@@ -68,7 +68,7 @@ func TestUnsavedIsWrittenLater(t *testing.T) {
 	})
 }
 
-// While the agent is locked the timer rests; it goes on when the agent is unlocked.
+// While the agent is locked the timer rests. Unlocking resumes it.
 func TestUnsavedWhileLocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{Rotate: true})
@@ -90,7 +90,7 @@ func TestUnsavedWhileLocked(t *testing.T) {
 	})
 }
 
-// An account that goes takes its timer along.
+// The timer of a removed account ends.
 func TestUnsavedRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{Rotate: true})
@@ -106,18 +106,18 @@ func TestUnsavedRemoved(t *testing.T) {
 	})
 }
 
-// What the user does to the file meanwhile stays, and he is told what can be done.
+// What the user does to the file in the meantime stays, and the warning says what the user can do.
 func TestUnsavedAndUser(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(w *world, path string)
 		told   string
-		healed bool // the agent writes into it by itself
+		healed bool // the agent itself writes into it
 	}{
 		{"restored from an older copy", func(w *world, path string) {}, "", true},
 		{"deleted", func(w *world, path string) { os.Remove(path) }, "make a new one:  oidc-gen changed", false},
-		{"another login", func(w *world, path string) { w.write(path, w.account("changed")) }, "somebody else has put another refresh token into it. To use that one:  oidc-add -r changed", false},
-		{"another password, by C's oidc-gen", func(w *world, path string) { w.writeAs(path, crypt.FormatC, w.read(path)) }, "let the agent know the new one:  oidc-add -f changed", false},
+		{"another login", func(w *world, path string) { w.write(path, w.account("changed")) }, "someone else has put another refresh token into it. To use that one:  oidc-add -r changed", false},
+		{"another password, by C's oidc-gen", func(w *world, path string) { w.writeAs(path, crypt.FormatC, w.read(path)) }, "Tell the agent the new one:  oidc-add -f changed", false},
 		{"rubbish", func(w *world, path string) { os.WriteFile(path, []byte("rubbish"), 0o600) }, "tries again by itself", false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestUnsavedWithoutKey(t *testing.T) {
 	w := newWorld(t, iam.Settings{Rotate: true})
 	c := w.account("nokey")
 	w.must(w.agent, addRequest(c, ""))
-	if got := w.warning("nokey"); !strings.Contains(got, "Load the account with a password source") {
+	if got := w.warning("nokey"); !strings.Contains(got, "load the account with a password source") {
 		t.Errorf("warned %q", got)
 	}
 	if w.agent.accounts.find("nokey").fileNow().retrying {

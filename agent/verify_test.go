@@ -82,7 +82,7 @@ func TestNoAutoload(t *testing.T) {
 	if asked := questions(t, "stay"); len(asked) != 0 {
 		t.Errorf("asked %q", asked)
 	}
-	w.agent.settings.noAutoload = true
+	w.agent.settings.Autoload = false
 	if reply := ask(w.agent, tokenFor("stay", "no_autoload", "1")); !reply.Bool("no_autoload") {
 		t.Errorf("answered %s", reply.Compact())
 	}

@@ -194,7 +194,7 @@ func TestNewLoginMeanwhile(t *testing.T) {
 	n.refresh()
 	s.login()
 	after := s.content()
-	if warning := n.refresh().Text(ipc.KeyWarning); !strings.Contains(warning, "somebody else has put another refresh token into it") {
+	if warning := n.refresh().Text(ipc.KeyWarning); !strings.Contains(warning, "someone else has put another refresh token into it") {
 		t.Errorf("the user is told %q", warning)
 	}
 	if !bytes.Equal(s.content(), after) {

@@ -31,7 +31,7 @@ var faults = []struct {
 var wordForWord = []string{
 	"Account '%s' already loaded", "Account configuration '%s' already exists", "%s requests an %s for '%s'. Do you want",
 	"Enter decryption password for account config '%s'", "Enter encryption password for account configuration '%s'",
-	"Enter the encryption password of the account '%s'", "Unknown flow '%s'", "Unfortunately no contact information",
+	"An application requests a token for '%s'", "Unknown flow '%s'", "Unfortunately no contact information",
 	"Required argument %s not given.", "Please specify the oidc-agent shortname", "success\nThe generated account config",
 	"The generated account was successfully removed", "Client tried to revoke a token it doesn't own",
 	"One or more requested scope is not allowed", "Scope '%s' not allowed for client", " doesn't allow an argument",

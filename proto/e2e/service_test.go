@@ -79,7 +79,7 @@ func TestService(t *testing.T) {
 	l.want(1, "(?s)^Error: no agent runs\n.*oidc-keychain", "oidc-keychain -k")
 	l.want(1, "^Usage: oidc-agent-service", "oidc-agent-service")
 	l.want(1, "no such command", "oidc-agent-service nosuch")
-	l.want(2, "behind --accounts", "oidc-keychain demo")
+	l.want(2, "after --accounts", "oidc-keychain demo")
 }
 
 // TestServiceDead: an agent that was killed is replaced, also where its number belongs to somebody else by now.

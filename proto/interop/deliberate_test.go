@@ -83,7 +83,7 @@ var deliberates = []deliberate{
 	{"gen-exists", 3, "C's message misleads", streams{"stderr": `Error: there is an account "demo" already\n.*`}},
 	{"gen-loaded-name", 1, "C's message misleads", streams{"stderr": `Error: there is an account "demo" already\n.*`}},
 	{"gen-poll-error", 2, "a gateway may come back: it is told, and asked thrice more", streams{
-		"stderr": `\s*Using a browser [\s\S]*\nThe provider is asked again later: .*502.*\nError: .*502.*`}},
+		"stderr": `\s*Using a browser [\s\S]*\nAsking the provider again later: .*502.*\nError: .*502.*`}},
 	{"gen-file-errors", 1, "C ignores a file that is not there", streams{"stderr": `Error: "nothere": no such account file: .*`}},
 	{"gen-file-errors", 2, "C ignores a file that it cannot read", streams{"stderr": `Error: "bad" is neither JSON nor an encrypted file`}},
 	{"gen-file-errors", 3, "C ignores a file that it cannot read", streams{"stderr": `Error: nil: the file is damaged: it is empty`}},
