@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The C tools' own print of an account comes out of ours byte by byte, whether we read their compact
-// text (5.3.3) or their tabbed one (4.2.6).
+// We print an account byte for byte as the C tools do, whether we read it from their compact text (5.3.3) or from their
+// tabbed one (4.2.6).
 func TestLayoutIsThatOfTheCTools(t *testing.T) {
 	t.Parallel()
 	printed, err := filepath.Glob("testdata/*/*.add-print.json")
@@ -30,7 +30,7 @@ func TestLayoutIsThatOfTheCTools(t *testing.T) {
 	}
 }
 
-// 5.3.3 writes its files in cJSON's compact form.
+// Version 5.3.3 writes its files in cJSON's compact form.
 func TestCompactIsThatOfTheCTools(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ascii", "gpg", "short", "tls"} {
@@ -65,6 +65,7 @@ func TestPrint(t *testing.T) {
 		{`{"a":"\u00e9\/\ud83d\ude00\u001f"}`, `{"a":"é/😀\u001f"}`, "{\n\t\"a\":\t\"é/😀\\u001f\"\n}"},
 		{`{"a":1.50,"b":-0,"c":1E+2}`, `{"a":1.50,"b":-0,"c":1E+2}`, "{\n\t\"a\":\t1.50,\n\t\"b\":\t-0,\n\t\"c\":\t1E+2\n}"},
 		{"{\"a\x7f\":\"\u0085\\u009b\xc2z\"}", "{\"a\x7f\":\"\u0085\u009b\xc2z\"}", "{\n\t\"a\\u007f\":\t\"\\u0085\\u009b\xc2z\"\n}"},
+		{`{"a":{"k":1,"k":2},"\"":"\""}`, `{"a":{"k":1,"k":2},"\"":"\""}`, "{\n\t\"a\":\t{\n\t\t\"k\":\t1,\n\t\t\"k\":\t2\n\t},\n\t\"\\\"\":\t\"\\\"\"\n}"},
 		{"{\"a\":\"\xff\"}", "{\"a\":\"\xff\"}", "{\n\t\"a\":\t\"\xff\"\n}"},
 	}
 	for _, test := range tests {
