@@ -113,21 +113,21 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 	if data, err := os.ReadFile(at("mine")); err != nil || string(data) != "old" {
 		t.Errorf("the file behind the link: %q, %v", data, err)
 	}
-	// A directory of another user, who is not root.
-	if err := os.Mkdir(at("theirs"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if os.Geteuid() == 0 {
-		err = os.Chown(at("theirs"), 1, -1)
-		me = 0
+	// Directories of another user, who is not root. In a sticky one the owner may replace files, too.
+	err = os.Mkdir(at("theirs"), 0o700)
+	if me == 0 {
+		err = errors.Join(err, os.Chown(at("theirs"), 1, -1), os.Chown(at("sticky"), 1, -1))
 	} else {
 		me = another
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeBearerFile(at("theirs/token"), secret.FromString("new"), me); err == nil || err.Error() != reason(at("theirs/token"), "the directory belongs to another user") {
-		t.Errorf("another user's directory: %v", err)
+	for _, path := range []string{at("theirs/token"), at("sticky/token")} {
+		err := writeBearerFile(path, secret.FromString("new"), me)
+		if err == nil || err.Error() != reason(path, "the directory belongs to another user") {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 	root, err := os.OpenRoot("/")
 	if err != nil {
