@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Flag returns a Set that notes that the option was given.
+// Flag returns a Set that stores true.
 func Flag(p *bool) func(string) error {
 	return func(string) error { *p = true; return nil }
 }
@@ -17,7 +17,7 @@ func Text(p *string) func(string) error {
 	return func(value string) error { *p = value; return nil }
 }
 
-// Join returns a Set that puts all values behind one another with a blank between, as lists of scopes are written.
+// Join returns a Set that joins all values with blanks, as in a list of scopes.
 func Join(p *string) func(string) error {
 	return func(value string) error { *p = strings.Trim(*p+" "+value, " "); return nil }
 }
@@ -27,7 +27,7 @@ func Append(p *[]string) func(string) error {
 	return func(value string) error { *p = append(*p, value); return nil }
 }
 
-// OneOf returns a Set that keeps the last value and accepts only the choices.
+// OneOf returns a Set that keeps the last value and accepts the choices only.
 func OneOf(p *string, choices ...string) func(string) error {
 	return func(value string) error {
 		if !slices.Contains(choices, value) {
@@ -38,7 +38,7 @@ func OneOf(p *string, choices ...string) func(string) error {
 	}
 }
 
-// Seconds returns a Set that takes a number of seconds, digits only.
+// Seconds returns a Set that keeps the last number of seconds, which consists of digits only.
 func Seconds(p *int64) func(string) error {
 	return func(value string) error {
 		n, err := strconv.ParseUint(value, 10, 63)
@@ -50,11 +50,11 @@ func Seconds(p *int64) func(string) error {
 	}
 }
 
-// EnvPassword is the variable of --pw-env without a name.
+// EnvPassword is the variable that --pw-env reads by default.
 const EnvPassword = "OIDC_ENCRYPTION_PW"
 
-// PasswordOptions are the command line's ways to a password but for the prompt, for a group of the help text. What
-// they store with is made of the option's name.
+// PasswordOptions returns the options that name a source of the password, in a group of the help text. Each stores its
+// value with what set returns for its name.
 func PasswordOptions(group int, set func(name string) func(value string) error) []Option {
 	return []Option{
 		{Long: "pw-cmd", Arg: "CMD", Group: group, Set: set("pw-cmd"),

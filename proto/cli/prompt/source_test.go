@@ -244,7 +244,7 @@ func TestWindow(t *testing.T) {
 		}
 	}
 	want(password("Password"), ":Password <nil>")
-	want(password("no"), " the user has cancelled")
+	want(password("no"), " cancelled by the user")
 	want(consent("May they?"), "false <nil>") // it prints something that is no yes
 
 	t.Setenv("OIDC_ASKPASS", program("own", `[ "$SSH_ASKPASS_PROMPT:$1" = confirm:yes ]`))
@@ -266,5 +266,5 @@ func TestWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("SSH_ASKPASS", "")
-	want(consent("yes"), "false there is no askpass program to ask with (OIDC_ASKPASS, SSH_ASKPASS)")
+	want(consent("yes"), "false there is no askpass program: set OIDC_ASKPASS or SSH_ASKPASS")
 }
