@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 		{`{"status":"accepted","uri":"x"}`, "", ""},
 		{`{"status":"NotFound","info":"No loaded account info found"}`, "", ""},
 		{`{"status":"failure","error":"invalid_grant: expired","info":"Try\noidc-gen"}`, "invalid_grant: expired", "Try\noidc-gen"},
-		{`{"status":"failure"}`, "the agent tells a failure without a reason", ""},
+		{`{"status":"failure"}`, "the agent reported a failure without a reason", ""},
 		{`{"error":"not found"}`, "not found", ""},
 	} {
 		err := Check(parse(t, c.answer))
