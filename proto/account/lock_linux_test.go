@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A folder in which the user may not write takes no lock, and says so at once: nobody has it, and waiting does not help.
+// In a directory where the user may not write, Lock fails at once: waiting would not help.
 func TestLockWithoutPermission(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
