@@ -1,10 +1,10 @@
-// Package account reads and writes account files and settings: the JSON of an account as the C tools 4.x and 5.x know it;
-// the configuration directory; writing and locking of files so that neither a crash nor an agent on another login node
-// loses a refresh token; the list of issuers, the `config` files and the custom parameters.
+// Package account reads and writes account files and settings: the JSON of an account as the C tools 4.x and 5.x
+// know it; the configuration directory; writing and locking of files so that neither a crash nor an agent on
+// another login node loses a refresh token; the list of issuers, the `config` files and the custom parameters.
 //
-// oidc-agent, oidc-gen and oidc-add import it. It does not encrypt: that is the job of the package crypt. Start with
-// [Account] for the contents of an account file, with [FindDir] for the files, and with [LoadIssuers] and [LoadConfig] for
-// the settings.
+// oidc-agent, oidc-gen and oidc-add import it. It does not encrypt: that is the job of the package crypt. Start
+// with [Account] for the contents of an account file, with [FindDir] for the files, and with [LoadIssuers] and
+// [LoadConfig] for the settings.
 package account
 
 import (
@@ -17,8 +17,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Account is the configuration of one account. Its fields have the keys and the order with which version 5.3.3 writes them.
-// The zero value is an empty account. Call Wipe when the account is no longer needed.
+// Account is the configuration of one account. Its fields have the keys and the order with which version 5.3.3
+// writes them. The zero value is an empty account. Call Wipe when the account is no longer needed.
 type Account struct {
 	Name                              string        `key:"name"`        // short name
 	ClientName                        string        `key:"client_name"` // as registered with the provider
@@ -44,7 +44,8 @@ type Account struct {
 	extra *cjson.Object // the members without a field; nil if there are none
 }
 
-// maxKeys limits the keys of an account. With the keys that we add, a rewritten file must stay within the limit of cjson.
+// maxKeys limits the keys of an account. With the keys that we add, a rewritten file must stay within the limit of
+// cjson.
 const maxKeys = 1000
 
 // Parse reads the JSON text of an account. The account does not alias data, which may be wiped.
@@ -56,8 +57,8 @@ func Parse(data []byte) (*Account, error) {
 	return FromObject(o)
 }
 
-// FromObject reads an account leniently, as the C tools do: every key may be missing. The account does not alias o, which
-// may be wiped. If o is nil, which [cjson.Object.Object] returns for a missing object, that is an error.
+// FromObject reads an account leniently, as the C tools do: every key may be missing. The account does not alias
+// o, which may be wiped. If o is nil, which [cjson.Object.Object] returns for a missing object, that is an error.
 func FromObject(o *cjson.Object) (*Account, error) {
 	if o == nil {
 		return nil, errors.New("account configuration: not a JSON object")
@@ -82,8 +83,8 @@ func FromObject(o *cjson.Object) (*Account, error) {
 	return a, nil
 }
 
-// Extra returns the members without a field, such as registration_access_token and registration_client_uri. They are those
-// that were read, and those that the caller sets in the result. They are written with the account.
+// Extra returns the members without a field, such as registration_access_token and registration_client_uri. They
+// are those that were read, and those that the caller sets in the result. They are written with the account.
 func (a *Account) Extra() *cjson.Object {
 	if a.extra == nil {
 		a.extra = cjson.New()
@@ -91,9 +92,9 @@ func (a *Account) Extra() *cjson.Object {
 	return a.extra
 }
 
-// Object returns all keys that version 5.3.3 writes, in its order, even if they are empty, and then those of Extra. Like
-// 5.3.3 it omits redirect_uris if there are none. If the account has a `scope`, which 4.x reads instead of auth_scope, its
-// value becomes AuthScope.
+// Object returns all keys that version 5.3.3 writes, in its order, even if they are empty, and then those of
+// Extra. Like 5.3.3 it omits redirect_uris if there are none. If the account has a `scope`, which 4.x reads
+// instead of auth_scope, its value becomes AuthScope.
 func (a *Account) Object() *cjson.Object {
 	o := toJSON(a)
 	if a.extra == nil {
@@ -118,8 +119,8 @@ func (a *Account) Wipe() {
 	a.Extra().Wipe()
 }
 
-// SameIssuer reports whether two issuer URLs are equal apart from one trailing slash: the issuer URL of IAM has one, but
-// users and C tools often omit it.
+// SameIssuer reports whether two issuer URLs are equal apart from one trailing slash: the issuer URL of IAM has
+// one, but users and C tools often omit it.
 func SameIssuer(a, b string) bool {
 	return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/")
 }

@@ -50,8 +50,9 @@ type AddConfig struct {
 }
 
 // LoadConfig reads /etc/oidc-agent/config and then the user's file, which is $OIDC_USER_CONFIG or `config` in the
-// configuration directory. Keys of the user's file override those of the other. As with the C tools, a section that no file
-// has gets the values of the file that they install, and a key that is missing from a section is false, zero or empty.
+// configuration directory. Keys of the user's file override those of the other. As with the C tools, a section
+// that no file has gets the values of the file that they install, and a key that is missing from a section is
+// false, zero or empty.
 func LoadConfig() (*Config, error) { return loadConfig(places()) }
 
 func loadConfig(dirs []string) (*Config, error) {

@@ -11,15 +11,15 @@ import (
 	"unicode"
 )
 
-// Dir is a configuration directory. Each account is a file in it, named by the account's short name. Use [FindDir] or
-// [OpenDir] to get one. The zero value means that there is no directory.
+// Dir is a configuration directory. Each account is a file in it, named by the account's short name. Use [FindDir]
+// or [OpenDir] to get one. The zero value means that there is no directory.
 type Dir struct{ path string }
 
 // ErrNoDir means that there is no configuration directory.
 var ErrNoDir = errors.New("no configuration directory")
 
-// FindDir returns the first of $OIDC_CONFIG_DIR, ~/.config/oidc-agent and ~/.oidc-agent that exists. If none does, the error
-// wraps [ErrNoDir]. It is another error if neither $OIDC_CONFIG_DIR nor $HOME is set.
+// FindDir returns the first of $OIDC_CONFIG_DIR, ~/.config/oidc-agent and ~/.oidc-agent that exists. If none does,
+// the error wraps [ErrNoDir]. It is another error if neither $OIDC_CONFIG_DIR nor $HOME is set.
 func FindDir() (Dir, error) {
 	paths, err := candidates()
 	if err != nil {
@@ -31,8 +31,8 @@ func FindDir() (Dir, error) {
 	return Dir{}, fmt.Errorf("%w: looked for %s", ErrNoDir, strings.Join(paths, ", "))
 }
 
-// OpenDir returns the directory that [FindDir] finds. If there is none, OpenDir creates the first one of the three whose
-// parent exists, for the user alone.
+// OpenDir returns the directory that [FindDir] finds. If there is none, OpenDir creates the first one of the three
+// whose parent exists, for the user alone.
 func OpenDir() (Dir, error) {
 	d, notFound := FindDir()
 	if !errors.Is(notFound, ErrNoDir) {
@@ -96,8 +96,8 @@ func modeOf(path string) fs.FileMode {
 // Path returns the directory's absolute path.
 func (d Dir) Path() string { return d.path }
 
-// File returns the absolute path of an account's file, which need not exist. It refuses names that an account cannot have,
-// in particular those that would leave the directory.
+// File returns the absolute path of an account's file, which need not exist. It refuses names that an account
+// cannot have, in particular those that would leave the directory.
 func (d Dir) File(name string) (string, error) {
 	if d.path == "" {
 		return "", ErrNoDir
@@ -108,7 +108,8 @@ func (d Dir) File(name string) (string, error) {
 	return filepath.Join(d.path, name), nil
 }
 
-// maxName limits a short name, in bytes. File systems allow 255, but the names of lock files and temporary files are longer.
+// maxName limits a short name, in bytes. File systems allow 255, but the names of lock files and temporary files
+// are longer.
 const maxName = 200
 
 // nameProblem returns what is wrong with a short name, or "".

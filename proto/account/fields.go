@@ -10,8 +10,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// members iterates over the fields of the struct that p points to that have a tag `key`. The tag lists the keys of the field
-// in a JSON object: the one that is written, and then those that may be read instead.
+// members iterates over the fields of the struct that p points to that have a tag `key`. The tag lists the keys of
+// the field in a JSON object: the one that is written, and then those that may be read instead.
 func members(p any) iter.Seq2[[]string, any] {
 	return func(yield func(keys []string, field any) bool) {
 		v := reflect.ValueOf(p).Elem()
@@ -24,8 +24,8 @@ func members(p any) iter.Seq2[[]string, any] {
 	}
 }
 
-// fromJSON sets the fields of the struct that p points to whose keys are in o. It reads values leniently, as the C tools do.
-// The fields do not alias o, which may be wiped.
+// fromJSON sets the fields of the struct that p points to whose keys are in o. It reads values leniently, as the C
+// tools do. The fields do not alias o, which may be wiped.
 func fromJSON(o *cjson.Object, p any) {
 	for keys, field := range members(p) {
 		key := keys[0]

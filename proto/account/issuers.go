@@ -52,8 +52,8 @@ func (is Issuers) Find(issuer string) *Issuer {
 	return &is[i]
 }
 
-// Default returns the short name of the account to use if the user gives the issuer only: the default account, or else the
-// first one, or else "".
+// Default returns the short name of the account to use if the user gives the issuer only: the default account, or
+// else the first one, or else "".
 func (i *Issuer) Default() string {
 	if i.DefaultAccount == "" && len(i.Accounts) > 0 {
 		return i.Accounts[0]
@@ -63,10 +63,10 @@ func (i *Issuer) Default() string {
 
 const issuerFile = "issuer.config"
 
-// LoadIssuers reads the user's issuer.config and issuer.config.d (oldest file first), then those in /etc/oidc-agent, or a
-// built-in list if /etc has no issuers, and then the public clients that 4.x keeps in pubclients.config, the user's first.
-// The first value of a key counts. Missing files are no error. The error names every file that cannot be used, and the
-// result holds the issuers of the others.
+// LoadIssuers reads the user's issuer.config and issuer.config.d (oldest file first), then those in
+// /etc/oidc-agent, or a built-in list if /etc has no issuers, and then the public clients that 4.x keeps in
+// pubclients.config, the user's first. The first value of a key counts. Missing files are no error. The error
+// names every file that cannot be used, and the result holds the issuers of the others.
 func LoadIssuers() (Issuers, error) { return loadIssuers(places()) }
 
 func loadIssuers(dirs []string) (Issuers, error) {
@@ -122,8 +122,8 @@ func mergeIssuers(objects []*cjson.Object) Issuers {
 
 func issuerOf(o *cjson.Object) string { return cmp.Or(o.Text("issuer"), o.Text("issuer_url")) }
 
-// issuerFiles returns the issuer.config of a directory and the files in its issuer.config.d, oldest first, files of the same
-// age by name.
+// issuerFiles returns the issuer.config of a directory and the files in its issuer.config.d, oldest first, files
+// of the same age by name.
 func issuerFiles(dir string) []string {
 	file, folder := filepath.Join(dir, issuerFile), filepath.Join(dir, "issuer.config.d")
 	entries, err := os.ReadDir(folder)
@@ -144,9 +144,9 @@ func issuerFiles(dir string) []string {
 	return append([]string{file}, paths...)
 }
 
-// NoteAccount records in the user's issuer.config whether the account belongs to the issuer. A file in the 4.x format is
-// converted to the 5.x format, as 5.x does. Everything else in the file stays as it is, and nothing from other files is
-// added. NoteAccount waits up to five seconds for other writers of the file.
+// NoteAccount records in the user's issuer.config whether the account belongs to the issuer. A file in the 4.x
+// format is converted to the 5.x format, as 5.x does. Everything else in the file stays as it is, and nothing from
+// other files is added. NoteAccount waits up to five seconds for other writers of the file.
 func NoteAccount(d Dir, issuer, name string, belongs bool) error {
 	if d.path == "" {
 		return ErrNoDir
@@ -191,8 +191,8 @@ func NoteAccount(d Dir, issuer, name string, belongs bool) error {
 	return WriteFile(path, append(cjson.LayoutArray(entries), '\n'))
 }
 
-// builtinIssuers is a list of public providers for users whose site has none. The URLs are spelled as in the providers'
-// metadata, which they must match.
+// builtinIssuers is a list of public providers for users whose site has none. The URLs are spelled as in the
+// providers' metadata, which they must match.
 var builtinIssuers = [...]string{
 	"https://b2access.eudat.eu:8443/oauth2",
 	"https://login.helmholtz.de/oauth2",

@@ -12,7 +12,8 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// tree writes files, given as pairs of path and contents, to a new directory. Each file is a minute older than the next.
+// tree writes files, given as pairs of path and contents, to a new directory. Each file is a minute older than the
+// next.
 func tree(t *testing.T, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -78,7 +79,8 @@ func TestEveryKeyOfAnIssuer(t *testing.T) {
 	}
 }
 
-// The order is: the user's file, the user's folder by age, the file and the folder in /etc. The first value of a key counts.
+// The order is: the user's file, the user's folder by age, the file and the folder in /etc. The first value of a
+// key counts.
 func TestPrecedence(t *testing.T) {
 	t.Parallel()
 	user := tree(t,

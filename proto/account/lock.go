@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// lockedHere holds the paths of the lock files that this process has locked. It is a package variable because record locks
-// belong to the process: a second lock in the same process is granted at once, and closing any descriptor of the lock file
-// ends the first. So lockedHere is checked before the file is opened.
+// lockedHere holds the paths of the lock files that this process has locked. It is a package variable because
+// record locks belong to the process: a second lock in the same process is granted at once, and closing any
+// descriptor of the lock file ends the first. So lockedHere is checked before the file is opened.
 var lockedHere sync.Map
 
 const (
@@ -23,10 +23,10 @@ const (
 	lastPoll  = 20 * time.Millisecond
 )
 
-// Lock acquires the lock on the file path. It waits until the lock is free or ctx ends. The lock lasts until unlock is
-// called or the process ends. [WriteFile] replaces the file, so the lock is on another file beside it, ".NAME.lock", which
-// Lock creates and nobody removes. It is a record lock (fcntl), which works across machines on NFS. Lock also removes the
-// temporary files of writers that were killed.
+// Lock acquires the lock on the file path. It waits until the lock is free or ctx ends. The lock lasts until
+// unlock is called or the process ends. [WriteFile] replaces the file, so the lock is on another file beside it,
+// ".NAME.lock", which Lock creates and nobody removes. It is a record lock (fcntl), which works across machines on
+// NFS. Lock also removes the temporary files of writers that were killed.
 func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	real, err := realPath(path)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// lockForParent is an environment variable that names a file. It turns the test binary into a process that locks the file,
-// reports it, and keeps the lock until its standard input ends or it is killed.
+// lockForParent is an environment variable that names a file. It turns the test binary into a process that locks
+// the file, reports it, and keeps the lock until its standard input ends or it is killed.
 const lockForParent = "ACCOUNT_TEST_LOCK"
 
 // ownerForParent turns the test binary into a process that reports whether a file is locked.

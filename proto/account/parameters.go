@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Parameter is an entry of custom_parameters.config: an extra parameter in some kinds of requests, for the listed accounts
-// and for all accounts with the listed issuers.
+// Parameter is an entry of custom_parameters.config: an extra parameter in some kinds of requests, for the listed
+// accounts and for all accounts with the listed issuers.
 type Parameter struct {
 	Name     string   `key:"parameter"`
 	Value    string   `key:"value"`
@@ -22,9 +22,9 @@ type Parameter struct {
 // Parameters is a list of extra parameters in requests to providers.
 type Parameters []Parameter
 
-// LoadParameters reads the user's custom_parameters.config and then the site's. A value $NAME stands for an environment
-// variable, and a value that starts with / for the first line of that file. The error names every file that cannot be
-// used, and the result holds the parameters of the others.
+// LoadParameters reads the user's custom_parameters.config and then the site's. A value $NAME stands for an
+// environment variable, and a value that starts with / for the first line of that file. The error names every file
+// that cannot be used, and the result holds the parameters of the others.
 func LoadParameters() (Parameters, error) { return loadParameters(places()) }
 
 func loadParameters(dirs []string) (all Parameters, failures error) {

@@ -11,8 +11,8 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// A settings file is a list of entries, which are raw JSON: the elements of an array, a single object, or the converted lines
-// of a format of 4.x.
+// A settings file is a list of entries, which are raw JSON: the elements of an array, a single object, or the
+// converted lines of a format of 4.x.
 
 // readObjects returns the entries of a file that are objects. A missing file has none.
 func readObjects(path string, line lineFunc) (objects []*cjson.Object, err error) {
@@ -40,8 +40,8 @@ func readEntries(path string, line lineFunc) ([][]byte, error) {
 	return entries, nil
 }
 
-// parseEntries returns the entries of a file. A file that starts like JSON must be JSON: if it is damaged, it must not be
-// read as lines and then overwritten. Without a lineFunc the file is JSON in any case, with comments.
+// parseEntries returns the entries of a file. A file that starts like JSON must be JSON: if it is damaged, it must
+// not be read as lines and then overwritten. Without a lineFunc the file is JSON in any case, with comments.
 func parseEntries(data []byte, line lineFunc) (entries [][]byte, err error) {
 	if line == nil {
 		data = cjson.WithoutComments(data)
@@ -86,8 +86,8 @@ func etcLine(line string) *cjson.Object {
 	return o
 }
 
-// pubClientLine converts CLIENT_ID[:SECRET]@ISSUER[@SCOPES], a line of pubclients.config. The secret of a public client is
-// not secret: everyone has the file.
+// pubClientLine converts CLIENT_ID[:SECRET]@ISSUER[@SCOPES], a line of pubclients.config. The secret of a public
+// client is not secret: everyone has the file.
 func pubClientLine(line string) *cjson.Object {
 	at := max(strings.Index(line, "@http"), 0) // an id may contain an @
 	id, secret, _ := strings.Cut(line[:at], ":")

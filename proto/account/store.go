@@ -17,7 +17,8 @@ const maxFile = 1 << 20
 // ErrNotFound means that there is no such file. It wraps [fs.ErrNotExist].
 var ErrNotFound = fmt.Errorf("no such account file: %w", fs.ErrNotExist)
 
-// ReadFile returns the contents of a regular file of up to 1 MiB. If the file is missing, the error wraps [ErrNotFound].
+// ReadFile returns the contents of a regular file of up to 1 MiB. If the file is missing, the error wraps
+// [ErrNotFound].
 func ReadFile(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // nonblocking, or a pipe would wait for its writer
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,9 +45,10 @@ func ReadFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// WriteFile creates or replaces a file atomically: readers find the old or the new contents, even after a crash. The file
-// has mode 0600 whatever the umask says. If path is a link, the file that it leads to is replaced; a link that leads nowhere
-// is itself replaced. When WriteFile returns nil the data is on disk. When it returns an error it leaves nothing behind.
+// WriteFile creates or replaces a file atomically: readers find the old or the new contents, even after a crash.
+// The file has mode 0600 whatever the umask says. If path is a link, the file that it leads to is replaced; a link
+// that leads nowhere is itself replaced. When WriteFile returns nil the data is on disk. When it returns an error
+// it leaves nothing behind.
 func WriteFile(path string, data []byte) error {
 	if len(data) > maxFile {
 		return fmt.Errorf("writing %q: more than %d bytes", path, maxFile)
@@ -66,7 +68,8 @@ func WriteFile(path string, data []byte) error {
 
 // replace writes data to a temporary file beside path and renames it.
 func replace(path string, data []byte) (err error) {
-	// The rename would replace even /dev/null. It may replace a link, which leads nowhere, or path would be its target.
+	// The rename would replace even /dev/null. It may replace a link, which leads nowhere, or path would be its
+	// target.
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type()&^fs.ModeSymlink != 0 {
 		return errors.New("it is not a regular file")
 	}
@@ -98,12 +101,12 @@ func replace(path string, data []byte) (err error) {
 	return syncDir(filepath.Dir(path))
 }
 
-// tempPrefix returns the beginning of the names of temporary files, which a number follows. A name that starts with a dot
-// is never listed as an account.
+// tempPrefix returns the beginning of the names of temporary files, which a number follows. A name that starts
+// with a dot is never listed as an account.
 func tempPrefix(path string) string { return "." + filepath.Base(path) + ".new-" }
 
-// removeTemps removes the temporary files of writers that were killed. The caller holds the lock on path, which every
-// writer of the file needs, so none of them is in use.
+// removeTemps removes the temporary files of writers that were killed. The caller holds the lock on path, which
+// every writer of the file needs, so none of them is in use.
 func removeTemps(path string) {
 	entries, _ := os.ReadDir(filepath.Dir(path)) // if it fails, the files stay, which does no harm
 	for _, e := range entries {
@@ -114,8 +117,8 @@ func removeTemps(path string) {
 	}
 }
 
-// realPath returns the absolute path of a file, without links, which is the same for all who use it. The file need not exist,
-// but its directory must.
+// realPath returns the absolute path of a file, without links, which is the same for all who use it. The file need
+// not exist, but its directory must.
 func realPath(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -60,8 +60,8 @@ func TestWriteFileMode(t *testing.T) {
 	}
 }
 
-// A link to a file stays a link, even if it leads through other links and linked folders. A link that leads nowhere is
-// replaced, so that it does not prevent a login from being saved.
+// A link to a file stays a link, even if it leads through other links and linked folders. A link that leads
+// nowhere is replaced, so that it does not prevent a login from being saved.
 func TestWriteFileKeepsLinks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -129,8 +129,8 @@ func TestWriteFileErrors(t *testing.T) {
 	}
 }
 
-// When the disk becomes full, here simulated by a limit on the size of files, the old contents stay and nothing else. Not
-// parallel: the limit belongs to the process.
+// When the disk becomes full, here simulated by a limit on the size of files, the old contents stay and nothing
+// else. Not parallel: the limit belongs to the process.
 func TestWriteFileFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "demo")
 	if err := WriteFile(path, []byte("old")); err != nil {

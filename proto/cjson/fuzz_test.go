@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// FuzzParse checks two properties: valid JSON means what encoding/json says it means, and whatever can be parsed is
-// printed as something that parses to the same object.
+// FuzzParse checks two properties: valid JSON means what encoding/json says it means, and whatever can be parsed
+// is printed as something that parses to the same object.
 func FuzzParse(f *testing.F) {
 	samples, err := filepath.Glob("testdata/*/*.json")
 	if err != nil || len(samples) == 0 {

@@ -11,8 +11,8 @@ import (
 )
 
 // Object is a JSON object: an ordered list of members whose values are raw JSON text. Keys are case-sensitive; of
-// duplicate keys the first counts. Use [New] or [Parse] to make one. Goroutines may share an Object as long as none
-// of them changes it.
+// duplicate keys the first counts. Use [New] or [Parse] to make one. Goroutines may share an Object as long as
+// none of them changes it.
 type Object struct{ members []member }
 
 type member struct {
@@ -48,12 +48,12 @@ func (o *Object) Raw(key string) []byte {
 }
 
 // Text returns a value as the C tools read it. A string is decoded, with U+FFFD for bytes that are not UTF-8; any
-// other value is its JSON text. The result is "" for everything that the C tools take for absent: a missing key, null,
-// "", "null" and "(null)".
+// other value is its JSON text. The result is "" for everything that the C tools take for absent: a missing key,
+// null, "", "null" and "(null)".
 func (o *Object) Text(key string) string { return present(decodeText(o.Raw(key))) }
 
-// present returns the empty string for the C tools' ways to say that there is no value. Their printf turns a missing
-// string into "(null)".
+// present returns the empty string for the C tools' ways to say that there is no value. Their printf turns a
+// missing string into "(null)".
 func present[T string | []byte](s T) T {
 	if string(s) == "null" || string(s) == "(null)" {
 		return s[:0]
@@ -61,8 +61,8 @@ func present[T string | []byte](s T) T {
 	return s
 }
 
-// Secret returns a value as Text does, but as a copy that can be wiped, and without making a string of it. Bytes that
-// are not UTF-8 stay as they are: a password is bytes.
+// Secret returns a value as Text does, but as a copy that can be wiped, and without making a string of it. Bytes
+// that are not UTF-8 stay as they are: a password is bytes.
 func (o *Object) Secret(key string) secret.Secret {
 	return secret.New(present(unquote(o.Raw(key))))
 }
@@ -107,8 +107,8 @@ func (o *Object) Object(key string) *Object {
 	return nested
 }
 
-// Texts returns the elements of an array, each as Text returns it, without the empty ones. Any other value counts as an
-// array of that one element.
+// Texts returns the elements of an array, each as Text returns it, without the empty ones. Any other value counts
+// as an array of that one element.
 func (o *Object) Texts(key string) (texts []string) {
 	elements, err := ParseArray(o.Raw(key))
 	if err != nil {
@@ -132,8 +132,8 @@ func (o *Object) set(key string, value []byte) *Object {
 	return o
 }
 
-// SetText stores a string. Like all setters it replaces the value of an existing key in place, or appends a member, and
-// returns o.
+// SetText stores a string. Like all setters it replaces the value of an existing key in place, or appends a
+// member, and returns o.
 func (o *Object) SetText(key, v string) *Object { return o.set(key, Quote(nil, v)) }
 
 // SetOptional stores a string, unless it is empty.

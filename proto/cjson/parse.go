@@ -1,9 +1,9 @@
-// Package cjson reads and writes JSON the way the C tools do. Objects keep their order, and values stay raw JSON text
-// that is read leniently: 1, "1" and true are the same. They are printed in compact form or in the tabbed layout of the
-// cJSON library. Account files and all messages on the agent's socket are such objects.
+// Package cjson reads and writes JSON the way the C tools do. Objects keep their order, and values stay raw JSON
+// text that is read leniently: 1, "1" and true are the same. They are printed in compact form or in the tabbed
+// layout of the cJSON library. Account files and all messages on the agent's socket are such objects.
 //
-// Every room may import it. So does oidc-token, whose start-up time matters, and therefore cjson imports neither fmt
-// nor encoding/json. Start with [Parse] and [New]; [Scanner] finds the end of a message in a stream.
+// Every room may import it. So does oidc-token, whose start-up time matters, and therefore cjson imports neither
+// fmt nor encoding/json. Start with [Parse] and [New]; [Scanner] finds the end of a message in a stream.
 //
 // References: RFC 8259 for the grammar.
 package cjson
@@ -21,8 +21,8 @@ const (
 	maxMembers = 1024
 )
 
-// SyntaxError says where text is not JSON, or exceeds a limit: 64 levels, 1024 members in an object. It never quotes the
-// text, which may hold secrets.
+// SyntaxError says where text is not JSON, or exceeds a limit: 64 levels, 1024 members in an object. It never
+// quotes the text, which may hold secrets.
 type SyntaxError struct {
 	Offset int    // in bytes, from the start of the text
 	What   string // what is wrong there
@@ -39,9 +39,9 @@ func (e *SyntaxError) Error() string {
 	return "malformed JSON at byte " + strconv.Itoa(e.Offset) + ": " + e.What
 }
 
-// Parse reads one object. There may be blanks and NUL bytes around it, but nothing else. Strings may contain raw control
-// characters, since the C agent's answers do. The values alias data: wiping data wipes them. The error is a
-// *[SyntaxError].
+// Parse reads one object. There may be blanks and NUL bytes around it, but nothing else. Strings may contain raw
+// control characters, since the C agent's answers do. The values alias data: wiping data wipes them. The error is
+// a *[SyntaxError].
 func Parse(data []byte) (*Object, error) {
 	members, err := parse(data, '{', noObject)
 	if err != nil {
@@ -67,8 +67,8 @@ func ParseArray(data []byte) ([][]byte, error) {
 	return elements, err
 }
 
-// parse reads the object or array that data consists of, and returns its members without removing duplicates. If data
-// does not begin with the bracket open, the error is wrong.
+// parse reads the object or array that data consists of, and returns its members without removing duplicates. If
+// data does not begin with the bracket open, the error is wrong.
 func parse(data []byte, open byte, wrong string) ([]member, error) {
 	p := parser{data: data}
 	if p.blanks(); p.peek() != open {

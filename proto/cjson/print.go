@@ -8,8 +8,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Compact returns the object without blanks, as in {"a":1,"b":["x","y"]}. It is one line, because control characters in
-// strings are escaped.
+// Compact returns the object without blanks, as in {"a":1,"b":["x","y"]}. It is one line, because control
+// characters in strings are escaped.
 func (o *Object) Compact() []byte {
 	size := 2
 	for _, m := range o.members {
@@ -20,8 +20,9 @@ func (o *Object) Compact() []byte {
 	return p.out
 }
 
-// Layout returns the object as cJSON prints it for people: one line for each member, with tabs before its key and its
-// value; arrays on one line; no newline at the end. It escapes every control character, since some control a terminal.
+// Layout returns the object as cJSON prints it for people: one line for each member, with tabs before its key and
+// its value; arrays on one line; no newline at the end. It escapes every control character, since some control a
+// terminal.
 func (o *Object) Layout() []byte {
 	p := printer{layout: true}
 	p.object(o.members, 0)

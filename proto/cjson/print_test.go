@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// We print an account byte for byte as the C tools do, whether we read it from their compact text (5.3.3) or from their
-// tabbed one (4.2.6).
+// We print an account byte for byte as the C tools do, whether we read it from their compact text (5.3.3) or from
+// their tabbed one (4.2.6).
 func TestLayoutIsThatOfTheCTools(t *testing.T) {
 	t.Parallel()
 	printed, err := filepath.Glob("testdata/*/*.add-print.json")

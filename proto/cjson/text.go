@@ -46,8 +46,8 @@ func appendText(dst, raw []byte) []byte {
 	}
 }
 
-// escaped decodes the escape sequence at the start of s, which the parser has checked, and returns its length. Half a
-// surrogate pair becomes U+FFFD (RFC 8259 section 7).
+// escaped decodes the escape sequence at the start of s, which the parser has checked, and returns its length.
+// Half a surrogate pair becomes U+FFFD (RFC 8259 section 7).
 func escaped(s []byte) (r rune, length int) {
 	if i := strings.IndexByte(letters, s[1]); i >= 0 {
 		return rune(meanings[i]), 2
@@ -77,9 +77,9 @@ func hex4(s []byte) (r rune, ok bool) {
 	return rune(n), err == nil
 }
 
-// Quote appends s to dst as a JSON string with its quotes. Like the C tools it escapes the quote, the backslash and
-// control characters only, and keeps bytes that are not UTF-8: passwords and file names are bytes. If dst is too small
-// it is wiped.
+// Quote appends s to dst as a JSON string with its quotes. Like the C tools it escapes the quote, the backslash
+// and control characters only, and keeps bytes that are not UTF-8: passwords and file names are bytes. If dst is
+// too small it is wiped.
 func Quote[T string | []byte](dst []byte, s T) []byte {
 	p := printer{out: secret.Grow(dst, len(s)+2)}
 	p.text([]byte(s))

@@ -13,9 +13,9 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// WLCG Bearer Token Discovery (doi:10.5281/zenodo.3937438): a program that needs a token takes the value of BEARER_TOKEN,
-// or else the contents of the file that BEARER_TOKEN_FILE names, or else of the file bt_uUID in XDG_RUNTIME_DIR, or in /tmp
-// if that is not set.
+// WLCG Bearer Token Discovery (doi:10.5281/zenodo.3937438): a program that needs a token takes the value of
+// BEARER_TOKEN, or else the contents of the file that BEARER_TOKEN_FILE names, or else of the file bt_uUID in
+// XDG_RUNTIME_DIR, or in /tmp if that is not set.
 const (
 	EnvBearerToken     = "BEARER_TOKEN"
 	EnvBearerTokenFile = "BEARER_TOKEN_FILE"
@@ -26,9 +26,9 @@ func DefaultBearerFile() string {
 	return cmp.Or(os.Getenv("XDG_RUNTIME_DIR"), "/tmp") + "/bt_u" + strconv.Itoa(os.Geteuid())
 }
 
-// WriteBearerFile writes a token to a file with mode 0600. Readers see the old token or the new one, never a part of it.
-// WriteBearerFile refuses to replace anything but a regular file of the user's own that is empty or holds a token, and to
-// write to a directory where others could replace the file.
+// WriteBearerFile writes a token to a file with mode 0600. Readers see the old token or the new one, never a part
+// of it. WriteBearerFile refuses to replace anything but a regular file of the user's own that is empty or holds a
+// token, and to write to a directory where others could replace the file.
 func WriteBearerFile(path string, token secret.Secret) error {
 	return writeBearerFile(path, token, os.Geteuid())
 }
@@ -57,8 +57,8 @@ func writeBearerFile(path string, token secret.Secret, user int) error {
 	})
 }
 
-// RemoveBearerFile removes a token file if ours reports that the token in it may be removed. It leaves files alone that
-// WriteBearerFile would not replace.
+// RemoveBearerFile removes a token file if ours reports that the token in it may be removed. It leaves files alone
+// that WriteBearerFile would not replace.
 func RemoveBearerFile(path string, ours func(token secret.Secret) bool) {
 	_ = withBearerFile(path, os.Geteuid(), func(dir *os.Root, name string, token secret.Secret) error {
 		if token.IsEmpty() || !ours(token) {
@@ -68,9 +68,10 @@ func RemoveBearerFile(path string, ours func(token secret.Secret) bool) {
 	})
 }
 
-// withBearerFile opens the directory of a token file, and calls do with it, with the file's name there, and with the
-// token in the file, which is empty if there is none. It fails if the file holds anything but a token, so that neither a
-// typing error nor another user's request costs a file. The open directory stays the same even if its path is replaced.
+// withBearerFile opens the directory of a token file, and calls do with it, with the file's name there, and with
+// the token in the file, which is empty if there is none. It fails if the file holds anything but a token, so that
+// neither a typing error nor another user's request costs a file. The open directory stays the same even if its
+// path is replaced.
 func withBearerFile(path string, user int, do func(dir *os.Root, name string, token secret.Secret) error) (err error) {
 	defer func() {
 		if failed, ok := errors.AsType[*fs.PathError](err); ok {
@@ -130,8 +131,8 @@ func readBearerFile(dir *os.Root, name string, user int) (secret.Secret, error) 
 	return token, err
 }
 
-// checkDirectory refuses a directory where another user, root apart, could replace a file of the user's: its owner can,
-// and everybody who may write to it, unless it is sticky like /tmp.
+// checkDirectory refuses a directory where another user, root apart, could replace a file of the user's: its owner
+// can, and everybody who may write to it, unless it is sticky like /tmp.
 func checkDirectory(dir *os.Root, user int) error {
 	info, err := dir.Stat(".")
 	switch {

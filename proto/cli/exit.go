@@ -14,9 +14,9 @@ const (
 	CodeUsage = 64 // EX_USAGE of sysexits(3)
 )
 
-// ExitError ends a program with an exit code. With code 0, Err is a text for standard output, such as that of --help.
-// CodeUsage means that the command line is wrong. If Err is nil, nothing is printed, for instance because a command that
-// we ran has already printed its error.
+// ExitError ends a program with an exit code. With code 0, Err is a text for standard output, such as that of
+// --help. CodeUsage means that the command line is wrong. If Err is nil, nothing is printed, for instance because
+// a command that we ran has already printed its error.
 type ExitError struct {
 	Code int
 	Err  error
@@ -41,8 +41,8 @@ func (p *Program) misuse(text string) error {
 // Refuse returns the *[ExitError] for a command line that is wrong for the given reason.
 func (p *Program) Refuse(reason string) error { return p.misuse(p.Name + ": " + reason) }
 
-// WrongOperands returns the *[ExitError] for too few or too many operands. Programs whose number of operands depends on
-// the options call it after Parse.
+// WrongOperands returns the *[ExitError] for too few or too many operands. Programs whose number of operands
+// depends on the options call it after Parse.
 func (p *Program) WrongOperands() error {
 	return p.misuse(strings.TrimSuffix(p.usageOf("[OPTION...]"), "\n"))
 }
@@ -58,10 +58,10 @@ type hinted struct {
 func (h *hinted) Hint() string  { return h.hint }
 func (h *hinted) Unwrap() error { return h.error }
 
-// Report prints how a run ended and returns the exit code, which is that of the outermost *[ExitError], or else CodeError.
-// It prints nothing for nil. The text of code 0 goes to stdout. Everything else goes to stderr: "Error: TEXT", or the text
-// alone if the command line is wrong, and then the hints of all wrapped errors, outermost first. A hint is what the method
-// Hint of an error returns.
+// Report prints how a run ended and returns the exit code, which is that of the outermost *[ExitError], or else
+// CodeError. It prints nothing for nil. The text of code 0 goes to stdout. Everything else goes to stderr: "Error:
+// TEXT", or the text alone if the command line is wrong, and then the hints of all wrapped errors, outermost
+// first. A hint is what the method Hint of an error returns.
 func Report(stdout, stderr io.Writer, err error) int {
 	if err == nil {
 		return 0
@@ -90,8 +90,8 @@ func Report(stdout, stderr io.Writer, err error) int {
 	return code
 }
 
-// Printable replaces control characters except newline and tab by escapes such as \x1b. Texts of providers and of other
-// agents are printed on the terminal, which they must not control.
+// Printable replaces control characters except newline and tab by escapes such as \x1b. Texts of providers and of
+// other agents are printed on the terminal, which they must not control.
 func Printable(text string) string {
 	var out strings.Builder
 	for _, r := range text {

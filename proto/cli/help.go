@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The columns of the help texts, counted from 0. They are those of GNU argp, which lays out the help of the C tools:
-// people and scripts find everything in its usual place.
+// The columns of the help texts, counted from 0. They are those of GNU argp, which lays out the help of the C
+// tools: people and scripts find everything in its usual place.
 const (
 	nameColumn  = 6  // long names; short ones are at 2
 	helpColumn  = 29 // what an option does
@@ -74,8 +74,8 @@ func (p *Program) visible() []Option {
 	return shown
 }
 
-// sortKey orders options by the first letter of their first name, whatever its case: those without a short name, then
-// those with a lower-case one, then those with an upper-case one.
+// sortKey orders options by the first letter of their first name, whatever its case: those without a short name,
+// then those with a lower-case one, then those with an upper-case one.
 func (o *Option) sortKey() string {
 	letter := string(rune(o.Short))
 	lower := strings.ToLower(letter)
@@ -130,8 +130,8 @@ func words(text string) []string { return strings.Split(text, " ") }
 // pad adds blanks to a line up to a column.
 func pad(line string, column int) string { return line + strings.Repeat(" ", column-len(line)) }
 
-// fill returns the items behind the start of a line, separated by blanks and broken into lines. The second and further
-// lines begin at a column.
+// fill returns the items behind the start of a line, separated by blanks and broken into lines. The second and
+// further lines begin at a column.
 func fill(start string, items []string, column int) string {
 	done, line := "", start+items[0]
 	for _, item := range items[1:] {

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// The help texts of the C tools, with two simplifications of GNU argp's layout: names that leave no room for a text have
-// a line of their own, and no line is broken before 79 characters. A table that is read from such a text prints the same
-// text, whatever the order of its rows.
+// The help texts of the C tools, with two simplifications of GNU argp's layout: names that leave no room for a
+// text have a line of their own, and no line is broken before 79 characters. A table that is read from such a text
+// prints the same text, whatever the order of its rows.
 func TestHelpLayout(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"token", "add", "agent"} {

@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// Conceal overwrites the values of secret options in the process list, which all users of the machine can read, and
-// returns a copy of the arguments for Parse. Programs call it first.
+// Conceal overwrites the values of secret options in the process list, which all users of the machine can read,
+// and returns a copy of the arguments for Parse. Programs call it first.
 func (p *Program) Conceal(args []string) []string {
 	own := slices.Clone(args)
 	for i, arg := range own {
@@ -29,8 +29,8 @@ func (p *Program) Conceal(args []string) []string {
 	return own
 }
 
-// hide overwrites a value with asterisks if it is part of os.Args. The runtime makes os.Args from the argv of the process
-// without copying it.
+// hide overwrites a value with asterisks if it is part of os.Args. The runtime makes os.Args from the argv of the
+// process without copying it.
 func hide(value string) {
 	bounds := func(s string) (first, end uintptr) {
 		first = uintptr(unsafe.Pointer(unsafe.StringData(s)))
@@ -57,8 +57,8 @@ func Environ() []string {
 	})
 }
 
-// Forget removes these variables from the environment, so that no program that is started later gets them. Programs call
-// it after Parse, when the options have read them.
+// Forget removes these variables from the environment, so that no program that is started later gets them.
+// Programs call it after Parse, when the options have read them.
 func Forget() {
 	for _, name := range secretVariables {
 		os.Unsetenv(name)

@@ -1,7 +1,7 @@
-// Package cli holds what the commands have in common: a table of options with its parser and help texts, errors with
-// hints, exit codes, and token files. Every program imports it. oidc-token does so on its hot path, so cli imports nothing
-// heavy. Start with [Program]: a program describes itself in one, calls Parse, and passes the error of its run to [Report].
-// Questions to the user are in the package prompt.
+// Package cli holds what the commands have in common: a table of options with its parser and help texts, errors
+// with hints, exit codes, and token files. Every program imports it. oidc-token does so on its hot path, so cli
+// imports nothing heavy. Start with [Program]: a program describes itself in one, calls Parse, and passes the
+// error of its run to [Report]. Questions to the user are in the package prompt.
 package cli
 
 import (
@@ -27,9 +27,9 @@ type Option struct {
 	Secret   bool     // Conceal hides the argument
 	Whole    bool     // the name cannot be abbreviated: its beginning abbreviates an option of the C programs
 
-	// Set stores the value, "" for an option without an argument. It may be called several times. Its error says what
-	// is expected ("a number of seconds is expected"), and Parse adds the option and the value. An *ExitError is passed
-	// on as it is.
+	// Set stores the value, "" for an option without an argument. It may be called several times. Its error says
+	// what is expected ("a number of seconds is expected"), and Parse adds the option and the value. An *ExitError
+	// is passed on as it is.
 	Set func(value string) error
 }
 
@@ -47,9 +47,9 @@ type Program struct {
 }
 
 // Parse reads the arguments, without the program's name, by the conventions of GNU getopt_long: options may follow
-// operands unless POSIXLY_CORRECT is set, "--" ends the options, long names may be abbreviated, and short ones may be
-// combined. Parse calls Set for each option in order and returns the operands. The error is an *[ExitError], with
-// CodeUsage, or with code 0 for --help, --usage and --version.
+// operands unless POSIXLY_CORRECT is set, "--" ends the options, long names may be abbreviated, and short ones may
+// be combined. Parse calls Set for each option in order and returns the operands. The error is an *[ExitError],
+// with CodeUsage, or with code 0 for --help, --usage and --version.
 func (p *Program) Parse(args []string) (operands []string, err error) {
 	_, posix := os.LookupEnv("POSIXLY_CORRECT")
 	s := scanner{p, p.table(), args}
@@ -118,8 +118,8 @@ func (s *scanner) long(text string) error {
 	return s.set(o, shown, value, attached, "option "+shown+" requires an argument")
 }
 
-// find looks up a long name or an abbreviation. Two names of the same option are not ambiguous. The error does not show
-// what follows the "=", which may be a password.
+// find looks up a long name or an abbreviation. Two names of the same option are not ambiguous. The error does not
+// show what follows the "=", which may be a password.
 func (s *scanner) find(given string) (name string, option *Option, err error) {
 	var others []string
 	for i := range s.table {
@@ -168,8 +168,8 @@ func (s *scanner) bundle(letters string) error {
 	return nil
 }
 
-// set stores the value of an option: the attached one, or the next argument if the option needs one. Errors call the
-// option shown, and say missing if there is no value.
+// set stores the value of an option: the attached one, or the next argument if the option needs one. Errors call
+// the option shown, and say missing if there is no value.
 func (s *scanner) set(o *Option, shown, value string, attached bool, missing string) error {
 	switch {
 	case attached || o.Arg == "":

@@ -53,8 +53,8 @@ func Seconds(p *int64) func(string) error {
 // EnvPassword is the variable that --pw-env reads by default.
 const EnvPassword = "OIDC_ENCRYPTION_PW"
 
-// PasswordOptions returns the options that name a source of the password, in a group of the help text. Each stores its
-// value with what set returns for its name.
+// PasswordOptions returns the options that name a source of the password, in a group of the help text. Each stores
+// its value with what set returns for its name.
 func PasswordOptions(group int, set func(name string) func(value string) error) []Option {
 	return []Option{
 		{Long: "pw-cmd", Arg: "CMD", Group: group, Set: set("pw-cmd"),

@@ -56,10 +56,10 @@ func Answer(r io.Reader) (answer *cjson.Object, err error) {
 	return answer, AnswerError(err)
 }
 
-// Call sends a request to the agent behind a Unix socket and returns its answer, which may be a failure: see [Check]. It
-// sends the request in one write, because the C agents take what one read returns for the whole message. It waits no
-// longer than wait. The error is a *[ConnectError] if no agent was reached. Otherwise it is a [BadAnswer], or it wraps
-// [ErrNoAnswer], [os.ErrDeadlineExceeded] or an error of the system.
+// Call sends a request to the agent behind a Unix socket and returns its answer, which may be a failure: see
+// [Check]. It sends the request in one write, because the C agents take what one read returns for the whole
+// message. It waits no longer than wait. The error is a *[ConnectError] if no agent was reached. Otherwise it is a
+// [BadAnswer], or it wraps [ErrNoAnswer], [os.ErrDeadlineExceeded] or an error of the system.
 func Call(socketPath string, request *cjson.Object, wait time.Duration) (*cjson.Object, error) {
 	s, err := connect(socketPath, time.Now().Add(wait))
 	if err != nil {
@@ -126,8 +126,8 @@ func (s socket) Read(p []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// retry repeats a system call until it succeeds, fails for good, or the deadline has passed. EINTR is caused by the
-// runtime's own signals, EAGAIN by a timeout, and in connect by a full queue.
+// retry repeats a system call until it succeeds, fails for good, or the deadline has passed. EINTR is caused by
+// the runtime's own signals, EAGAIN by a timeout, and in connect by a full queue.
 func (s socket) retry(timeout int, call func() (int, error)) (int, error) {
 	for {
 		left := time.Until(s.deadline)

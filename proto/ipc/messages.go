@@ -127,8 +127,8 @@ func Success(info string) *cjson.Object {
 	return cjson.New().SetText(KeyStatus, StatusSuccess).SetOptional(KeyInfo, info)
 }
 
-// Failure is the answer of an agent that could not do what it was asked for. Failures with the same text are the same for
-// [errors.Is], whatever their Info.
+// Failure is the answer of an agent that could not do what it was asked for. Failures with the same text are the
+// same for [errors.Is], whatever their Info.
 type Failure struct {
 	Text string
 	Info string // what the user can do, possibly several lines
@@ -173,8 +173,8 @@ func (f *Failure) Encode() *cjson.Object {
 	return cjson.New().SetText(KeyStatus, StatusFailure).SetText(KeyError, f.Text).SetOptional(KeyInfo, f.Info)
 }
 
-// Check returns a *[Failure] if the answer is one, or else nil. An answer with an error text is a failure whatever its
-// status, because the answer of a mytoken server has no status.
+// Check returns a *[Failure] if the answer is one, or else nil. An answer with an error text is a failure whatever
+// its status, because the answer of a mytoken server has no status.
 func Check(answer *cjson.Object) error {
 	text := answer.Text(KeyError)
 	if answer.Text(KeyStatus) != StatusFailure && text == "" {

@@ -93,7 +93,8 @@ func (e endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FuzzReadObject checks that the same message is read however the stream is cut, and that it is the stream's beginning.
+// FuzzReadObject checks that the same message is read however the stream is cut, and that it is the stream's
+// beginning.
 func FuzzReadObject(f *testing.F) {
 	for _, stream := range []string{`{"request":"check"}`, `{"a":{"b":"}"}} x`, "\x00{}", "[1]", `{"a`, "", `{"\\":"\\\""}`, "{]"} {
 		f.Add([]byte(stream))

@@ -14,8 +14,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// A window is opened by the program OIDC_ASKPASS, or else by the C tools' oidc-prompt, or else by SSH_ASKPASS under the
-// rules of ssh(1). If there is none, the question fails at once: nobody would see it.
+// A window is opened by the program OIDC_ASKPASS, or else by the C tools' oidc-prompt, or else by SSH_ASKPASS
+// under the rules of ssh(1). If there is none, the question fails at once: nobody would see it.
 
 // WindowTimeout is how long a window stays open.
 const WindowTimeout = 5 * time.Minute
@@ -43,8 +43,8 @@ func Consent(ctx context.Context, title, text string) (bool, error) {
 	return err == nil && (said == "" || said == "yes"), err
 }
 
-// inWindow opens the window and returns what its program prints. If the program exits with an error, the user has said no:
-// the error is errCancelled.
+// inWindow opens the window and returns what its program prints. If the program exits with an error, the user has
+// said no: the error is errCancelled.
 func inWindow(ctx context.Context, title, text string, confirm bool) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, WindowTimeout)
 	defer cancel()

@@ -10,9 +10,10 @@ import (
 // ErrQuit means that the user answered quit. The program ends without an error message.
 var ErrQuit = errors.New("the user wants to quit")
 
-// Confirm asks a yes-or-no question. An empty answer means byDefault; the answers yes and quit may be abbreviated; any other
-// answer means no. If preset is yes, no or default, that is the answer and nobody is asked. Without a terminal the
-// answer is a line of standard input, as with the C tools (yes | oidc-gen -d NAME); an empty input means byDefault.
+// Confirm asks a yes-or-no question. An empty answer means byDefault; the answers yes and quit may be abbreviated;
+// any other answer means no. If preset is yes, no or default, that is the answer and nobody is asked. Without a
+// terminal the answer is a line of standard input, as with the C tools (yes | oidc-gen -d NAME); an empty input
+// means byDefault.
 func Confirm(question string, byDefault bool, preset string) (bool, error) {
 	switch preset {
 	case "yes", "no":

@@ -15,10 +15,10 @@ const maxTries = 3
 // ErrMismatch means that the user typed two different new passwords.
 var ErrMismatch = errors.New("passwords do not match")
 
-// Decrypt gets passwords until try accepts one. It tries a given source once. If there is none, or the password is wrong,
-// it asks on the terminal with the text, up to three times. An error of try that wraps wrong means that the password was
-// wrong; Decrypt returns any other error of try as it is. The password is wiped when try returns, so try must clone what
-// it keeps.
+// Decrypt gets passwords until try accepts one. It tries a given source once. If there is none, or the password is
+// wrong, it asks on the terminal with the text, up to three times. An error of try that wraps wrong means that the
+// password was wrong; Decrypt returns any other error of try as it is. The password is wiped when try returns, so
+// try must clone what it keeps.
 func Decrypt(source Source, text string, wrong error, try func(password secret.Secret) error) error {
 	attempt := func(source Source) (tried bool, err error) {
 		password, err := source.Read(context.Background(), text)
@@ -57,8 +57,8 @@ func Decrypt(source Source, text string, wrong error, try func(password secret.S
 	}
 }
 
-// NewPassword asks twice for a new password. The error is [ErrMismatch] if the answers differ. With emptyOnce, an empty
-// first answer is returned at once: such questions offer to keep the old password.
+// NewPassword asks twice for a new password. The error is [ErrMismatch] if the answers differ. With emptyOnce, an
+// empty first answer is returned at once: such questions offer to keep the old password.
 func NewPassword(text, again string, emptyOnce bool) (secret.Secret, error) {
 	first, err := Password(text)
 	if err != nil || first.IsEmpty() && emptyOnce {

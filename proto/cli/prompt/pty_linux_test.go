@@ -305,7 +305,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// A terminal that somebody left raw is one on which an answer can be typed, mended and broken off; then it is raw again.
+// A terminal that somebody left raw is one on which an answer can be typed, mended and broken off; then it is raw
+// again.
 func TestRawTerminal(t *testing.T) {
 	t.Parallel()
 	for keys, want := range map[string]string{"x\x7fsecret\r": `"secret" <nil>`, "sec\x03": ""} {
@@ -338,8 +339,8 @@ func TestStop(t *testing.T) {
 	c.want(`"secret" <nil>`, "Password: \nPassword: \n")
 }
 
-// Without a terminal nobody is asked, and standard input is not read in its place, but for a question of yes or no,
-// whose answer is no when standard input ends.
+// Without a terminal nobody is asked, and standard input is not read in its place, but for a question of yes or
+// no, whose answer is no when standard input ends.
 func TestNoTerminal(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ question, stdin, stdout, stderr string }{

@@ -58,8 +58,8 @@ func (s *Source) set(kind string) func(value string) error {
 	}
 }
 
-// SetPrompt stores the value of --pw-prompt: cli for the terminal, gui for a window. The last one counts, but a source
-// that another option names takes precedence.
+// SetPrompt stores the value of --pw-prompt: cli for the terminal, gui for a window. The last one counts, but a
+// source that another option names takes precedence.
 func (s *Source) SetPrompt(how string) error {
 	if how != "cli" && how != window {
 		return errors.New("cli or gui is expected")
@@ -167,8 +167,8 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// firstLine returns the text before the first newline. As in the C tools, a carriage return before it belongs to the
-// password. The secret takes ownership of data.
+// firstLine returns the text before the first newline. As in the C tools, a carriage return before it belongs to
+// the password. The secret takes ownership of data.
 func firstLine(data []byte) (secret.Secret, error) {
 	line, rest, complete := bytes.Cut(data, []byte("\n"))
 	clear(rest)
@@ -182,8 +182,8 @@ func firstLine(data []byte) (secret.Secret, error) {
 	return secret.New(line), nil
 }
 
-// With pw_entry the C programs tell the agent where to get an account's password when it must rewrite the account file.
-// The bits of its type:
+// With pw_entry the C programs tell the agent where to get an account's password when it must rewrite the account
+// file. The bits of its type:
 const (
 	entryMemory  = 1 // the entry holds the password
 	entryCommand = 4
@@ -191,8 +191,8 @@ const (
 	entryFile    = 16
 )
 
-// Entry returns the pw_entry of an account for this source. The agent cannot read our environment, so the entry holds the
-// value of a variable.
+// Entry returns the pw_entry of an account for this source. The agent cannot read our environment, so the entry
+// holds the value of a variable.
 func (s Source) Entry(account string) *cjson.Object {
 	bits := int64(entryPrompt)
 	entry := cjson.New().SetText("account", account)

@@ -1,6 +1,6 @@
-// Package prompt asks the user questions on the terminal and gets passwords from the sources that the user named. oidc-add
-// and oidc-gen import it, and oidc-agent for its windows. oidc-token does not: it runs oidc-add. Start with [Decrypt], [Line]
-// and [Confirm].
+// Package prompt asks the user questions on the terminal and gets passwords from the sources that the user named.
+// oidc-add and oidc-gen import it, and oidc-agent for its windows. oidc-token does not: it runs oidc-add. Start
+// with [Decrypt], [Line] and [Confirm].
 package prompt
 
 // The rules of the terminal:
@@ -126,8 +126,8 @@ func readLine(f *os.File) ([]byte, error) {
 	return nil, fmt.Errorf("terminal: %w", err)
 }
 
-// act does what the signal does by default. To stop the process it sends SIGSTOP, which cannot be caught, and waits for
-// SIGCONT, because kill may return before all threads have stopped.
+// act does what the signal does by default. To stop the process it sends SIGSTOP, which cannot be caught, and
+// waits for SIGCONT, because kill may return before all threads have stopped.
 func act(s os.Signal) {
 	if s == syscall.SIGTSTP {
 		continued := make(chan os.Signal, 1)

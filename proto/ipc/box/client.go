@@ -18,9 +18,9 @@ const defaultPort = "42424"
 // EnvRemote is the environment variable that names a remote agent, HOST or HOST:PORT.
 const EnvRemote = "OIDC_REMOTE_SOCK"
 
-// Call sends a request to the agent at HOST[:PORT], or at a Unix socket if the address is an absolute path, and returns its
-// answer, which may be a failure: see [ipc.Check]. It waits no longer than wait. The error wraps [ipc.ErrNoAnswer], an
-// [ipc.BadAnswer] or an error of the network.
+// Call sends a request to the agent at HOST[:PORT], or at a Unix socket if the address is an absolute path, and
+// returns its answer, which may be a failure: see [ipc.Check]. It waits no longer than wait. The error wraps
+// [ipc.ErrNoAnswer], an [ipc.BadAnswer] or an error of the network.
 func Call(address string, request *cjson.Object, wait time.Duration) (*cjson.Object, error) {
 	deadline, network, target := time.Now().Add(wait), "unix", address
 	if !strings.HasPrefix(address, "/") {
@@ -49,8 +49,8 @@ func remoteAddress(address string) string {
 	return net.JoinHostPort(strings.Trim(address, "[]"), defaultPort)
 }
 
-// exchange agrees on a key and sends the request in a frame. The agent may answer with a plain failure instead of its key
-// or of a frame.
+// exchange agrees on a key and sends the request in a frame. The agent may answer with a plain failure instead of
+// its key or of a frame.
 func exchange(conn io.ReadWriter, request []byte) (*cjson.Object, error) {
 	own, public, err := newKey()
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package box is the encrypted form of the protocol on the agent's socket: each side sends an X25519 public key, then the
-// request and the answer follow in NaCl boxes. The C programs speak nothing else; ours use it over TCP. The keys are
-// anonymous, so the encryption keeps out those who listen, but not an impostor.
+// Package box is the encrypted form of the protocol on the agent's socket: each side sends an X25519 public key,
+// then the request and the answer follow in NaCl boxes. The C programs speak nothing else; ours use it over TCP.
+// The keys are anonymous, so the encryption keeps out those who listen, but not an impostor.
 //
-// The agent imports it for [ServeConn], which accepts the plain form too, and the commands for [Call]. box imports net, so
-// oidc-token uses it for a remote agent only.
+// The agent imports it for [ServeConn], which accepts the plain form too, and the commands for [Call]. box imports
+// net, so oidc-token uses it for a remote agent only.
 package box
 
 import (
@@ -48,9 +48,9 @@ func newKey() (*ecdh.PrivateKey, []byte, error) {
 	return key, base64.StdEncoding.AppendEncode(nil, key.PublicKey().Bytes()), nil
 }
 
-// newChannel derives the key from our private key and the peer's public key in base64, as crypto_box_beforenm of NaCl
-// does. That accepts any public key, so we check it: the error is errSuspicious for a point of low order, with which the
-// result would not depend on our key, and errMalformed for anything that is not a key.
+// newChannel derives the key from our private key and the peer's public key in base64, as crypto_box_beforenm of
+// NaCl does. That accepts any public key, so we check it: the error is errSuspicious for a point of low order,
+// with which the result would not depend on our key, and errMalformed for anything that is not a key.
 func newChannel(own *ecdh.PrivateKey, peer []byte) (*channel, error) {
 	decoded, err := base64.StdEncoding.AppendDecode(nil, peer)
 	if err != nil {
@@ -68,7 +68,8 @@ func newChannel(own *ecdh.PrivateKey, peer []byte) (*channel, error) {
 	return &c, nil
 }
 
-// seal returns the frame of a message. A random nonce of 24 bytes does not repeat, and a key is used for two frames only.
+// seal returns the frame of a message. A random nonce of 24 bytes does not repeat, and a key is used for two
+// frames only.
 func (c *channel) seal(message []byte) []byte {
 	var nonce [nonceSize]byte
 	rand.Read(nonce[:]) // never fails, as documented
@@ -102,8 +103,8 @@ func (c *channel) open(frame []byte) ([]byte, error) {
 	return message, nil
 }
 
-// frameEnd returns a function for [ipc.Read] that finds the end of a frame, whose message may have up to limit bytes. It
-// checks the length before the rest has arrived.
+// frameEnd returns a function for [ipc.Read] that finds the end of a frame, whose message may have up to limit
+// bytes. It checks the length before the rest has arrived.
 func frameEnd(limit int) func([]byte) (int, error) {
 	return func(buf []byte) (int, error) {
 		digits, _, complete := bytes.Cut(buf, []byte{':'})
@@ -132,8 +133,8 @@ const (
 	base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 )
 
-// readOpening reads what either side sends first: a public key, or the first bytes of an object. It also returns what
-// followed in the same read. It fails as soon as the bytes can be neither.
+// readOpening reads what either side sends first: a public key, or the first bytes of an object. It also returns
+// what followed in the same read. It fails as soon as the bytes can be neither.
 func readOpening(r io.Reader) (start, rest []byte, err error) {
 	start, rest, err = ipc.Read(r, nil, func(buf []byte) (int, error) {
 		text := bytes.TrimLeft(buf, blanks)

@@ -19,8 +19,8 @@ type recordedExchange struct {
 	fields         map[string]string
 }
 
-// recorded reads a file of exchanges: lines "> TEXT" are what the client sent, "< TEXT" what the agent sent, and "NAME VALUE"
-// are fields. Those before the first blank line belong to all exchanges.
+// recorded reads a file of exchanges: lines "> TEXT" are what the client sent, "< TEXT" what the agent sent, and
+// "NAME VALUE" are fields. Those before the first blank line belong to all exchanges.
 func recorded(t *testing.T, name string) []recordedExchange {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))

@@ -58,8 +58,8 @@ func exchanges(f *testing.F) (sent [][2]string) {
 	return sent
 }
 
-// FuzzServe serves a whole connection, plain or with any key and frame. Every client that sends something gets an answer, in
-// one write: a plain failure, or what the handler returns.
+// FuzzServe serves a whole connection, plain or with any key and frame. Every client that sends something gets an
+// answer, in one write: a plain failure, or what the handler returns.
 func FuzzServe(f *testing.F) {
 	for _, e := range exchanges(f) {
 		f.Add([]byte(e[0]), []byte(e[1]))

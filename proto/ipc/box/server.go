@@ -23,10 +23,11 @@ type Conn interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// ServeConn reads one request, in the form that the client chooses, writes the handler's answer, and closes the connection.
-// The handler gets a JSON object that has not been parsed, and owns its bytes. A request that cannot be one is answered
-// with a failure at once, an incomplete one when the patience is over. The end of the context ends the reading, and is
-// also the handler's. The error is for a log. It is nil for a client that leaves without sending anything.
+// ServeConn reads one request, in the form that the client chooses, writes the handler's answer, and closes the
+// connection. The handler gets a JSON object that has not been parsed, and owns its bytes. A request that cannot
+// be one is answered with a failure at once, an incomplete one when the patience is over. The end of the context
+// ends the reading, and is also the handler's. The error is for a log. It is nil for a client that leaves without
+// sending anything.
 func ServeConn(ctx context.Context, conn Conn, patience time.Duration,
 	handle func(ctx context.Context, request []byte) (answer []byte)) error {
 	defer conn.Close()
@@ -100,9 +101,9 @@ func refusal(err error, encrypted bool) *ipc.Failure {
 // Reply writes an answer in the plain form and wipes it. It is for callers that have read the request themselves.
 func Reply(conn Conn, answer []byte) error { return reply(conn, nil, answer) }
 
-// reply writes an answer and wipes it. It encrypts the answer if there is a channel, and always uses one write, because
-// clients take what one read returns for the whole answer. Some clients read 4096 bytes at a time until they get fewer, so
-// an answer whose last piece would be full gets a blank at its end.
+// reply writes an answer and wipes it. It encrypts the answer if there is a channel, and always uses one write,
+// because clients take what one read returns for the whole answer. Some clients read 4096 bytes at a time until
+// they get fewer, so an answer whose last piece would be full gets a blank at its end.
 func reply(conn Conn, c *channel, answer []byte) error {
 	const pieceOfClients = 4096
 	if len(answer) == 0 {

@@ -17,8 +17,8 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// serve starts a server on one end of a pipe, and returns the client's end and a channel for the error of ServeConn. The
-// handler's answer contains the request.
+// serve starts a server on one end of a pipe, and returns the client's end and a channel for the error of
+// ServeConn. The handler's answer contains the request.
 func serve(t *testing.T) (net.Conn, <-chan error) {
 	t.Helper()
 	client, conn := net.Pipe()
