@@ -12,7 +12,7 @@ import (
 )
 
 // Dir is a configuration directory. Each account is a file in it, named by the account's short name. Use [FindDir]
-// or [OpenDir] to get one. The zero value means that there is no directory.
+// or [OpenDir] to get one. The zero value stands for a missing directory.
 type Dir struct{ path string }
 
 // ErrNoDir means that there is no configuration directory.

@@ -21,8 +21,8 @@ func (o *Object) Compact() []byte {
 }
 
 // Layout returns the object as cJSON prints it for people: one line for each member, with tabs before its key and
-// its value; arrays on one line; no newline at the end. It escapes every control character, since some control a
-// terminal.
+// its value; arrays on one line; no newline at the end. It escapes all control characters, so that the text cannot
+// control a terminal.
 func (o *Object) Layout() []byte {
 	p := printer{layout: true}
 	p.object(o.members, 0)

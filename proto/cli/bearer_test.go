@@ -13,7 +13,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Not parallel: the place comes from the environment.
+// Not parallel: the path comes from the environment.
 func TestDefaultBearerFile(t *testing.T) {
 	for runtime, dir := range map[string]string{"/run/user/1": "/run/user/1", "": "/tmp"} {
 		t.Setenv("XDG_RUNTIME_DIR", runtime)
@@ -27,7 +27,7 @@ func TestWriteBearerFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
 	left := filepath.Join(filepath.Dir(path), ".token."+strconv.Itoa(os.Getpid()))
-	if err := os.WriteFile(left, []byte("of a process that was killed"), 0o644); err != nil {
+	if err := os.WriteFile(left, []byte("left by a process that was killed"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{"first", "2"} {

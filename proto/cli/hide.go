@@ -8,7 +8,7 @@ import (
 )
 
 // Conceal overwrites the values of secret options in the process list, which all users of the machine can read,
-// and returns a copy of the arguments for Parse. Programs call it first.
+// and returns a copy of the arguments for Parse. A program calls it before anything else.
 func (p *Program) Conceal(args []string) []string {
 	own := slices.Clone(args)
 	for i, arg := range own {
@@ -57,8 +57,8 @@ func Environ() []string {
 	})
 }
 
-// Forget removes these variables from the environment, so that no program that is started later gets them.
-// Programs call it after Parse, when the options have read them.
+// Forget removes the variables that hold secrets for our programs from the environment, so that programs that are
+// started later do not get them. It is called after Parse, when the options have read them.
 func Forget() {
 	for _, name := range secretVariables {
 		os.Unsetenv(name)

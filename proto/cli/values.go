@@ -7,27 +7,27 @@ import (
 	"strings"
 )
 
-// Flag returns a Set that stores true.
+// Flag returns an [Option.Set] that stores true.
 func Flag(p *bool) func(string) error {
 	return func(string) error { *p = true; return nil }
 }
 
-// Text returns a Set that keeps the last value.
+// Text returns an [Option.Set] that keeps the last value.
 func Text(p *string) func(string) error {
 	return func(value string) error { *p = value; return nil }
 }
 
-// Join returns a Set that joins all values with blanks, as in a list of scopes.
+// Join returns an [Option.Set] that joins all values with blanks, as in a list of scopes.
 func Join(p *string) func(string) error {
 	return func(value string) error { *p = strings.Trim(*p+" "+value, " "); return nil }
 }
 
-// Append returns a Set that collects all values in order.
+// Append returns an [Option.Set] that collects all values in order.
 func Append(p *[]string) func(string) error {
 	return func(value string) error { *p = append(*p, value); return nil }
 }
 
-// OneOf returns a Set that keeps the last value and accepts the choices only.
+// OneOf returns an [Option.Set] that keeps the last value and accepts the choices only.
 func OneOf(p *string, choices ...string) func(string) error {
 	return func(value string) error {
 		if !slices.Contains(choices, value) {
@@ -38,7 +38,7 @@ func OneOf(p *string, choices ...string) func(string) error {
 	}
 }
 
-// Seconds returns a Set that keeps the last number of seconds, which consists of digits only.
+// Seconds returns an [Option.Set] that keeps the last number of seconds, which consists of digits only.
 func Seconds(p *int64) func(string) error {
 	return func(value string) error {
 		n, err := strconv.ParseUint(value, 10, 63)

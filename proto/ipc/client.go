@@ -29,10 +29,11 @@ var ErrNoAnswer = errors.New("the connection was closed without an answer")
 // BadAnswer is the error of an answer that cannot be read. The text is the reason.
 type BadAnswer string
 
-// Error returns the reason and what it means.
+// Error says that the answer cannot be read, and why.
 func (b BadAnswer) Error() string { return "the agent's answer cannot be read: " + string(b) }
 
-// AnswerError converts an error of reading an answer into [ErrNoAnswer] or a [BadAnswer], unless it is the system's.
+// AnswerError converts an error of reading an answer into [ErrNoAnswer] or a [BadAnswer]. It returns an error of
+// the system as it is.
 func AnswerError(err error) error {
 	_, malformed := errors.AsType[*cjson.SyntaxError](err)
 	_, unopened := errors.AsType[*Failure](err)
@@ -47,7 +48,7 @@ func AnswerError(err error) error {
 	return err
 }
 
-// Answer reads an answer. The error has passed through [AnswerError].
+// Answer reads an answer. Its errors are those of [AnswerError].
 func Answer(r io.Reader) (answer *cjson.Object, err error) {
 	data, err := ReadObject(r, make([]byte, 0, 4096), MaxAnswer) // large enough for most answers
 	if err == nil {

@@ -21,7 +21,7 @@ const (
 	RequestAccessToken = "access_token"
 	RequestIDToken     = "id_token"
 	RequestMytoken     = "mytoken"
-	RequestVerifyToken = "verify_token" // ours: is the signature of a JWT one of its issuer's?
+	RequestVerifyToken = "verify_token" // ours: check the signature of a JWT with its issuer's keys
 
 	// loaded accounts
 	RequestAdd       = "add"

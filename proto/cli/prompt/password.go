@@ -15,10 +15,10 @@ const maxTries = 3
 // ErrMismatch means that the user typed two different new passwords.
 var ErrMismatch = errors.New("passwords do not match")
 
-// Decrypt gets passwords until try accepts one. It tries a given source once. If there is none, or the password is
-// wrong, it asks on the terminal with the text, up to three times. An error of try that wraps wrong means that the
-// password was wrong; Decrypt returns any other error of try as it is. The password is wiped when try returns, so
-// try must clone what it keeps.
+// Decrypt gets passwords until try accepts one. It tries a given source once. If there is no source, or it yields
+// no password or a wrong one, Decrypt asks on the terminal with the text, up to three times. An error of try that
+// wraps wrong means that the password is wrong; any other error of try is returned as it is. The password is wiped
+// when try returns, so try must clone what it keeps.
 func Decrypt(source Source, text string, wrong error, try func(password secret.Secret) error) error {
 	attempt := func(source Source) (tried bool, err error) {
 		password, err := source.Read(context.Background(), text)

@@ -31,11 +31,10 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Errors of a question.
-var (
-	ErrNoTerminal = errors.New("there is no terminal to ask on")
-	errNoInput    = errors.New("no input")
-)
+// ErrNoTerminal means that the process has no controlling terminal.
+var ErrNoTerminal = errors.New("there is no terminal to ask on")
+
+var errNoInput = errors.New("no input")
 
 // openTerminal opens the controlling terminal.
 func openTerminal() (*os.File, error) {

@@ -24,10 +24,10 @@ type Conn interface {
 }
 
 // ServeConn reads one request, in the form that the client chooses, writes the handler's answer, and closes the
-// connection. The handler gets a JSON object that has not been parsed, and owns its bytes. A request that cannot
-// be one is answered with a failure at once, an incomplete one when the patience is over. The end of the context
-// ends the reading, and is also the handler's. The error is for a log. It is nil for a client that leaves without
-// sending anything.
+// connection. The handler gets a JSON object that has not been parsed, and owns its bytes. ServeConn itself
+// answers with a failure: at once if what it reads cannot be a request, and after the patience if the request is
+// incomplete. It stops reading when ctx ends, which is also the handler's context. The error is for a log; it is
+// nil if the client leaves without sending anything.
 func ServeConn(ctx context.Context, conn Conn, patience time.Duration,
 	handle func(ctx context.Context, request []byte) (answer []byte)) error {
 	defer conn.Close()
