@@ -46,9 +46,9 @@ func ReadFile(path string) ([]byte, error) {
 }
 
 // WriteFile creates or replaces a file atomically: readers find the old or the new contents, even after a crash.
-// The file has mode 0600 whatever the umask says. If path is a link, the file that it leads to is replaced; a link
-// that leads nowhere is itself replaced. When WriteFile returns nil the data is on disk. When it returns an error
-// it leaves nothing behind.
+// The file has mode 0600 whatever the umask says. If path is a link, the file that it leads to is replaced; a
+// dangling link is itself replaced. When WriteFile returns nil the data is on disk. When it returns an error it
+// leaves nothing behind.
 func WriteFile(path string, data []byte) error {
 	if len(data) > maxFile {
 		return fmt.Errorf("writing %q: more than %d bytes", path, maxFile)
@@ -68,8 +68,7 @@ func WriteFile(path string, data []byte) error {
 
 // replace writes data to a temporary file beside path and renames it.
 func replace(path string, data []byte) (err error) {
-	// The rename would replace even /dev/null. It may replace a link, which leads nowhere, or path would be its
-	// target.
+	// The rename would replace even /dev/null. A link is dangling here, and may be replaced.
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type()&^fs.ModeSymlink != 0 {
 		return errors.New("it is not a regular file")
 	}

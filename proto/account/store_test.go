@@ -60,8 +60,8 @@ func TestWriteFileMode(t *testing.T) {
 	}
 }
 
-// A link to a file stays a link, even if it leads through other links and linked folders. A link that leads
-// nowhere is replaced, so that it does not prevent a login from being saved.
+// A link to a file stays a link, even if it leads through other links and linked folders. A dangling link is
+// replaced, so that it does not prevent a login from being saved.
 func TestWriteFileKeepsLinks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -91,7 +91,7 @@ func TestWriteFileKeepsLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := contents(t, filepath.Join(dir, "new")); got != "new" {
-		t.Errorf("in the place of a link that leads nowhere: %q", got)
+		t.Errorf("instead of a dangling link: %q", got)
 	}
 	if err := WriteFile(filepath.Join(dir, "loop"), nil); err == nil {
 		t.Errorf("a loop of links was written")

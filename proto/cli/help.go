@@ -130,7 +130,7 @@ func words(text string) []string { return strings.Split(text, " ") }
 // pad adds blanks to a line up to a column.
 func pad(line string, column int) string { return line + strings.Repeat(" ", column-len(line)) }
 
-// fill returns the items behind the start of a line, separated by blanks and broken into lines. The second and
+// fill returns the start of a line and the items, separated by blanks and broken into lines. The second and
 // further lines begin at a column.
 func fill(start string, items []string, column int) string {
 	done, line := "", start+items[0]

@@ -19,8 +19,8 @@ func TestReadObject(t *testing.T) {
 	}{
 		{"request", `{"request":"check"}`, `{"request":"check"}`, ""},
 		{"nested, braces in strings", `{"a":{"b":["}",{}]},"c":"\"}"}`, `{"a":{"b":["}",{}]},"c":"\"}"}`, ""},
-		{"newline and NUL behind", "{\"request\":\"check\"}\n\x00", `{"request":"check"}`, ""},
-		{"another message behind", `{"request":"check"}{"request":"status"}`, `{"request":"check"}`, ""},
+		{"newline and NUL after it", "{\"request\":\"check\"}\n\x00", `{"request":"check"}`, ""},
+		{"another message after it", `{"request":"check"}{"request":"status"}`, `{"request":"check"}`, ""},
 		{"blanks before", "\x00\n {}", "\x00\n {}", ""},
 		{"as long as may be", long, long, ""},
 		{"nothing", "", "", "EOF"},
