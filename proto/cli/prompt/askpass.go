@@ -24,11 +24,7 @@ var errCancelled = errors.New("cancelled by the user")
 
 // Window asks for a password in a window, within [WindowTimeout].
 func Window(ctx context.Context, title, text string) (secret.Secret, error) {
-	out, err := inWindow(ctx, title, text, false)
-	if err != nil {
-		return secret.Secret{}, err
-	}
-	return firstLine(out)
+	return firstLine(inWindow(ctx, title, text, false))
 }
 
 // Consent asks a yes-or-no question in a window, within [WindowTimeout].

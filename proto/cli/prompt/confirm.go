@@ -21,10 +21,11 @@ func Confirm(question string, byDefault bool, preset string) (bool, error) {
 	case "default":
 		return byDefault, nil
 	}
-	question += " [No/yes/quit]: "
+	choices := "No/yes/quit"
 	if byDefault {
-		question = strings.Replace(question, "No/yes", "Yes/no", 1)
+		choices = "Yes/no/quit"
 	}
+	question += " [" + choices + "]: "
 	line, err := Line(question)
 	if errors.Is(err, ErrNoTerminal) {
 		os.Stderr.WriteString(question)

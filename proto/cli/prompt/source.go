@@ -130,33 +130,26 @@ func fromFile(name string) (secret.Secret, error) {
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxPassword))
-	if err != nil {
-		return secret.Secret{}, errors.Unwrap(err)
-	}
-	return firstLine(data)
+	return firstLine(data, errors.Unwrap(err))
 }
 
 // fromCommand runs a command with our standard input and error, because it may ask the user.
 func fromCommand(ctx context.Context, command string) (secret.Secret, error) {
 	c := exec.CommandContext(ctx, "sh", "-c", command)
 	c.Stdin, c.Stderr = os.Stdin, os.Stderr
-	out, err := output(c)
-	if err != nil {
-		return secret.Secret{}, err
-	}
-	return firstLine(out)
+	return firstLine(output(c))
 }
 
-// output runs a program and returns the first [maxPassword] bytes of what it prints.
+// output runs a program and returns the first [maxPassword] bytes that it prints, even if it fails.
 func output(c *exec.Cmd) ([]byte, error) {
 	out := make(head, 0, maxPassword) // it never grows, which would leave copies of a password
 	c.Stdout = &out
 	c.WaitDelay = time.Second // background processes may keep the output open
-	if err := c.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		clear(out)
-		return nil, err
+	err := c.Run()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil
 	}
-	return out, nil
+	return out, err
 }
 
 // head keeps the first bytes that are written to it and discards the rest.
@@ -167,17 +160,20 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// firstLine returns the text before the first newline. As in the C tools, a carriage return before it belongs to
-// the password. The secret takes ownership of data.
-func firstLine(data []byte) (secret.Secret, error) {
+// firstLine returns the first line of data, unless reading data failed with err. As in the C tools, a carriage
+// return before the newline belongs to the password. The secret takes ownership of data.
+func firstLine(data []byte, err error) (secret.Secret, error) {
 	line, rest, complete := bytes.Cut(data, []byte("\n"))
 	clear(rest)
 	switch {
-	case len(data) == 0:
-		return secret.Secret{}, errors.New("empty")
-	case !complete && len(data) >= maxPassword:
+	case err == nil && len(data) == 0:
+		err = errors.New("empty")
+	case err == nil && !complete && len(data) >= maxPassword:
+		err = fmt.Errorf("first line is longer than %d bytes", maxPassword-1)
+	}
+	if err != nil {
 		clear(data)
-		return secret.Secret{}, fmt.Errorf("first line is longer than %d bytes", maxPassword-1)
+		return secret.Secret{}, err
 	}
 	return secret.New(line), nil
 }

@@ -166,7 +166,7 @@ func TestDecryptWipes(t *testing.T) {
 		t.Errorf("left %q and the copy %q, %v", given.Reveal(), clone.Reveal(), err)
 	}
 	data := []byte("secret123\nsecret456")
-	if _, err := firstLine(data); err != nil || strings.Trim(string(data[9:]), "\x00\n") != "" {
+	if _, err := firstLine(data, nil); err != nil || strings.Trim(string(data[9:]), "\x00\n") != "" {
 		t.Errorf("left %q, %v", data, err)
 	}
 }
