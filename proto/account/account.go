@@ -34,7 +34,7 @@ type Account struct {
 	AuthScope                         string        `key:"auth_scope scope"` // requested at login; `scope` in 4.x
 	RefreshScope                      string        `key:"refresh_scope"`    // scope of the first token response
 	Audience                          string        `key:"audience"`         // separated by spaces
-	OAuth2                            bool          `key:"oauth"`            // the provider does not support OpenID Connect
+	OAuth2                            bool          `key:"oauth"`            // the provider lacks OpenID Connect
 	UsesPubClient                     bool          `key:"uses_pub_client"`
 	MytokenProfile                    []byte        `key:"mytoken_profile"` // raw JSON; nil means {}
 	RedirectURIs                      []string      `key:"redirect_uris"`

@@ -19,7 +19,7 @@ type Config struct {
 
 // AgentConfig holds the settings of oidc-agent.
 type AgentConfig struct {
-	CertPath           string `key:"cert_path cert-path"` // of CAs; C reads the first key, but its own file has the second
+	CertPath           string `key:"cert_path cert-path"` // of CAs; C reads the first key and installs the second
 	BindAddress        string `key:"bind_address"`
 	Confirm            bool   `key:"confirm"` // ask before each token
 	Autoload           bool   `key:"autoload"`

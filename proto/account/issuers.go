@@ -26,7 +26,7 @@ type Issuer struct {
 	Contact        string   `key:"contact"`         // of the provider's administrators
 	PubClient      Client   `key:"pubclient"`       // a client for everyone; without an id there is none
 	UserClient     Client   `key:"user_client"`     // the user's client for all accounts; without an id there is none
-	OAuth2         bool     `key:"oauth"`           // the provider does not support OpenID Connect
+	OAuth2         bool     `key:"oauth"`           // the provider lacks OpenID Connect
 	LegacyAudMode  bool     `key:"legacy_aud_mode"` // request audiences with `audience`, not RFC 8707's `resource`
 
 	DeviceAuthorizationEndpoint string `key:"device_authorization_endpoint"` // overrides discovery

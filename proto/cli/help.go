@@ -27,7 +27,8 @@ func (p *Program) Help() string {
 		}
 		text += o.entry()
 		if o.Short != 0 && o.Arg != "" {
-			note = "Mandatory or optional arguments to long options are also mandatory or optional for any corresponding short options."
+			note = "Mandatory or optional arguments to long options are also mandatory or optional for any " +
+				"corresponding short options."
 		}
 	}
 	for _, paragraph := range []string{note, p.Footer} {

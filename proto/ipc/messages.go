@@ -58,7 +58,7 @@ const (
 	KeyScope              = "scope"
 	KeyAudience           = "audience"
 	KeyApplicationHint    = "application_hint" // name of the calling program
-	KeyTimeout            = "timeout"          // ours: seconds that the client waits; 0 or less: as long as the agent works
+	KeyTimeout            = "timeout"          // ours: seconds that the client waits; 0 or less: any time
 	KeyNoAutoload         = "no_autoload"      // ours: do not ask for the password of an account that is not loaded
 	KeyToken              = "token"            // ours: the token for verify_token
 	KeyConfig             = "config"           // account configuration

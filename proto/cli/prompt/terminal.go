@@ -5,14 +5,14 @@ package prompt
 
 // The rules of the terminal:
 //
-//   - Questions are written to /dev/tty and answers are read from it. Standard input and output may be pipes of a script,
-//     where neither a question nor a password belongs.
-//   - Without a controlling terminal a question fails at once with ErrNoTerminal. Only the answer to a yes-or-no question
-//     is then read from standard input, because scripts do so with the C tools.
+//   - Questions are written to /dev/tty and answers are read from it. Standard input and output may be pipes of a
+//     script, where neither a question nor a password belongs.
+//   - Without a controlling terminal a question fails at once with ErrNoTerminal. Only the answer to a yes-or-no
+//     question is then read from standard input, because scripts rely on that with the C tools.
 //   - While the user types a password, echo is off, and we write the newline that is not echoed.
-//   - The terminal is restored however the question ends. SIGINT, SIGTERM and SIGHUP restore it and then end the process by
-//     the same signal, so that the shell sees what happened; SIGQUIT ends it with the exit code that a shell has for it.
-//     SIGTSTP restores it before the process stops, and the question is asked again when the process continues.
+//   - The terminal is restored however the question ends. SIGINT, SIGTERM and SIGHUP restore it and then end the
+//     process by the same signal, so that the shell sees what happened; SIGQUIT ends it with the exit code that a
+//     shell has for it. SIGTSTP restores it before the process stops, and the question is asked again afterwards.
 //   - The end of the input (Ctrl-D) is errNoInput, not an empty answer.
 
 import (
