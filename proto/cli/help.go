@@ -15,8 +15,8 @@ const (
 	lineWidth   = 79 // most characters in a line
 )
 
-// Help returns the text of --help.
-func (p *Program) Help() string {
+// help returns the text of --help.
+func (p *Program) help() string {
 	groups := append(slices.Clip(p.Groups), "Help:")
 	text := p.usageOf("[OPTION...]") + fill("", words(p.Name+" -- "+p.Doc), 0)
 	group, note := -1, ""
@@ -39,8 +39,8 @@ func (p *Program) Help() string {
 	return text
 }
 
-// Usage returns the text of --usage: all short forms, then all long forms.
-func (p *Program) Usage() string {
+// usage returns the text of --usage: all short forms, then all long forms.
+func (p *Program) usage() string {
 	letters := "[-"
 	var short, long []string
 	for _, o := range p.visible() {

@@ -20,10 +20,10 @@ func TestHelpLayout(t *testing.T) {
 			t.Fatalf("%s: read %d options in %d groups", name, len(p.Options), len(p.Groups))
 		}
 		slices.Reverse(p.Options)
-		if got := p.Help(); got != help {
+		if got := p.help(); got != help {
 			t.Errorf("%s: --help\n%s\nwant\n%s", name, got, help)
 		}
-		if got := p.Usage(); got != usage {
+		if got := p.usage(); got != usage {
 			t.Errorf("%s: --usage\n%s\nwant\n%s", name, got, usage)
 		}
 	}
@@ -108,7 +108,7 @@ for any corresponding short options.
 Manual: x(1). This footer goes on to the end of the line and breaks at two
 here
 `
-	if got := p.Help(); got != want {
+	if got := p.help(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -46,7 +46,7 @@ func hide(value string) {
 
 // secretVariables are those that our options read by default.
 var secretVariables = []string{
-	EnvPassword, "OIDC_REFRESH_TOKEN", "OIDC_CLIENT_SECRET", "OIDC_ACCESS_TOKEN", "OIDC_OP_PASSWORD",
+	envPassword, "OIDC_REFRESH_TOKEN", "OIDC_CLIENT_SECRET", "OIDC_ACCESS_TOKEN", "OIDC_OP_PASSWORD",
 }
 
 // Environ returns the environment without the variables that hold secrets for our programs.

@@ -85,9 +85,9 @@ func (p *Program) table() []Option {
 	version := func() string { return p.Name + " " + p.Version + "\n" }
 	group := len(p.Groups)
 	return append(slices.Clip(p.Options),
-		Option{Long: "help", Short: '?', Group: group, Help: "Give this help list", Set: show(p.Help)},
-		Option{Long: "h", Short: 'h', Group: group, Hidden: true, Set: show(p.Help)},
-		Option{Long: "usage", Group: group, Help: "Give a short usage message", Set: show(p.Usage)},
+		Option{Long: "help", Short: '?', Group: group, Help: "Give this help list", Set: show(p.help)},
+		Option{Long: "h", Short: 'h', Group: group, Hidden: true, Set: show(p.help)},
+		Option{Long: "usage", Group: group, Help: "Give a short usage message", Set: show(p.usage)},
 		Option{Long: "version", Short: 'V', Group: group, Help: "Print program version", Set: show(version)})
 }
 

@@ -141,8 +141,8 @@ func TestParseOutput(t *testing.T) {
 	t.Parallel()
 	p := tokenProgram(new(result))
 	for args, want := range map[string]string{
-		"--help --nosuch": p.Help(), "-?": p.Help(), "-h": p.Help(), "--h": p.Help(),
-		"--usage": p.Usage(), "-V": "oidc-token 1.0\n", "demo --version": "oidc-token 1.0\n",
+		"--help --nosuch": p.help(), "-?": p.help(), "-h": p.help(), "--h": p.help(),
+		"--usage": p.usage(), "-V": "oidc-token 1.0\n", "demo --version": "oidc-token 1.0\n",
 	} {
 		_, err := p.Parse(strings.Fields(args))
 		if exit, ok := err.(*ExitError); !ok || exit.Code != 0 || err.Error() != want {

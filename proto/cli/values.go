@@ -50,8 +50,8 @@ func Seconds(p *int64) func(string) error {
 	}
 }
 
-// EnvPassword is the variable that --pw-env reads by default.
-const EnvPassword = "OIDC_ENCRYPTION_PW"
+// envPassword is the variable that --pw-env reads by default.
+const envPassword = "OIDC_ENCRYPTION_PW"
 
 // PasswordOptions returns the options that name a source of the password, in a group of the help text. Each stores
 // its value with what set returns for its name.
@@ -59,8 +59,8 @@ func PasswordOptions(group int, set func(name string) func(value string) error) 
 	return []Option{
 		{Long: "pw-cmd", Arg: "CMD", Group: group, Set: set("pw-cmd"),
 			Help: "Password: the first line that the shell command CMD prints"},
-		{Long: "pw-env", Arg: EnvPassword, Optional: true, Default: EnvPassword, Group: group, Set: set("pw-env"),
-			Help: "Password: the value of an environment variable, by default " + EnvPassword},
+		{Long: "pw-env", Arg: envPassword, Optional: true, Default: envPassword, Group: group, Set: set("pw-env"),
+			Help: "Password: the value of an environment variable, by default " + envPassword},
 		{Long: "pw-file", Arg: "FILE", Group: group, Set: set("pw-file"), Help: "Password: the first line of FILE"},
 	}
 }
