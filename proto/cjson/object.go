@@ -100,10 +100,7 @@ func (o *Object) Bool(key string) bool {
 
 // Object returns the object under key, or nil if there is none. Its values alias those of o.
 func (o *Object) Object(key string) *Object {
-	nested, err := Parse(o.Raw(key))
-	if err != nil {
-		return nil
-	}
+	nested, _ := Parse(o.Raw(key))
 	return nested
 }
 

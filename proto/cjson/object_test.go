@@ -135,14 +135,14 @@ func TestSetters(t *testing.T) {
 	o := New().SetText("t", "a\"b\n").SetInt("i", -5).SetBool("y", true).SetTexts("l", []string{"p", "q\\"}).
 		SetTexts("none", nil).SetSecret("s", secret.FromString("hun\ter2")).SetRaw("r", []byte(" [1, 2] ")).
 		SetRaw("bad", []byte(`{"a":1} {`)).SetObject("o", New().SetText("k", "v")).
-		SetObjects("os", []*Object{New().SetInt("n", 1), New()})
+		SetObjects("os", []*Object{New().SetInt("n", 1), New()}).SetOptional("absent", "").SetOptional("p", "q")
 	o.SetText("i", "replaced").Delete("y")
 	o.Delete("not there")
-	want := `{"t":"a\"b\n","i":"replaced","l":["p","q\\"],"none":[],"s":"hun\ter2","r":[1,2],"bad":null,"o":{"k":"v"},"os":[{"n":1},{}]}`
+	want := `{"t":"a\"b\n","i":"replaced","l":["p","q\\"],"none":[],"s":"hun\ter2","r":[1,2],"bad":null,"o":{"k":"v"},"os":[{"n":1},{}],"p":"q"}`
 	if got := string(o.Compact()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got := strings.Join(o.Keys(), " "); got != "t i l none s r bad o os" {
+	if got := strings.Join(o.Keys(), " "); got != "t i l none s r bad o os p" {
 		t.Errorf("keys: %s", got)
 	}
 	if got := string(o.Secret("s").Reveal()); got != "hun\ter2" {
