@@ -67,7 +67,7 @@ func WriteFile(path string, data []byte) error {
 }
 
 // replace writes data to a temporary file beside path and renames it.
-func replace(path string, data []byte) (err error) {
+func replace(path string, data []byte) error {
 	// The rename would replace even /dev/null. A link is dangling here, and may be replaced.
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type()&^fs.ModeSymlink != 0 {
 		return errors.New("it is not a regular file")
@@ -76,25 +76,13 @@ func replace(path string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			f.Close() // possibly for the second time
-			os.Remove(f.Name())
-		}
-	}()
-	if err := f.Chmod(0o600); err != nil { // whatever the umask says
-		return err
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()) // whatever the umask says; NFS reports a full disk in Close
+	if err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil { // NFS reports a full disk here
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err != nil {
+		os.Remove(f.Name())
 		return err
 	}
 	return syncDir(filepath.Dir(path))
