@@ -157,11 +157,12 @@ func (s *scanner) bundle(letters string) error {
 			_, size := utf8.DecodeRuneInString(letters)
 			return s.Refuse("invalid option -- '" + letters[:size] + "'")
 		}
-		o, letter, value := &s.table[i], "'"+letters[:1]+"'", ""
+		o, letter, value := &s.table[i], letters[:1], ""
 		if letters = letters[1:]; o.Arg != "" {
 			value, letters = letters, ""
 		}
-		if err := s.set(o, "'-"+letter[1:], value, value != "", "option requires an argument -- "+letter); err != nil {
+		missing := "option requires an argument -- '" + letter + "'"
+		if err := s.set(o, "'-"+letter+"'", value, value != "", missing); err != nil {
 			return err
 		}
 	}
