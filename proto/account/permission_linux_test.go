@@ -15,6 +15,7 @@ import (
 func unprivileged(t *testing.T, mode fs.FileMode, act func(dir string) error) error {
 	t.Helper()
 	dir := t.TempDir()
+	t.Cleanup(func() { os.Chmod(dir, 0o700) }) // so that it can be removed
 	for path, mode := range map[string]fs.FileMode{dir: mode, filepath.Dir(dir): 0o755} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
