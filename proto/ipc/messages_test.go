@@ -50,3 +50,10 @@ func TestFailure(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestFlag(t *testing.T) {
+	t.Parallel()
+	if yes, no := Flag(true), Flag(false); yes != 1 || no != 0 {
+		t.Errorf("got %d and %d", yes, no)
+	}
+}
