@@ -159,7 +159,7 @@ func (o *Object) SetBool(key string, b bool) *Object {
 // SetRaw stores JSON text without copying it. Text that is not exactly one JSON value is stored as null.
 func (o *Object) SetRaw(key string, raw []byte) *Object {
 	raw = bytes.TrimFunc(raw, func(r rune) bool { return r <= ' ' })
-	if p := (parser{data: raw}); !p.value(0) || p.pos < len(raw) {
+	if p := (parser{data: raw, limit: unlimited}); !p.value(0) || p.pos < len(raw) {
 		raw = []byte("null")
 	}
 	return o.set(key, raw)

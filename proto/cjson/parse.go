@@ -10,6 +10,7 @@ package cjson
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -17,12 +18,12 @@ import (
 const (
 	// maxDepth limits how deep objects and arrays may be nested. The outermost one counts.
 	maxDepth = 64
-	// maxMembers limits the members of an object. It is low enough to look a member up by a linear search.
+	// maxMembers limits the members of an Object. It is low enough to look a member up by a linear search.
 	maxMembers = 1024
 )
 
-// SyntaxError says where text is not JSON, or exceeds a limit: 64 levels, 1024 members in an object. It never
-// quotes the text, which may hold secrets.
+// SyntaxError says where text is not JSON, or exceeds a limit: 64 levels, 1024 members in the outermost object. It
+// never quotes the text, which may hold secrets.
 type SyntaxError struct {
 	Offset int    // in bytes, from the start of the text
 	What   string // what is wrong there
@@ -34,6 +35,8 @@ const (
 	tooMany  = "too many members"
 )
 
+const unlimited = math.MaxInt
+
 // Error returns the offset and what is wrong.
 func (e *SyntaxError) Error() string {
 	return "malformed JSON at byte " + strconv.Itoa(e.Offset) + ": " + e.What
@@ -43,7 +46,7 @@ func (e *SyntaxError) Error() string {
 // control characters, since the C agent's answers do. The values alias data: wiping data wipes them. The error is
 // a *[SyntaxError].
 func Parse(data []byte) (*Object, error) {
-	members, err := parse(data, '{', noObject)
+	members, err := parse(data, '{', noObject, maxMembers)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func Parse(data []byte) (*Object, error) {
 // ParseArray reads one array and returns its elements as raw JSON text, which aliases data. The error is a
 // *[SyntaxError].
 func ParseArray(data []byte) ([][]byte, error) {
-	members, err := parse(data, '[', "array expected")
+	members, err := parse(data, '[', "array expected", unlimited)
 	var elements [][]byte
 	for _, m := range members {
 		elements = append(elements, m.value)
@@ -67,10 +70,10 @@ func ParseArray(data []byte) ([][]byte, error) {
 	return elements, err
 }
 
-// parse reads the object or array that data consists of, and returns its members without removing duplicates. If
-// data does not begin with the bracket open, the error is wrong.
-func parse(data []byte, open byte, wrong string) ([]member, error) {
-	p := parser{data: data}
+// parse reads the object or array that data consists of, and returns up to limit members, without removing
+// duplicates. If data does not begin with the bracket open, the error is wrong.
+func parse(data []byte, open byte, wrong string, limit int) ([]member, error) {
+	p := parser{data: data, limit: limit}
 	if p.blanks(); p.peek() != open {
 		return nil, &SyntaxError{p.pos, wrong}
 	}
@@ -88,6 +91,7 @@ type parser struct {
 	data    []byte
 	pos     int      // of the next byte
 	members []member // of the outermost object or array; the elements of an array have no key
+	limit   int      // of members
 	failure SyntaxError
 }
 
@@ -154,12 +158,9 @@ func (p *parser) container(depth int, closing string) bool {
 	if p.next(closing) {
 		return true
 	}
-	for n := 1; ; n++ {
+	for {
 		var m member
 		if closing == "}" {
-			if n > maxMembers {
-				return p.fail(tooMany)
-			}
 			key, ok := p.key()
 			if !ok {
 				return false
@@ -175,7 +176,9 @@ func (p *parser) container(depth int, closing string) bool {
 		}
 		if depth == 1 {
 			m.value = p.data[start:p.pos:p.pos]
-			p.members = append(p.members, m)
+			if p.members = append(p.members, m); len(p.members) > p.limit {
+				return p.fail(tooMany)
+			}
 		}
 		if p.next(closing) {
 			return true

@@ -78,7 +78,7 @@ func (p *printer) array(elements [][]byte, depth int) {
 func (p *printer) value(raw []byte, depth int) {
 	switch raw[0] {
 	case '{':
-		members, _ := parse(raw, '{', noObject)
+		members, _ := parse(raw, '{', noObject, unlimited)
 		p.object(members, depth)
 	case '[':
 		elements, _ := ParseArray(raw)

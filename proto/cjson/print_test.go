@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -80,6 +81,18 @@ func TestPrint(t *testing.T) {
 		if got := string(o.Layout()); got != test.layout {
 			t.Errorf("%q layout: %q, want %q", test.in, got, test.layout)
 		}
+	}
+}
+
+// The limit on members applies to the outermost object only: what is nested is printed whole.
+func TestPrintLargeNested(t *testing.T) {
+	t.Parallel()
+	nested := `{"a":{"k":1` + strings.Repeat(`,"k":1`, maxMembers) + `}}`
+	if got := string(mustParse(t, nested).Compact()); got != nested {
+		t.Errorf("printed %d bytes of %d", len(got), len(nested))
+	}
+	if got := string(New().SetRaw("a", []byte(nested)).Object("a").Compact()); got != nested {
+		t.Errorf("as a raw value: %d bytes of %d", len(got), len(nested))
 	}
 }
 
