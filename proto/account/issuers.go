@@ -128,7 +128,7 @@ func issuerFiles(dir string) []string {
 	file, folder := filepath.Join(dir, issuerFile), filepath.Join(dir, "issuer.config.d")
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return []string{file, folder} // reading the folder as a file reports the same error
+		return []string{file, folder} // reading that as a file reports the same error
 	}
 	var paths []string
 	written := make(map[string]time.Time)

@@ -79,8 +79,8 @@ func TestEveryKeyOfAnIssuer(t *testing.T) {
 	}
 }
 
-// The order is: the user's file, the user's folder by age, the file and the folder in /etc. The first value of a
-// key counts.
+// The order is: the user's file, the user's directory by age, the file and the directory in /etc. The first value
+// of a key counts.
 func TestPrecedence(t *testing.T) {
 	t.Parallel()
 	user := tree(t,

@@ -60,7 +60,7 @@ func TestWriteFileMode(t *testing.T) {
 	}
 }
 
-// A link to a file stays a link, even if it leads through other links and linked folders. A dangling link is
+// A link to a file stays a link, even if it leads through other links and linked directories. A dangling link is
 // replaced, so that it does not prevent a login from being saved.
 func TestWriteFileKeepsLinks(t *testing.T) {
 	t.Parallel()
