@@ -70,6 +70,22 @@ func TestWriteBearerFileIsAtomic(t *testing.T) {
 	writer.Wait()
 }
 
+// What is not a token may be another secret: nothing of it is kept.
+func TestReadBearerFileWipes(t *testing.T) {
+	t.Parallel()
+	dir, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := dir.WriteFile("text", []byte("two words\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if token, err := readBearerFile(dir, "text", os.Geteuid()); err != errNoToken || !token.IsEmpty() {
+		t.Errorf("got %q, %v", token.Reveal(), err)
+	}
+}
+
 func TestWriteBearerFileRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -162,6 +162,15 @@ func TestChannelRefusesKeys(t *testing.T) {
 	}
 }
 
+// Two frames with the same key never have the same nonce.
+func TestNonces(t *testing.T) {
+	t.Parallel()
+	c := &channel{}
+	if a, b := c.seal([]byte(check)), c.seal([]byte(check)); bytes.Equal(a, b) {
+		t.Errorf("sealed twice: %s", a)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	c := &channel{}
