@@ -31,7 +31,7 @@ func tokenProgram(r *result) *Program {
 			{Long: "scope", Short: 's', Arg: "SCOPE", Group: 1, Help: "Scope", Set: Join(&r.scope)},
 			{Long: "aud", Arg: "AUDIENCE", Group: 1, Help: "Audience", Set: Text(&r.aud)},
 			{Long: "mytoken", Short: 'm', Aliases: []string{"mytoken-long", "MT"}, Arg: "PROFILE", Optional: true, Group: 1,
-				Set: func(value string) error { r.mytoken = append(r.mytoken, value); return nil }},
+				Set: Append(&r.mytoken)},
 			{Long: "never", Hidden: true, Set: func(string) error { return errors.New("not here") }},
 			{Long: "prompt-mode", Hidden: true, Set: func(string) error { return &ExitError{Code: 3, Err: errors.New("not yet")} }},
 			{Long: "prompt", Arg: "cli|gui", Hidden: true, Set: OneOf(&r.prompt, "cli", "gui")},
