@@ -370,7 +370,7 @@ func TestBearerRefused(t *testing.T) {
 		{"demo", "relative", `token file "relative": an absolute path is needed`},
 		{"other", at("sub/../taken"), `token file "` + at("taken") + `": it already holds the token of account "demo"`},
 		{"demo", at("link"), `token file "` + at("link") + `": it is a symbolic link`},
-		{"demo", at("profile"), `token file "` + at("profile") + `": it holds something else than a token...`},
+		{"demo", at("profile"), `token file "` + at("profile") + `": it does not hold a token...`},
 		{"demo", at("no/dir"), `token file "` + at("no/dir") + `": no such file or directory`},
 	} {
 		want(t, ask(w.agent, bearerRequest(r.account, r.path)), r.failure)

@@ -31,12 +31,12 @@ func mustParse(t testing.TB, text string) *Account {
 	return a
 }
 
-// keys are those that 5.3.3 writes, in its order.
+// keys lists the keys that 5.3.3 writes, in its order.
 var keys = strings.Fields(`name client_name issuer_url mytoken_url config_endpoint device_authorization_endpoint
 	daeSetByUser client_id client_secret refresh_token cert_path auth_scope refresh_scope
 	audience oauth uses_pub_client mytoken_profile redirect_uris username password`)
 
-// What 5.3.3 wrote and printed comes out byte by byte.
+// We write and print accounts byte for byte like 5.3.3.
 func TestSamplesOf533(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ascii", "gpg", "short", "tls"} {
@@ -52,7 +52,7 @@ func TestSamplesOf533(t *testing.T) {
 	}
 }
 
-// Every key that 4.2.6 wrote has its value in what we write, scope in auth_scope as well.
+// We keep every key that 4.2.6 wrote, and also write its scope as auth_scope.
 func TestSamplesOf426(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ascii", "gpg", "short", "tls"} {
@@ -76,7 +76,7 @@ func TestSamplesOf426(t *testing.T) {
 	}
 }
 
-// Each key is read into its field and written from it, in the form in which C writes it.
+// Each key is read into its field, and written as the C tools write it.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	field := func(f func(*Account) *string) func(*Account) string {
@@ -115,7 +115,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s is written as %s, want %s", test.key, got, test.value)
 		}
 	}
-	if len(tests) != len(keys)-1 { // refresh_scope stands in TestOlderKeys
+	if len(tests) != len(keys)-1 { // refresh_scope is in TestOlderKeys
 		t.Errorf("%d keys are tried, %d exist", len(tests)+1, len(keys))
 	}
 }
@@ -146,7 +146,7 @@ func TestOlderKeys(t *testing.T) {
 	}
 }
 
-// An empty account has every key, as 5.3.3 sends it.
+// An empty account has all keys, as in 5.3.3.
 func TestEmptyAccount(t *testing.T) {
 	t.Parallel()
 	want := `{"name":"","client_name":"","issuer_url":"","mytoken_url":"","config_endpoint":"",` +
@@ -167,11 +167,11 @@ func TestUnknownKeysSurvive(t *testing.T) {
 	a.Extra().SetSecret("registration_client_uri", secret.FromString("u"))
 	o := a.Object()
 	if got := strings.Join(o.Keys()[len(keys)-1:], " "); got != "registration_access_token x scope n registration_client_uri" {
-		t.Errorf("behind the known keys stand %s", got)
+		t.Errorf("after the known keys: %s", got)
 	}
 	for key, want := range map[string]string{
 		"registration_access_token": `"rat1"`, "x": `{"y":[1,"z"]}`, "n": "1.50", "registration_client_uri": `"u"`,
-		"scope": `"a b"`, // which 4.2.6 reads instead of auth_scope
+		"scope": `"a b"`, // 4.2.6 reads it instead of auth_scope
 	} {
 		if got := string(o.Raw(key)); got != want {
 			t.Errorf("%s is written as %s, want %s", key, got, want)
@@ -179,8 +179,7 @@ func TestUnknownKeysSurvive(t *testing.T) {
 	}
 }
 
-// An account shares no memory with what it was read from or with what it gave out, and Wipe
-// reaches all that it holds.
+// An account shares no memory with its source or with what it returned, and Wipe reaches everything in it.
 func TestCopiesAndWipe(t *testing.T) {
 	t.Parallel()
 	data := []byte(`{"client_secret":"hunter2","refresh_token":"hunter2","password":"hunter2","extra":"hunter2","mytoken_profile":{"k":"hunter2"}}`)
@@ -243,7 +242,7 @@ func TestSameIssuer(t *testing.T) {
 	}
 }
 
-// FuzzParse: an account that can be read is written as something that reads as the same account.
+// FuzzParse checks that an account that can be read is written as something that can be read as the same account.
 func FuzzParse(f *testing.F) {
 	samples, err := filepath.Glob("testdata/*/*.json")
 	if err != nil || len(samples) == 0 {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// onlyDefaults is the meaning of no file at all.
+// onlyDefaults is the configuration without any file.
 var onlyDefaults = Config{
 	Agent: AgentConfig{Autoload: true, AutoReauthenticate: true, CustomURIScheme: true, Webserver: true},
 	Gen:   GenConfig{AutoOpenURL: true, Prompt: "cli", PwPrompt: "cli"},

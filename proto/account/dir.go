@@ -11,15 +11,15 @@ import (
 	"unicode"
 )
 
-// Dir is a configuration directory: an account is the file of its short name in it. Use [FindDir] or
-// [OpenDir] to make one. The zero value stands for no directory: it has no files.
+// Dir is a configuration directory. Each account is a file in it, named by the account's short name. Use [FindDir]
+// or [OpenDir] to get one. The zero value stands for a missing directory.
 type Dir struct{ path string }
 
-// ErrNoDir: none of the candidates for the configuration directory exists.
+// ErrNoDir means that there is no configuration directory.
 var ErrNoDir = errors.New("no configuration directory")
 
-// FindDir returns the first that exists of $OIDC_CONFIG_DIR, ~/.config/oidc-agent and ~/.oidc-agent, else
-// [ErrNoDir]. It is an error if neither $OIDC_CONFIG_DIR nor $HOME is set.
+// FindDir returns the first of $OIDC_CONFIG_DIR, ~/.config/oidc-agent and ~/.oidc-agent that exists. If none does,
+// the error wraps [ErrNoDir]. It is another error if neither $OIDC_CONFIG_DIR nor $HOME is set.
 func FindDir() (Dir, error) {
 	paths, err := candidates()
 	if err != nil {
@@ -31,32 +31,32 @@ func FindDir() (Dir, error) {
 	return Dir{}, fmt.Errorf("%w: looked for %s", ErrNoDir, strings.Join(paths, ", "))
 }
 
-// OpenDir returns what FindDir finds; if that is nothing, it makes the first candidate whose parent
-// exists, for the user alone.
+// OpenDir returns the directory that [FindDir] finds. If there is none, OpenDir creates the first one of the three
+// whose parent exists, for the user alone.
 func OpenDir() (Dir, error) {
 	d, notFound := FindDir()
 	if !errors.Is(notFound, ErrNoDir) {
 		return d, notFound
 	}
-	paths, _ := candidates() // FindDir has seen its error
+	paths, _ := candidates() // FindDir has checked the error
 	i := slices.IndexFunc(paths, func(path string) bool { return modeOf(filepath.Dir(path)).IsDir() })
 	if i < 0 {
-		return Dir{}, fmt.Errorf("%w, and no place to make one", notFound)
+		return Dir{}, fmt.Errorf("%w, and no place to create one", notFound)
 	}
-	err := os.MkdirAll(paths[i], 0o700) // another process may be faster
+	err := os.MkdirAll(paths[i], 0o700) // no error if another process was faster
 	if err == nil {
-		err = os.Chmod(paths[i], 0o700) // the umask may have taken bits away
+		err = os.Chmod(paths[i], 0o700) // whatever the umask says
 	}
 	if err != nil {
-		return Dir{}, fmt.Errorf("making the configuration directory: %w", err)
+		return Dir{}, fmt.Errorf("creating the configuration directory: %w", err)
 	}
 	return Dir{paths[i]}, nil
 }
 
-// etc is where the site's settings are.
+// etc is the directory of the site's settings.
 const etc = "/etc/oidc-agent"
 
-// places are the directories of settings: the user's, where there is one, and the site's.
+// places returns the directories of settings: the user's, if there is one, and the site's.
 func places() []string {
 	if d, err := FindDir(); err == nil {
 		return []string{d.path, etc}
@@ -64,11 +64,11 @@ func places() []string {
 	return []string{etc}
 }
 
-// candidates returns the places where the directory may be, in their order.
+// candidates returns the paths where the directory may be, in the order of preference.
 func candidates() (paths []string, err error) {
 	own, home := os.Getenv("OIDC_CONFIG_DIR"), os.Getenv("HOME")
 	if own == "" && home == "" {
-		return nil, errors.New("looking for the configuration directory: HOME is not set, nor is OIDC_CONFIG_DIR")
+		return nil, errors.New("no configuration directory: HOME is not set, nor is OIDC_CONFIG_DIR")
 	}
 	if own != "" {
 		paths = append(paths, own)
@@ -78,13 +78,13 @@ func candidates() (paths []string, err error) {
 	}
 	for i, path := range paths {
 		if paths[i], err = filepath.Abs(path); err != nil { // the agent changes its working directory
-			return nil, fmt.Errorf("looking for the configuration directory %q: %w", path, err)
+			return nil, fmt.Errorf("configuration directory %q: %w", path, err)
 		}
 	}
 	return paths, nil
 }
 
-// modeOf tells what path names, or what it links to: neither a directory nor a regular file where that is nothing.
+// modeOf returns the mode of a file, following links. If there is none, it is neither a directory nor a regular file.
 func modeOf(path string) fs.FileMode {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -96,8 +96,8 @@ func modeOf(path string) fs.FileMode {
 // Path returns the directory's absolute path.
 func (d Dir) Path() string { return d.path }
 
-// File returns the absolute path of the account's file, which need not exist. A name that is none, above
-// all one that leaves the directory, is refused.
+// File returns the absolute path of an account's file, which need not exist. It refuses names that an account
+// cannot have, in particular those that would leave the directory.
 func (d Dir) File(name string) (string, error) {
 	if d.path == "" {
 		return "", ErrNoDir
@@ -108,11 +108,11 @@ func (d Dir) File(name string) (string, error) {
 	return filepath.Join(d.path, name), nil
 }
 
-// maxName, in bytes, leaves room for what names of lock files and temporary files add, within the 255
-// of file systems.
+// maxName limits a short name, in bytes. File systems allow 255, but the names of lock files and temporary files
+// are longer.
 const maxName = 200
 
-// nameProblem returns what is wrong with a short name, "" if nothing is.
+// nameProblem returns what is wrong with a short name, or "".
 func nameProblem(name string) string {
 	switch {
 	case name == "":
@@ -126,17 +126,16 @@ func nameProblem(name string) string {
 	case len(name) > maxName:
 		return fmt.Sprintf("it is longer than %d bytes", maxName)
 	}
-	// What the C tools leave out of the accounts.
+	// Files that the C tools do not take for accounts.
 	ending := filepath.Ext(name)
 	if name == "config" || slices.Contains([]string{".config", ".stats", ".log"}, ending) ||
 		strings.TrimRight(ending, "0123456789") == ".clientconfig" {
-		return "files of that name are no accounts"
+		return "the name is reserved for another kind of file"
 	}
 	return ""
 }
 
-// List returns the names of the accounts that have a file here, sorted by their bytes. A link to a file
-// counts as the file.
+// List returns the short names of all accounts with a file in the directory, sorted by their bytes. It follows links.
 func (d Dir) List() ([]string, error) {
 	entries, err := os.ReadDir(d.path) // sorted
 	if err != nil {
@@ -151,7 +150,7 @@ func (d Dir) List() ([]string, error) {
 	return names, nil
 }
 
-// Remove deletes an account's file. Its lock file stays: whoever waits for the lock has it open.
+// Remove deletes an account's file. The lock file stays, because others may have it open to wait for the lock.
 func (d Dir) Remove(name string) error {
 	path, err := d.File(name)
 	if err != nil {

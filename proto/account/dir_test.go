@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// setPlaces sets the variables that say where the directory may be.
+// setPlaces sets the variables that determine where the directory may be.
 func setPlaces(t *testing.T, own, home string) {
 	t.Helper()
 	t.Setenv("OIDC_CONFIG_DIR", own)

@@ -10,8 +10,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// members pairs each field of the struct that p points to with its keys in a JSON object, which its tag `key` names
-// once for reading and writing: the one that is written, then others that older or other files have instead.
+// members iterates over the fields of the struct that p points to that have a tag `key`. The tag lists the keys of
+// the field in a JSON object: the one that is written, and then those that may be read instead.
 func members(p any) iter.Seq2[[]string, any] {
 	return func(yield func(keys []string, field any) bool) {
 		v := reflect.ValueOf(p).Elem()
@@ -24,8 +24,8 @@ func members(p any) iter.Seq2[[]string, any] {
 	}
 }
 
-// fromJSON sets those fields of the struct that p points to whose keys o has, leniently, as the C tools read values. It
-// keeps copies: o may be wiped afterwards.
+// fromJSON sets the fields of the struct that p points to whose keys are in o. It reads values leniently, as the C
+// tools do. The fields do not alias o, which may be wiped.
 func fromJSON(o *cjson.Object, p any) {
 	for keys, field := range members(p) {
 		key := keys[0]
@@ -60,7 +60,7 @@ func fromJSON(o *cjson.Object, p any) {
 	}
 }
 
-// toJSON is the inverse of fromJSON for the kinds of fields that an account has, in their order.
+// toJSON is the inverse of fromJSON for the types of fields that an Account has.
 func toJSON(p any) *cjson.Object {
 	o := cjson.New()
 	for keys, field := range members(p) {
@@ -69,7 +69,7 @@ func toJSON(p any) *cjson.Object {
 		case *string:
 			o.SetText(key, *f)
 		case *[]string:
-			if len(*f) > 0 { // 5.3.3 leaves out nothing else
+			if len(*f) > 0 { // version 5.3.3 omits nothing else
 				o.SetTexts(key, *f)
 			}
 		case *bool:

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// FuzzConfig reads any bytes as each of the settings files.
+// FuzzConfig reads any bytes as each kind of settings file.
 func FuzzConfig(f *testing.F) {
 	for _, seed := range []string{
 		`{"oidc-agent":{"autoload":true},"oidc-gen":{"auto-open-url":true,"prompt":"cli"},"oidc-add":{"pw-prompt":"cli"}}`,

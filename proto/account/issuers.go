@@ -15,24 +15,24 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Issuer is what the issuer.config files say about one provider. All but Issuer may be empty.
+// Issuer holds what the issuer.config files say about one provider. All fields but Issuer may be empty.
 type Issuer struct {
-	Issuer         string   `key:"issuer"`          // as the first file that names it spells it
-	Accounts       []string `key:"accounts"`        // short names of the user's accounts there
+	Issuer         string   `key:"issuer"`          // URL, as the first file spells it
+	Accounts       []string `key:"accounts"`        // short names of the user's accounts with this issuer
 	DefaultAccount string   `key:"default_account"` // see Default
 	ConfigEndpoint string   `key:"config_endpoint"` // the discovery URL
 	CertPath       string   `key:"cert_path"`       // a bundle of CAs
-	Register       string   `key:"register"`        // the page where a person registers a client
-	Contact        string   `key:"contact"`         // of those who run the provider
-	PubClient      Client   `key:"pubclient"`       // a client that everybody may use; without an id there is none
-	UserClient     Client   `key:"user_client"`     // the user's own, for all his accounts there; without an id there is none
-	OAuth2         bool     `key:"oauth"`           // no OpenID Connect
-	LegacyAudMode  bool     `key:"legacy_aud_mode"` // ask for audiences with `audience`, not RFC 8707's `resource`
+	Register       string   `key:"register"`        // web page where users register a client
+	Contact        string   `key:"contact"`         // of the provider's administrators
+	PubClient      Client   `key:"pubclient"`       // a client for everyone; without an id there is none
+	UserClient     Client   `key:"user_client"`     // the user's client for all accounts; without an id there is none
+	OAuth2         bool     `key:"oauth"`           // the provider lacks OpenID Connect
+	LegacyAudMode  bool     `key:"legacy_aud_mode"` // request audiences with `audience`, not RFC 8707's `resource`
 
-	DeviceAuthorizationEndpoint string `key:"device_authorization_endpoint"` // beats what discovery says
+	DeviceAuthorizationEndpoint string `key:"device_authorization_endpoint"` // overrides discovery
 }
 
-// Client is one that needs no registration: it is known.
+// Client is a client that is registered already.
 type Client struct {
 	ClientID     string        `key:"client_id"`
 	ClientSecret secret.Secret `key:"client_secret"`
@@ -40,10 +40,10 @@ type Client struct {
 	RedirectURIs []string      `key:"redirect_uris"`
 }
 
-// Issuers are in the order in which they were read, the user's own first.
+// Issuers is a list of issuers in the order in which they were read, the user's own first.
 type Issuers []Issuer
 
-// Find returns the issuer of that URL, with or without a trailing slash, nil if no file names it.
+// Find returns the issuer with the given URL, with or without a trailing slash, or nil.
 func (is Issuers) Find(issuer string) *Issuer {
 	i := slices.IndexFunc(is, func(known Issuer) bool { return SameIssuer(known.Issuer, issuer) })
 	if i < 0 {
@@ -52,8 +52,8 @@ func (is Issuers) Find(issuer string) *Issuer {
 	return &is[i]
 }
 
-// Default returns the short name of the account to use where only the issuer is given: the default
-// account, else the first; "" if there is none.
+// Default returns the short name of the account to use if the user gives the issuer only: the default account, or
+// else the first one, or else "".
 func (i *Issuer) Default() string {
 	if i.DefaultAccount == "" && len(i.Accounts) > 0 {
 		return i.Accounts[0]
@@ -64,10 +64,9 @@ func (i *Issuer) Default() string {
 const issuerFile = "issuer.config"
 
 // LoadIssuers reads the user's issuer.config and issuer.config.d (oldest file first), then those in
-// /etc/oidc-agent, or a list of public issuers of our own where /etc has none, then the public clients that
-// 4.x keeps in pubclients.config, the user's first. What is read first wins, key by key. Files that do not
-// exist do no harm. The error names every file that could not be used; the issuers are then those of the
-// others.
+// /etc/oidc-agent, or a built-in list if /etc has no issuers, and then the public clients that 4.x keeps in
+// pubclients.config, the user's first. The first value of a key counts. Missing files are no error. The error
+// names every file that cannot be used, and the result holds the issuers of the others.
 func LoadIssuers() (Issuers, error) { return loadIssuers(places()) }
 
 func loadIssuers(dirs []string) (Issuers, error) {
@@ -96,7 +95,7 @@ func loadIssuers(dirs []string) (Issuers, error) {
 	return mergeIssuers(all), failures
 }
 
-// mergeIssuers makes one issuer of all objects that name it, with or without a trailing slash.
+// mergeIssuers merges the objects that name the same issuer.
 func mergeIssuers(objects []*cjson.Object) Issuers {
 	var merged []*cjson.Object
 	for _, o := range objects {
@@ -123,19 +122,19 @@ func mergeIssuers(objects []*cjson.Object) Issuers {
 
 func issuerOf(o *cjson.Object) string { return cmp.Or(o.Text("issuer"), o.Text("issuer_url")) }
 
-// issuerFiles returns the issuer.config of a directory and the files of its issuer.config.d, oldest first, those of
-// one age by name.
+// issuerFiles returns the issuer.config of a directory and the files in its issuer.config.d, oldest first, files
+// of the same age by name.
 func issuerFiles(dir string) []string {
 	file, folder := filepath.Join(dir, issuerFile), filepath.Join(dir, "issuer.config.d")
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return []string{file, folder} // who reads that finds the same error
+		return []string{file, folder} // reading that as a file reports the same error
 	}
 	var paths []string
 	written := make(map[string]time.Time)
 	for _, entry := range entries {
 		path := filepath.Join(folder, entry.Name())
-		info, err := os.Stat(path) // of what a link points to
+		info, err := os.Stat(path) // follows links
 		if err == nil && info.Mode().IsRegular() && entry.Name()[0] != '.' {
 			paths = append(paths, path)
 			written[path] = info.ModTime()
@@ -145,9 +144,9 @@ func issuerFiles(dir string) []string {
 	return append([]string{file}, paths...)
 }
 
-// NoteAccount notes in the user's issuer.config that the account belongs to the issuer, or does not. A file in the 4.x
-// format becomes one in the 5.x format, as 5.x does it; all else that the user wrote stays, and nothing of
-// what LoadIssuers reads elsewhere gets in. It waits up to five seconds for others who write the file.
+// NoteAccount records in the user's issuer.config whether the account belongs to the issuer. A file in the 4.x
+// format is converted to the 5.x format, as 5.x does. Everything else in the file stays as it is, and nothing from
+// other files is added. NoteAccount waits up to five seconds for other writers of the file.
 func NoteAccount(d Dir, issuer, name string, belongs bool) error {
 	if d.path == "" {
 		return ErrNoDir
@@ -192,8 +191,8 @@ func NoteAccount(d Dir, issuer, name string, belongs bool) error {
 	return WriteFile(path, append(cjson.LayoutArray(entries), '\n'))
 }
 
-// builtinIssuers are public providers to choose from where the administrator has listed none. Their URLs
-// are spelt as the providers spell them, for they must match what discovery says.
+// builtinIssuers is a list of public providers for users whose site has none. The URLs are spelled as in the
+// providers' metadata, which they must match.
 var builtinIssuers = [...]string{
 	"https://b2access.eudat.eu:8443/oauth2",
 	"https://login.helmholtz.de/oauth2",

@@ -12,8 +12,8 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// tree writes files, given as path and contents, below a fresh directory. Each file is a minute
-// older than the next.
+// tree writes files, given as pairs of path and contents, to a new directory. Each file is a minute older than the
+// next.
 func tree(t *testing.T, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -79,7 +79,8 @@ func TestEveryKeyOfAnIssuer(t *testing.T) {
 	}
 }
 
-// User's file, user's folder by age, /etc's file, /etc's folder; the first wins, key by key.
+// The order is: the user's file, the user's directory by age, the file and the directory in /etc. The first value
+// of a key counts.
 func TestPrecedence(t *testing.T) {
 	t.Parallel()
 	user := tree(t,
@@ -111,7 +112,7 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// The lines of 4.x mean a default account in the user's file, a registration page in /etc's.
+// The second word of a 4.x line is a default account in the user's file, and a registration page in the file in /etc.
 func TestLinesOf4(t *testing.T) {
 	t.Parallel()
 	user := tree(t, issuerFile, "https://a/ demo\n\n  https://b\r\n# https://c\n")
@@ -129,7 +130,7 @@ func TestLinesOf4(t *testing.T) {
 	}
 }
 
-// Public clients of 4.x add to what issuer.config says, and do not replace it, nor the list of our own.
+// Public clients of 4.x are added to what issuer.config says, and replace neither that nor the built-in list.
 func TestPubClients(t *testing.T) {
 	t.Parallel()
 	user := tree(t,
@@ -175,7 +176,7 @@ func TestBuiltinIssuers(t *testing.T) {
 	}
 }
 
-// A damaged file is named in the error; what the others say is there all the same.
+// The error names a damaged file, and the issuers of the other files are returned.
 func TestDamagedIssuerFile(t *testing.T) {
 	t.Parallel()
 	user := tree(t, issuerFile, `[{"issuer":"https://a"`, "issuer.config.d/x", `{"issuer":"https://b"} x`)
@@ -244,7 +245,7 @@ func compactEntries(t *testing.T, user string) string {
 	return strings.Join(texts, " ")
 }
 
-// A 4.x file is rewritten in the 5.x format with all that it said.
+// A 4.x file is converted to the 5.x format without losing anything.
 func TestNoteAccountConverts4(t *testing.T) {
 	t.Parallel()
 	user := tree(t, issuerFile, "https://a/ demo\nhttps://b\n")
@@ -284,7 +285,7 @@ func TestNoteAccountWithoutFile(t *testing.T) {
 	}
 }
 
-// What needs no change is not written, and what is damaged is not overwritten.
+// A file that needs no change or is damaged is not written.
 func TestIssuerFileStaysUntouched(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`[{"issuer":"https://a","accounts":["x"]}]`, `[{"issuer":"https://a"`, `{"issuer"`} {
@@ -308,7 +309,7 @@ func TestIssuerFileStaysUntouched(t *testing.T) {
 	}
 }
 
-// FuzzIssuers: what can be read in either format is written as something that reads as the same.
+// FuzzIssuers checks that entries in any format are written as something that can be read as the same entries.
 func FuzzIssuers(f *testing.F) {
 	for _, seed := range []string{
 		"https://a/ demo\n# comment\nhttps://b\n",

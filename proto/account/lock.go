@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// lockedHere are the paths of the lock files that this process holds. It is the one variable of this package
-// because record locks belong to the process: a second one in the same process is granted at once, and closing any
-// descriptor of the lock file drops the first. So all who lock must meet in one place before they open the file.
+// lockedHere holds the paths of the lock files that this process has locked. It is a package variable because
+// record locks belong to the process: a second lock in the same process is granted at once, and closing any
+// descriptor of the lock file ends the first. So lockedHere is checked before the file is opened.
 var lockedHere sync.Map
 
 const (
@@ -23,17 +23,17 @@ const (
 	lastPoll  = 20 * time.Millisecond
 )
 
-// Lock waits until nobody else has the lock of path, or until ctx ends. It lasts until unlock or the end of the
-// process. What is locked is not the file itself, which WriteFile replaces, but a dot-file beside it, ".NAME.lock",
-// which is made if need be and stays. The lock is a record lock (fcntl), which NFS passes on to other machines.
-// Temporary files of writers who were killed are removed.
+// Lock acquires the lock on the file path. It waits until the lock is free or ctx ends. The lock lasts until
+// unlock is called or the process ends. [WriteFile] replaces the file, so the lock is on another file beside it,
+// ".NAME.lock", which Lock creates and nobody removes. It is a record lock (fcntl), which works across machines on
+// NFS. Lock also removes the temporary files of writers that were killed.
 func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	real, err := realPath(path)
 	if err != nil {
 		return nil, fmt.Errorf("locking %q: %w", path, err)
 	}
 	lockPath := filepath.Join(filepath.Dir(real), "."+filepath.Base(real)+".lock")
-	for pause := firstPoll; ; pause = min(2*pause, lastPoll) { // F_SETLKW would wait without an end
+	for pause := firstPoll; ; pause = min(2*pause, lastPoll) { // F_SETLKW would ignore ctx
 		unlock, err := tryLock(lockPath)
 		switch {
 		case err == nil:
@@ -44,15 +44,15 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 		case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 			select {
 			case <-ctx.Done():
-			case <-time.After(pause/2 + rand.N(pause)): // the spread keeps those who wait from asking in step
+			case <-time.After(pause/2 + rand.N(pause)): // random, so that waiting processes do not poll in step
 			}
 			continue
 		}
-		return nil, fmt.Errorf("waiting for the lock of %q: %w", path, err)
+		return nil, fmt.Errorf("waiting for the lock on %q: %w", path, err)
 	}
 }
 
-// tryLock opens the lock file and asks for the record lock on it once. EAGAIN: somebody has it.
+// tryLock tries to lock a lock file. The error is EAGAIN if someone else holds the lock.
 func tryLock(path string) (unlock func(), err error) {
 	if _, busy := lockedHere.LoadOrStore(path, true); busy {
 		return nil, syscall.EAGAIN
@@ -62,16 +62,15 @@ func tryLock(path string) (unlock func(), err error) {
 		lockedHere.Delete(path)
 		return nil, err
 	}
-	// The umask may have taken bits away; a file of somebody else is none that we could mend.
-	_ = f.Chmod(0o600)
+	_ = f.Chmod(0o600) // whatever the umask says; it fails for another user's file, which does not matter
 	unlock = func() {
-		if !errors.Is(f.Close(), os.ErrClosed) { // ends the record lock; a second call does nothing
+		if !errors.Is(f.Close(), os.ErrClosed) { // Close ends the record lock; a second unlock does nothing
 			lockedHere.Delete(path)
 		}
 	}
 	record := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart}
 	err = syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &record)
-	if err == syscall.EACCES { // which POSIX allows as well; of OpenFile it means that nobody may have it here
+	if err == syscall.EACCES { // POSIX allows both; from OpenFile it means something else
 		err = syscall.EAGAIN
 	}
 	if err != nil {

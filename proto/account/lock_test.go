@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// lockForParent, set in the environment, makes the test binary a second process that locks the file it
-// names, says so, and keeps the lock until its standard input ends or it is killed.
+// lockForParent is an environment variable that names a file. It turns the test binary into a process that locks
+// the file, reports it, and keeps the lock until its standard input ends or it is killed.
 const lockForParent = "ACCOUNT_TEST_LOCK"
 
-// ownerForParent makes it one that says whether the lock of the file it names is held.
+// ownerForParent turns the test binary into a process that reports whether a file is locked.
 const ownerForParent = "ACCOUNT_TEST_OWNER"
 
 func TestMain(m *testing.M) {
@@ -91,7 +91,7 @@ func lockElsewhere(t *testing.T, path string) otherProcess {
 	return otherProcess{cmd, stdin}
 }
 
-// refused checks that the lock cannot be had while ctx lasts.
+// refused checks that the lock cannot be acquired.
 func refused(t *testing.T, path string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -122,7 +122,7 @@ func mustLock(t *testing.T, path string) (unlock func()) {
 	return l
 }
 
-// The lock of another process is waited for, ends when that process gives it back, and when it dies.
+// Lock waits for the lock of another process, which ends when that process unlocks or dies.
 func TestLockBetweenProcesses(t *testing.T) {
 	t.Parallel()
 	ends := map[string]func(otherProcess) error{
@@ -153,7 +153,7 @@ func TestLockBetweenProcesses(t *testing.T) {
 	}
 }
 
-// The other way round: another process sees ours.
+// Another process sees our lock.
 func TestLockIsSeenElsewhere(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "demo")
@@ -167,7 +167,7 @@ func TestLockIsSeenElsewhere(t *testing.T) {
 	}
 }
 
-// recordOwner asks from another process whether the lock is held.
+// recordOwner lets another process find out whether the lock is held.
 func recordOwner(t *testing.T, path string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -179,7 +179,7 @@ func recordOwner(t *testing.T, path string) string {
 	return string(said)
 }
 
-// Goroutines exclude each other too, for which record locks do not suffice, and none is lost.
+// Goroutines of one process exclude each other too, which record locks alone would not do.
 func TestLockBetweenGoroutines(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "demo")
@@ -206,15 +206,14 @@ func TestLockBetweenGoroutines(t *testing.T) {
 	}
 }
 
-// Waiting ends with the context, also for a lock of our own process, and the one who gave up does no harm to
-// the one who holds it.
+// Waiting ends with the context, even for a lock of our own process, and does not disturb its owner.
 func TestLockEndsWithContext(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "demo")
 	l := mustLock(t, path)
 	refused(t, path)
 	if owner := recordOwner(t, path); owner != "somebody" {
-		t.Error("who gave up has taken the record lock away")
+		t.Error("giving up has ended the record lock")
 	}
 	cause := errors.New("the caller is gone")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -223,11 +222,11 @@ func TestLockEndsWithContext(t *testing.T) {
 		t.Errorf("got %v, want the context's cause", err)
 	}
 	l()
-	l() // once more does nothing
+	l() // the second call does nothing
 	mustLock(t, path)()
 }
 
-// Locks on different files do not meet; two ways to one file do.
+// Different files have different locks; different paths of one file have the same.
 func TestLockPaths(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -276,7 +275,7 @@ func TestLockErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{dir + "/file/demo", dir + "/no/demo", dir + "/linked"} {
-		for range 2 { // a failed attempt leaves nothing locked
+		for range 2 { // the first attempt leaves nothing locked
 			if _, err := Lock(within10s(t), path); err == nil || errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Lock(%q): %v", path, err)
 			}
@@ -284,7 +283,7 @@ func TestLockErrors(t *testing.T) {
 	}
 }
 
-// Who has the lock clears up behind writers that were killed, and takes nothing else away.
+// Lock removes the temporary files of writers that were killed, and nothing else.
 func TestLockRemovesTemps(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

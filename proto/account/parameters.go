@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Parameter is one entry of custom_parameters.config: an extra parameter for some requests of the accounts that are
-// named, or that have an issuer which is named.
+// Parameter is an entry of custom_parameters.config: an extra parameter in some kinds of requests, for the listed
+// accounts and for all accounts with the listed issuers.
 type Parameter struct {
 	Name     string   `key:"parameter"`
 	Value    string   `key:"value"`
@@ -19,12 +19,12 @@ type Parameter struct {
 	Requests []string `key:"request"`
 }
 
-// Parameters are the extra parameters that a user and his site want in requests to providers.
+// Parameters is a list of extra parameters in requests to providers.
 type Parameters []Parameter
 
-// LoadParameters reads custom_parameters.config, the user's and then the system's. A value that starts with $
-// is that environment variable's, one that starts with / the first line of that file. The error names every file that
-// could not be used; the parameters are then those of the other.
+// LoadParameters reads the user's custom_parameters.config and then the site's. A value $NAME stands for an
+// environment variable, and a value that starts with / for the first line of that file. The error names every file
+// that cannot be used, and the result holds the parameters of the others.
 func LoadParameters() (Parameters, error) { return loadParameters(places()) }
 
 func loadParameters(dirs []string) (all Parameters, failures error) {
@@ -40,7 +40,7 @@ func loadParameters(dirs []string) (all Parameters, failures error) {
 			if name, ok := strings.CutPrefix(p.Value, "$"); ok {
 				p.Value = os.Getenv(name)
 			} else if strings.HasPrefix(p.Value, "/") {
-				data, _ := ReadFile(p.Value) // an empty value is not sent
+				data, _ := ReadFile(p.Value) // the value is empty if that fails, and is not sent
 				line, _, _ := bytes.Cut(data, []byte("\n"))
 				p.Value = string(line)
 			}
@@ -50,7 +50,7 @@ func loadParameters(dirs []string) (all Parameters, failures error) {
 	return all, failures
 }
 
-// For returns the parameters for a kind of request of an account: those that name the account or its issuer.
+// For returns the parameters for a kind of request of an account.
 func (all Parameters) For(a *Account, request string) []Parameter {
 	var found []Parameter
 	for _, p := range all {

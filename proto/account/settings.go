@@ -11,10 +11,10 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// All settings files are lists of entries, raw JSON texts: a JSON array has many, an object is one alone, and so is
-// each line of the formats of 4.x.
+// A settings file is a list of entries, which are raw JSON: the elements of an array, a single object, or the
+// converted lines of a format of 4.x.
 
-// readObjects reads the entries of a file that are objects. A file that does not exist has none.
+// readObjects returns the entries of a file that are objects. A missing file has none.
 func readObjects(path string, line lineFunc) (objects []*cjson.Object, err error) {
 	entries, err := readEntries(path, line)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -40,8 +40,8 @@ func readEntries(path string, line lineFunc) ([][]byte, error) {
 	return entries, nil
 }
 
-// parseEntries returns the entries of a file. What starts like JSON is JSON: a damaged file must not be taken for
-// lines and be overwritten. Without a lineFunc all is JSON, but for lines that start with a #.
+// parseEntries returns the entries of a file. A file that starts like JSON must be JSON: if it is damaged, it must
+// not be read as lines and then overwritten. Without a lineFunc the file is JSON in any case, with comments.
 func parseEntries(data []byte, line lineFunc) (entries [][]byte, err error) {
 	if line == nil {
 		data = cjson.WithoutComments(data)
@@ -64,10 +64,10 @@ func parseEntries(data []byte, line lineFunc) (entries [][]byte, err error) {
 	return entries, nil
 }
 
-// lineFunc reads a line of one of the formats of 4.x; nil where the line is something else.
+// lineFunc converts a line of a format of 4.x. It returns nil for any other line.
 type lineFunc func(line string) *cjson.Object
 
-// userLine reads ISSUER [DEFAULT_ACCOUNT], as in the user's issuer.config.
+// userLine converts ISSUER [DEFAULT_ACCOUNT], a line of the user's issuer.config.
 func userLine(line string) *cjson.Object {
 	words := strings.Fields(line)
 	o := cjson.New().SetText("issuer", words[0])
@@ -77,7 +77,7 @@ func userLine(line string) *cjson.Object {
 	return o
 }
 
-// etcLine reads ISSUER REGISTRATION_URI [CONTACT], as in the issuer.config in /etc.
+// etcLine converts ISSUER [REGISTRATION_URI [CONTACT]], a line of the site's issuer.config.
 func etcLine(line string) *cjson.Object {
 	o, words := cjson.New(), strings.Fields(line)
 	for i, key := range []string{"issuer", "register", "contact"}[:min(3, len(words))] {
@@ -86,10 +86,10 @@ func etcLine(line string) *cjson.Object {
 	return o
 }
 
-// pubClientLine reads CLIENT_ID[:SECRET]@ISSUER[@SCOPES], as in pubclients.config. The secret of a public client is
-// none: everybody has the file.
+// pubClientLine converts CLIENT_ID[:SECRET]@ISSUER[@SCOPES], a line of pubclients.config. The secret of a public
+// client is not secret: everyone has the file.
 func pubClientLine(line string) *cjson.Object {
-	at := max(strings.Index(line, "@http"), 0) // an id may have an @ of its own
+	at := max(strings.Index(line, "@http"), 0) // an id may contain an @
 	id, secret, _ := strings.Cut(line[:at], ":")
 	if id == "" {
 		return nil

@@ -11,16 +11,16 @@ import (
 	"syscall"
 )
 
-// maxFile is the largest file that we read and write, in bytes.
+// maxFile is the size of the largest file that we read or write, in bytes.
 const maxFile = 1 << 20
 
-// ErrNotFound: there is no such file. It is an [fs.ErrNotExist] as well.
+// ErrNotFound means that there is no such file. It wraps [fs.ErrNotExist].
 var ErrNotFound = fmt.Errorf("no such account file: %w", fs.ErrNotExist)
 
-// ReadFile returns the contents of a file of at most 1 MiB. A missing file is [ErrNotFound]; what is no
-// file, such as a pipe that would never end, is an error.
+// ReadFile returns the contents of a regular file of up to 1 MiB. If the file is missing, the error wraps
+// [ErrNotFound].
 func ReadFile(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // opening a pipe would wait for its writer
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // nonblocking, or a pipe would wait for its writer
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%q: %w", path, ErrNotFound)
 	}
@@ -45,20 +45,20 @@ func ReadFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// WriteFile replaces or makes a file so that a reader, and whoever looks after a crash, finds the old or
-// the new contents and nothing else. The file is for the user alone whatever the umask. A link to a file stays a
-// link: that file is replaced; one that leads nowhere is replaced itself. When WriteFile returns nil the data is on
-// disk; when it returns an error no part of the attempt is left.
+// WriteFile creates or replaces a file atomically: readers find the old or the new contents, even after a crash.
+// The file has mode 0600 whatever the umask says. If path is a link, the file that it leads to is replaced; a
+// dangling link is itself replaced. When WriteFile returns nil the data is on disk. When it returns an error it
+// leaves nothing behind.
 func WriteFile(path string, data []byte) error {
 	if len(data) > maxFile {
-		return fmt.Errorf("writing %q: more than %d bytes, which ReadFile would refuse", path, maxFile)
+		return fmt.Errorf("writing %q: more than %d bytes", path, maxFile)
 	}
 	real, err := realPath(path)
 	if err == nil {
 		err = replace(real, data)
 	}
 	if failed, ok := errors.AsType[*fs.PathError](err); ok {
-		err = failed.Err // it may name a file of ours that nobody knows
+		err = failed.Err // without the name of a temporary file, which the user does not know
 	}
 	if err != nil {
 		return fmt.Errorf("writing %q: %w", path, err)
@@ -66,9 +66,9 @@ func WriteFile(path string, data []byte) error {
 	return nil
 }
 
-// replace writes data to a new file beside path and gives it that name.
-func replace(path string, data []byte) (err error) {
-	// A rename would replace /dev/null. What is a link here still leads nowhere: that it may replace.
+// replace writes data to a temporary file beside path and renames it.
+func replace(path string, data []byte) error {
+	// The rename would replace even /dev/null. A link is dangling here, and may be replaced.
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type()&^fs.ModeSymlink != 0 {
 		return errors.New("it is not a regular file")
 	}
@@ -76,38 +76,26 @@ func replace(path string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			f.Close() // a second time at worst
-			os.Remove(f.Name())
-		}
-	}()
-	if err := f.Chmod(0o600); err != nil { // the umask may have taken bits away
-		return err
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()) // whatever the umask says; NFS reports a full disk in Close
+	if err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil { // NFS reports a full disk here
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err != nil {
+		os.Remove(f.Name())
 		return err
 	}
 	return syncDir(filepath.Dir(path))
 }
 
-// tempPrefix is what the names of temporary files begin with; a number follows. No listing takes a dot-file for an
-// account.
+// tempPrefix returns the beginning of the names of temporary files, which a number follows. A name that starts
+// with a dot is never listed as an account.
 func tempPrefix(path string) string { return "." + filepath.Base(path) + ".new-" }
 
-// removeTemps removes what writers who were killed have left beside path. The caller holds the lock of path: whoever
-// writes an account's file does so under it, so nobody is at work on them.
+// removeTemps removes the temporary files of writers that were killed. The caller holds the lock on path, which
+// every writer of the file needs, so none of them is in use.
 func removeTemps(path string) {
-	entries, _ := os.ReadDir(filepath.Dir(path)) // what is left does no harm
+	entries, _ := os.ReadDir(filepath.Dir(path)) // if it fails, the files stay, which does no harm
 	for _, e := range entries {
 		number, ok := strings.CutPrefix(e.Name(), tempPrefix(path))
 		if ok && strings.Trim(number, "0123456789") == "" {
@@ -116,8 +104,8 @@ func removeTemps(path string) {
 	}
 }
 
-// realPath returns the file that path names in the end, without links, so that all who reach it through links meet
-// at one place. It need not exist, but its folder must.
+// realPath returns the absolute path of a file, without links, which is the same for all who use it. The file need
+// not exist, but its directory must.
 func realPath(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -130,7 +118,7 @@ func realPath(path string) (string, error) {
 	return filepath.Join(dir, filepath.Base(path)), err
 }
 
-// syncDir makes the directory's entries last, without which a crash may undo a rename.
+// syncDir writes a directory to disk. Without it a crash may undo a rename.
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
@@ -139,7 +127,7 @@ func syncDir(path string) error {
 	defer d.Close()
 	err = d.Sync()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil // this file system cannot, and has no better way
+		return nil // the file system does not support it
 	}
 	return err
 }

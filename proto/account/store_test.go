@@ -60,8 +60,8 @@ func TestWriteFileMode(t *testing.T) {
 	}
 }
 
-// A link to a file stays a link, over several steps and folders that are links. One that leads nowhere does not keep a
-// login from being saved: whoever looked before has found no file.
+// A link to a file stays a link, even if it leads through other links and linked directories. A dangling link is
+// replaced, so that it does not prevent a login from being saved.
 func TestWriteFileKeepsLinks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -91,7 +91,7 @@ func TestWriteFileKeepsLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := contents(t, filepath.Join(dir, "new")); got != "new" {
-		t.Errorf("in the place of a link that leads nowhere: %q", got)
+		t.Errorf("instead of a dangling link: %q", got)
 	}
 	if err := WriteFile(filepath.Join(dir, "loop"), nil); err == nil {
 		t.Errorf("a loop of links was written")
@@ -103,7 +103,7 @@ func TestWriteFileErrors(t *testing.T) {
 	dir := t.TempDir()
 	touch(t, filepath.Join(dir, "file"))
 	mkdir(t, dir, "folder")
-	fifo := filepath.Join(t.TempDir(), "fifo") // no device: a test that fails as root would replace it
+	fifo := filepath.Join(t.TempDir(), "fifo") // not a device: if the test fails as root, it is replaced
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -129,8 +129,8 @@ func TestWriteFileErrors(t *testing.T) {
 	}
 }
 
-// A disk that is full in the middle of the file, played by a limit on the size of files, leaves the old
-// contents and nothing else. Not parallel: the limit belongs to the process.
+// When the disk becomes full, here simulated by a limit on the size of files, the old contents stay and nothing
+// else. Not parallel: the limit belongs to the process.
 func TestWriteFileFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "demo")
 	if err := WriteFile(path, []byte("old")); err != nil {
@@ -162,7 +162,7 @@ func TestWriteFileFullDisk(t *testing.T) {
 	}
 }
 
-// Whoever reads while others write finds one of the contents, whole.
+// A reader finds the old or the new contents at any time.
 func TestWriteFileIsAtomic(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "demo")

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An answer as the agent sends it, with a token of usual size.
+// benchAnswer is an answer of the agent, with a token of the usual size.
 var benchAnswer = []byte(`{"status":"success","access_token":"` + strings.Repeat("eyJ0", 250) + `","issuer":"https://iam.example/","expires_at":1795453511}`)
 
 func BenchmarkParse(b *testing.B) {

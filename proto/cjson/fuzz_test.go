@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// FuzzParse holds the parser to two promises: valid JSON means what encoding/json says it means, and
-// whatever parses prints to something that parses to the same.
+// FuzzParse checks two properties: valid JSON means what encoding/json says it means, and whatever can be parsed
+// is printed as something that parses to the same object.
 func FuzzParse(f *testing.F) {
 	samples, err := filepath.Glob("testdata/*/*.json")
 	if err != nil || len(samples) == 0 {
@@ -44,7 +44,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// blanks are what may stand around an object.
+// blanks are the bytes that may surround an object.
 var blanks = func() string {
 	var b []byte
 	for c := range byte(' ' + 1) {
@@ -87,7 +87,7 @@ func compareWithStandard(t *testing.T, data []byte, o *Object, err error) {
 	}
 }
 
-// firstValues reads an object with encoding/json, which lets the last of duplicate keys count.
+// firstValues reads an object token by token: json.Unmarshal would take the last of duplicate keys.
 func firstValues(data []byte) map[string]json.RawMessage {
 	values := map[string]json.RawMessage{}
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -105,7 +105,7 @@ func firstValues(data []byte) map[string]json.RawMessage {
 	return values
 }
 
-// FuzzScanner: where the scanner finds the end does not depend on how the stream was cut.
+// FuzzScanner checks that the scanner finds the same end however the stream is cut.
 func FuzzScanner(f *testing.F) {
 	f.Add([]byte(`{"a":"\"}"} tail`), 3)
 	f.Add(readSample(f, "testdata/5.3.3/ascii.plain.json"), 100)

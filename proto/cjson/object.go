@@ -10,14 +10,14 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Object is a JSON object: its members in order, the values as raw JSON text. Keys are case-sensitive;
-// of duplicate keys the first counts. Use [New] or [Parse] to make one. It is not safe for concurrent use
-// while somebody changes it.
+// Object is a JSON object: an ordered list of members whose values are raw JSON text. Keys are case-sensitive; of
+// duplicate keys the first counts. Use [New] or [Parse] to make one. Goroutines may share an Object as long as
+// none of them changes it.
 type Object struct{ members []member }
 
 type member struct {
 	key   string
-	value []byte // valid JSON without blanks around it
+	value []byte // valid JSON, without blanks around it
 }
 
 // New returns an empty object.
@@ -36,10 +36,10 @@ func (o *Object) index(key string) int {
 	return slices.IndexFunc(o.members, func(m member) bool { return m.key == key })
 }
 
-// Has reports whether there is such a key, whatever its value.
+// Has reports whether the object has the key, whatever its value.
 func (o *Object) Has(key string) bool { return o.index(key) >= 0 }
 
-// Raw returns the value as it was read or set, nil if the key is absent. It must not be changed.
+// Raw returns the value as it was read or set, or nil if the key is absent. The caller must not change it.
 func (o *Object) Raw(key string) []byte {
 	if i := o.index(key); i >= 0 {
 		return o.members[i].value
@@ -47,13 +47,13 @@ func (o *Object) Raw(key string) []byte {
 	return nil
 }
 
-// Text returns a value as the C tools read it: a string's meaning (with U+FFFD for bytes that are not
-// UTF-8), a number, true, false or a nested value as its JSON text; and "" for what they take for absent:
-// "", "null", "(null)" and null.
+// Text returns a value as the C tools read it. A string is decoded, with U+FFFD for bytes that are not UTF-8; any
+// other value is its JSON text. The result is "" for everything that the C tools take for absent: a missing key,
+// null, "", "null" and "(null)".
 func (o *Object) Text(key string) string { return present(decodeText(o.Raw(key))) }
 
-// present maps the C tools' ways to say "nothing" to the empty string. "(null)" is what their printf makes
-// of a string that is missing.
+// present returns the empty string for the C tools' ways to say that there is no value. Their printf turns a
+// missing string into "(null)".
 func present[T string | []byte](s T) T {
 	if string(s) == "null" || string(s) == "(null)" {
 		return s[:0]
@@ -61,18 +61,18 @@ func present[T string | []byte](s T) T {
 	return s
 }
 
-// Secret returns a value as Text does, in bytes of its own, and makes no string of it. Bytes that are
-// not UTF-8 stay as they are: a password is bytes.
+// Secret returns a value as Text does, but as a copy that can be wiped, and without making a string of it. Bytes
+// that are not UTF-8 stay as they are: a password is bytes.
 func (o *Object) Secret(key string) secret.Secret {
-	return secret.New(present(unquote(o.Raw(key), true)))
+	return secret.New(present(unquote(o.Raw(key))))
 }
 
-// Int returns a number: 1, "1" and true are 1; a fraction is cut off. It reports false if the value is
-// absent, no number, or beyond an int64.
+// Int returns a value as a number: 1, "1" and true are 1; a fraction is cut off. It reports false if the value is
+// absent, is not a number, or does not fit into an int64.
 func (o *Object) Int(key string) (int64, bool) {
 	text := o.Text(key)
 	switch text {
-	case "": // most members of most requests: their absence costs no error of strconv
+	case "": // the usual case, so it should not cost an error of strconv
 		return 0, false
 	case "true":
 		return 1, true
@@ -82,7 +82,7 @@ func (o *Object) Int(key string) (int64, bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, true
 	}
-	if strings.Trim(text, "0123456789+-.eE") != "" { // ParseFloat knows more: inf, hex, underscores
+	if strings.Trim(text, "0123456789+-.eE") != "" { // ParseFloat also accepts inf, hexadecimal and underscores
 		return 0, false
 	}
 	f, err := strconv.ParseFloat(text, 64)
@@ -92,23 +92,20 @@ func (o *Object) Int(key string) (int64, bool) {
 	return int64(f), true
 }
 
-// Bool reports whether the value is true: true, "true", or a number that is not 0, as text too.
+// Bool reports whether the value is true, "true", or a number other than 0, possibly in quotes.
 func (o *Object) Bool(key string) bool {
 	n, ok := o.Int(key)
 	return ok && n != 0
 }
 
-// Object returns the object under key, nil if that is absent or no object. The values alias those of o.
+// Object returns the object under key, or nil if there is none. Its values alias those of o.
 func (o *Object) Object(key string) *Object {
-	nested, err := Parse(o.Raw(key))
-	if err != nil {
-		return nil
-	}
+	nested, _ := Parse(o.Raw(key))
 	return nested
 }
 
-// Texts returns the elements of an array, each as Text returns it and without the empty ones; a value
-// that is no array counts as the only element.
+// Texts returns the elements of an array, each as Text returns it, without the empty ones. Any other value counts
+// as an array of that one element.
 func (o *Object) Texts(key string) (texts []string) {
 	elements, err := ParseArray(o.Raw(key))
 	if err != nil {
@@ -122,7 +119,7 @@ func (o *Object) Texts(key string) (texts []string) {
 	return texts
 }
 
-// set replaces the value in place or appends the member.
+// set replaces the value of an existing key in place, or appends a member.
 func (o *Object) set(key string, value []byte) *Object {
 	if i := o.index(key); i >= 0 {
 		o.members[i].value = value
@@ -132,11 +129,11 @@ func (o *Object) set(key string, value []byte) *Object {
 	return o
 }
 
-// SetText stores a string. Like all setters it replaces the value of a key that is there, else appends
-// the member, and returns o.
+// SetText stores a string. Like all setters it replaces the value of an existing key in place, or appends a
+// member, and returns o.
 func (o *Object) SetText(key, v string) *Object { return o.set(key, Quote(nil, v)) }
 
-// SetOptional stores a string unless it is empty.
+// SetOptional stores a string, unless it is empty.
 func (o *Object) SetOptional(key, v string) *Object {
 	if v != "" {
 		o.SetText(key, v)
@@ -144,7 +141,7 @@ func (o *Object) SetOptional(key, v string) *Object {
 	return o
 }
 
-// SetSecret stores a string that Wipe can overwrite; s stays the caller's.
+// SetSecret stores a copy of s as a string that Wipe overwrites.
 func (o *Object) SetSecret(key string, s secret.Secret) *Object {
 	return o.set(key, Quote(nil, s.Reveal()))
 }
@@ -159,10 +156,10 @@ func (o *Object) SetBool(key string, b bool) *Object {
 	return o.set(key, strconv.AppendBool(nil, b))
 }
 
-// SetRaw stores JSON text without copying it. What is not one JSON value is stored as null.
+// SetRaw stores JSON text without copying it. Text that is not exactly one JSON value is stored as null.
 func (o *Object) SetRaw(key string, raw []byte) *Object {
 	raw = bytes.TrimFunc(raw, func(r rune) bool { return r <= ' ' })
-	if p := (parser{data: raw}); !p.value(0) || p.pos < len(raw) {
+	if p := (parser{data: raw, limit: unlimited}); !p.value(0) || p.pos < len(raw) {
 		raw = []byte("null")
 	}
 	return o.set(key, raw)
@@ -176,12 +173,12 @@ func (o *Object) SetTexts(key string, texts []string) *Object {
 // SetObject stores a copy of nested.
 func (o *Object) SetObject(key string, nested *Object) *Object { return o.set(key, nested.Compact()) }
 
-// SetObjects stores an array of copies.
+// SetObjects stores an array of copies of the objects.
 func (o *Object) SetObjects(key string, objects []*Object) *Object {
 	return o.set(key, array(objects, (*Object).Compact))
 }
 
-// array returns an array of values, each written by text.
+// array returns the JSON array of the values, each converted by text.
 func array[T any](values []T, text func(T) []byte) []byte {
 	out := []byte{'['}
 	for i, v := range values {
@@ -193,14 +190,14 @@ func array[T any](values []T, text func(T) []byte) []byte {
 	return append(out, ']')
 }
 
-// Delete removes the member; it does not wipe the value.
+// Delete removes a member. It does not wipe the value.
 func (o *Object) Delete(key string) {
 	if i := o.index(key); i >= 0 {
 		o.members = slices.Delete(o.members, i, i+1)
 	}
 }
 
-// Wipe overwrites all values, also in the text that was parsed, and leaves o empty.
+// Wipe overwrites all values, also in the text that was parsed, and removes all members.
 func (o *Object) Wipe() {
 	for _, m := range o.members {
 		clear(m.value)

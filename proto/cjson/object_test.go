@@ -19,7 +19,7 @@ func mustParse(t testing.TB, text string) *Object {
 	return o
 }
 
-// How the C tools read values: 1, "1" and true are the same; "", "null", "(null)" and null are nothing.
+// The C tools' way to read values: 1, "1" and true are the same; "", "null", "(null)" and null mean no value.
 func TestLeniency(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -77,7 +77,7 @@ func TestLeniency(t *testing.T) {
 		if got := o.Bool("k"); got != test.b {
 			t.Errorf("Bool of %s: %v", test.value, got)
 		}
-		// A secret differs from the text only where bytes are no UTF-8.
+		// A secret differs from the text only in bytes that are not UTF-8.
 		if got := string([]rune(string(o.Secret("k").Reveal()))); got != test.text {
 			t.Errorf("Secret of %s: %q, want %q", test.value, got, test.text)
 		}
@@ -135,14 +135,14 @@ func TestSetters(t *testing.T) {
 	o := New().SetText("t", "a\"b\n").SetInt("i", -5).SetBool("y", true).SetTexts("l", []string{"p", "q\\"}).
 		SetTexts("none", nil).SetSecret("s", secret.FromString("hun\ter2")).SetRaw("r", []byte(" [1, 2] ")).
 		SetRaw("bad", []byte(`{"a":1} {`)).SetObject("o", New().SetText("k", "v")).
-		SetObjects("os", []*Object{New().SetInt("n", 1), New()})
+		SetObjects("os", []*Object{New().SetInt("n", 1), New()}).SetOptional("absent", "").SetOptional("p", "q")
 	o.SetText("i", "replaced").Delete("y")
 	o.Delete("not there")
-	want := `{"t":"a\"b\n","i":"replaced","l":["p","q\\"],"none":[],"s":"hun\ter2","r":[1,2],"bad":null,"o":{"k":"v"},"os":[{"n":1},{}]}`
+	want := `{"t":"a\"b\n","i":"replaced","l":["p","q\\"],"none":[],"s":"hun\ter2","r":[1,2],"bad":null,"o":{"k":"v"},"os":[{"n":1},{}],"p":"q"}`
 	if got := string(o.Compact()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got := strings.Join(o.Keys(), " "); got != "t i l none s r bad o os" {
+	if got := strings.Join(o.Keys(), " "); got != "t i l none s r bad o os p" {
 		t.Errorf("keys: %s", got)
 	}
 	if got := string(o.Secret("s").Reveal()); got != "hun\ter2" {
@@ -150,7 +150,7 @@ func TestSetters(t *testing.T) {
 	}
 }
 
-// Secrets are copies of their own: neither wiping the text harms them, nor do they point into it.
+// Secrets are copies: they survive when the text is wiped.
 func TestSecretIsACopy(t *testing.T) {
 	t.Parallel()
 	data := []byte(`{"plain":"hunter2","escaped":"hun\u0074er2","number":42,"latin1":"` + "\xe9" + `"}`)
@@ -173,7 +173,7 @@ func TestSecretIsACopy(t *testing.T) {
 	}
 }
 
-// Reading a secret costs its bytes and the handle, and no string beside them.
+// Reading a secret allocates its bytes and the handle, but no string.
 func TestSecretMakesNoString(t *testing.T) {
 	o := mustParse(t, `{"password":"`+strings.Repeat("x", 1000)+`"}`)
 	handle := testing.AllocsPerRun(100, func() { sink = secret.New(make([]byte, 1000)) })
@@ -182,7 +182,7 @@ func TestSecretMakesNoString(t *testing.T) {
 	}
 }
 
-// The agent asks for many members that are mostly absent.
+// The agent asks for many members, most of which are absent.
 func TestAbsentCostsNothing(t *testing.T) {
 	o := mustParse(t, `{"a":1}`)
 	if got := testing.AllocsPerRun(100, func() { o.Int("b"); o.Bool("b"); o.Text("b") }); got > 0 {
@@ -190,7 +190,7 @@ func TestAbsentCostsNothing(t *testing.T) {
 	}
 }
 
-var sink secret.Secret // keeps the compiler from leaving the allocation out
+var sink secret.Secret // keeps the compiler from optimizing the allocation away
 
 func TestParseErrors(t *testing.T) {
 	t.Parallel()
@@ -199,7 +199,7 @@ func TestParseErrors(t *testing.T) {
 	const syntax = "malformed JSON"
 	tests := []struct {
 		in   string
-		want string // ends the error, unless it is just about syntax
+		want string // the end of the error, or just syntax
 	}{
 		{"\x00 \t\r\n{\"a\":1}\n\x00\x00 ", ""},
 		{"{\n\"a\"\t:\r1 , \"b\" : [ 1 , 2 ] }", ""},
@@ -208,6 +208,7 @@ func TestParseErrors(t *testing.T) {
 		{`{"a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`, tooDeep},
 		{many(1024), ""},
 		{many(1025), tooMany},
+		{`{"a":` + many(1025) + `}`, ""},
 		{"", noObject},
 		{"  \x00", noObject},
 		{"hello", noObject},
@@ -256,7 +257,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// The limit on members is none on elements.
+// The limit on members does not apply to elements.
 func TestParseArray(t *testing.T) {
 	t.Parallel()
 	elements, err := ParseArray([]byte(" [" + strings.Repeat(`"x" ,`, 1024) + "\n{}]"))
@@ -268,7 +269,7 @@ func TestParseArray(t *testing.T) {
 	}
 }
 
-func TestSyntaxErrorTellsWhereAndNotWhat(t *testing.T) {
+func TestSyntaxErrorHidesTheText(t *testing.T) {
 	t.Parallel()
 	_, err := Parse([]byte(`{"password":"hunter2" "x"}`))
 	if want := "malformed JSON at byte 22: comma or end expected"; err == nil || err.Error() != want {

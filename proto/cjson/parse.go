@@ -1,28 +1,29 @@
-// Package cjson reads and writes JSON as the C tools do: ordered objects whose values stay raw JSON text,
-// read leniently (1, "1" and true are the same), printed compactly or in the tabbed layout of the cJSON
-// library. Account files and every message on the agent's socket are such objects.
+// Package cjson reads and writes JSON the way the C tools do. Objects keep their order, and values stay raw JSON
+// text that is read leniently: 1, "1" and true are the same. They are printed in compact form or in the tabbed
+// layout of the cJSON library. Account files and all messages on the agent's socket are such objects.
 //
-// It is a leaf: every room may enter, oidc-token as well, whose start-up is the product; so it imports
-// neither fmt nor encoding/json. Start at [Parse] and [New]; [Scanner] finds where a message ends.
+// Every room may import it. So does oidc-token, whose start-up time matters, and therefore cjson imports neither
+// fmt nor encoding/json. Start with [Parse] and [New]; [Scanner] finds the end of a message in a stream.
 //
 // References: RFC 8259 for the grammar.
 package cjson
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 	"strings"
 )
 
 const (
-	// maxDepth is how deep objects and arrays may stand in each other, the outermost counted.
+	// maxDepth limits how deep objects and arrays may be nested. The outermost one counts.
 	maxDepth = 64
-	// maxMembers limits one object, so that looking a member up may be a plain walk over all of them.
+	// maxMembers limits the members of an Object. It is low enough to look a member up by a linear search.
 	maxMembers = 1024
 )
 
-// SyntaxError tells where text stopped being JSON, or went beyond what is read: 64 levels, 1024 members in an object.
-// It shows nothing of the text, which may hold secrets.
+// SyntaxError says where text is not JSON, or exceeds a limit: 64 levels, 1024 members in the outermost object. It
+// never quotes the text, which may hold secrets.
 type SyntaxError struct {
 	Offset int    // in bytes, from the start of the text
 	What   string // what is wrong there
@@ -34,16 +35,18 @@ const (
 	tooMany  = "too many members"
 )
 
-// Error names the byte.
+const unlimited = math.MaxInt
+
+// Error returns the offset and what is wrong.
 func (e *SyntaxError) Error() string {
 	return "malformed JSON at byte " + strconv.Itoa(e.Offset) + ": " + e.What
 }
 
-// Parse reads one object. Blanks and NUL bytes around it do no harm, anything else does. Raw control
-// characters inside strings are accepted, since the C agent's replies have them. The values alias data:
-// who wipes data wipes them. The error is a *[SyntaxError].
+// Parse reads one object. There may be blanks and NUL bytes around it, but nothing else. Strings may contain raw
+// control characters, since the C agent's answers do. The values alias data: wiping data wipes them. The error is
+// a *[SyntaxError].
 func Parse(data []byte) (*Object, error) {
-	members, err := parse(data, '{', noObject)
+	members, err := parse(data, '{', noObject, maxMembers)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +59,10 @@ func Parse(data []byte) (*Object, error) {
 	return o, nil
 }
 
-// ParseArray reads one array and returns its elements as raw JSON text that aliases data. The error is a *[SyntaxError].
+// ParseArray reads one array and returns its elements as raw JSON text, which aliases data. The error is a
+// *[SyntaxError].
 func ParseArray(data []byte) ([][]byte, error) {
-	members, err := parse(data, '[', "array expected")
+	members, err := parse(data, '[', "array expected", unlimited)
 	var elements [][]byte
 	for _, m := range members {
 		elements = append(elements, m.value)
@@ -66,9 +70,10 @@ func ParseArray(data []byte) ([][]byte, error) {
 	return elements, err
 }
 
-// parse reads data as nothing but one container that opens with the given bracket; else it is wrong.
-func parse(data []byte, open byte, wrong string) ([]member, error) {
-	p := parser{data: data}
+// parse reads the object or array that data consists of, and returns up to limit members, without removing
+// duplicates. If data does not begin with the bracket open, the error is wrong.
+func parse(data []byte, open byte, wrong string, limit int) ([]member, error) {
+	p := parser{data: data, limit: limit}
 	if p.blanks(); p.peek() != open {
 		return nil, &SyntaxError{p.pos, wrong}
 	}
@@ -81,11 +86,12 @@ func parse(data []byte, open byte, wrong string) ([]member, error) {
 	return nil, &p.failure
 }
 
-// parser walks over text. Its methods report whether they found what they read.
+// parser walks over text. Its methods report whether they found what they look for.
 type parser struct {
 	data    []byte
 	pos     int      // of the next byte
-	members []member // of the outermost container; the elements of an array have no key
+	members []member // of the outermost object or array; the elements of an array have no key
+	limit   int      // of members
 	failure SyntaxError
 }
 
@@ -94,7 +100,7 @@ func (p *parser) fail(what string) bool {
 	return false
 }
 
-// peek returns the next byte, 0 at the end of the text.
+// peek returns the next byte, or 0 at the end of the text.
 func (p *parser) peek() byte {
 	if p.pos < len(p.data) {
 		return p.data[p.pos]
@@ -102,7 +108,7 @@ func (p *parser) peek() byte {
 	return 0
 }
 
-// take reads the next byte if it is one of these.
+// take skips the next byte if it is one of these.
 func (p *parser) take(these string) bool {
 	if p.pos == len(p.data) || strings.IndexByte(these, p.data[p.pos]) < 0 {
 		return false
@@ -111,20 +117,20 @@ func (p *parser) take(these string) bool {
 	return true
 }
 
-// blanks skips what cJSON skips: every byte up to the space, so NUL as well.
+// blanks skips what cJSON takes for blanks: all bytes up to the space, NUL included.
 func (p *parser) blanks() {
 	for p.pos < len(p.data) && p.data[p.pos] <= ' ' {
 		p.pos++
 	}
 }
 
-// next takes a byte behind blanks.
+// next skips blanks and then one of the bytes in c.
 func (p *parser) next(c string) bool {
 	p.blanks()
 	return p.take(c)
 }
 
-// value reads the value at pos; depth is the number of containers around it.
+// value reads a value that is nested in depth objects and arrays.
 func (p *parser) value(depth int) bool {
 	switch p.peek() {
 	case '{':
@@ -143,7 +149,7 @@ func (p *parser) value(depth int) bool {
 	return p.number()
 }
 
-// container reads the object or array at pos.
+// container reads the object or array at pos. The members of the outermost one are kept.
 func (p *parser) container(depth int, closing string) bool {
 	if depth > maxDepth {
 		return p.fail(tooDeep)
@@ -154,26 +160,23 @@ func (p *parser) container(depth int, closing string) bool {
 	}
 	for {
 		var m member
-		if p.blanks(); closing == "}" {
-			start := p.pos
-			if !p.str() {
+		if closing == "}" {
+			key, ok := p.key()
+			if !ok {
 				return false
 			}
 			if depth == 1 {
-				m.key = decodeText(p.data[start:p.pos])
+				m.key = decodeText(key)
 			}
-			if !p.next(":") {
-				return p.fail("colon expected")
-			}
-			p.blanks()
 		}
+		p.blanks()
 		start := p.pos
 		if !p.value(depth) {
 			return false
 		}
 		if depth == 1 {
 			m.value = p.data[start:p.pos:p.pos]
-			if p.members = append(p.members, m); closing == "}" && len(p.members) > maxMembers {
+			if p.members = append(p.members, m); len(p.members) > p.limit {
 				return p.fail(tooMany)
 			}
 		}
@@ -186,7 +189,18 @@ func (p *parser) container(depth int, closing string) bool {
 	}
 }
 
-// str reads a string with its quotes.
+// key reads a key and the colon after it.
+func (p *parser) key() (raw []byte, ok bool) {
+	p.blanks()
+	start := p.pos
+	if !p.str() {
+		return nil, false
+	}
+	raw = p.data[start:p.pos]
+	return raw, p.next(":") || p.fail("colon expected")
+}
+
+// str reads a string, including its quotes.
 func (p *parser) str() bool {
 	if !p.take(`"`) {
 		return p.fail("string expected")
@@ -206,7 +220,7 @@ func (p *parser) str() bool {
 	return p.fail("string without end")
 }
 
-// number reads a number, RFC 8259 section 6.
+// number reads a number (RFC 8259 section 6).
 func (p *parser) number() bool {
 	p.take("-")
 	ok := p.take("0") || p.digits()
@@ -220,7 +234,7 @@ func (p *parser) number() bool {
 	return ok || p.fail("value expected")
 }
 
-// digits reads digits, one at least.
+// digits reads one or more digits.
 func (p *parser) digits() bool {
 	start := p.pos
 	for p.take("0123456789") {

@@ -1,130 +1,136 @@
 package cjson
 
 import (
+	"bytes"
+	"strings"
 	"unicode/utf8"
 
 	"oidc-agent/proto/secret"
 )
 
-// Compact returns the object without a blank, {"a":1,"b":["x","y"]}: one line, since control
-// characters inside strings are escaped.
-func (o *Object) Compact() []byte { return o.print(false) }
-
-// Layout returns the object as cJSON prints it, for people to read: a line for each member, tabs before the key and the
-// value, arrays on one line, no newline at the end. What could steer a terminal is escaped.
-func (o *Object) Layout() []byte { return o.print(true) }
-
-// LayoutArray returns an array of raw JSON values in the layout of [Object.Layout].
-func LayoutArray(elements [][]byte) []byte {
-	w := printer{tabs: true}
-	w.write(array(elements, func(e []byte) []byte { return e }))
-	return w.out
-}
-
-func (o *Object) print(tabs bool) []byte {
+// Compact returns the object without blanks, as in {"a":1,"b":["x","y"]}. It is one line, because control
+// characters in strings are escaped.
+func (o *Object) Compact() []byte {
 	size := 2
 	for _, m := range o.members {
 		size += len(m.key) + len(m.value) + 8
 	}
-	w := printer{out: make([]byte, 0, size), tabs: tabs}
-	w.structure('{')
-	for i, m := range o.members {
-		if i > 0 {
-			w.structure(',')
-		}
-		w.write(Quote(nil, m.key))
-		w.structure(':')
-		w.write(m.value)
-	}
-	w.structure('}')
-	return w.out
+	p := printer{out: make([]byte, 0, size)}
+	p.object(o.members, 0)
+	return p.out
 }
 
-// printer writes JSON again.
+// Layout returns the object as cJSON prints it for people: one line for each member, with tabs before its key and
+// its value; arrays on one line; no newline at the end. It escapes all control characters, so that the text cannot
+// control a terminal.
+func (o *Object) Layout() []byte {
+	p := printer{layout: true}
+	p.object(o.members, 0)
+	return p.out
+}
+
+// LayoutArray returns an array of raw JSON values in the layout of [Object.Layout].
+func LayoutArray(elements [][]byte) []byte {
+	p := printer{layout: true}
+	p.array(elements, 0)
+	return p.out
+}
+
+// printer writes JSON. The depth that its methods take is the number of objects and arrays around a value.
 type printer struct {
-	out      []byte
-	tabs     bool
-	open     []byte // the brackets that are
-	inString bool
+	out    []byte
+	layout bool // that of cJSON, else compact
 }
 
-// write takes valid JSON, whole or a token of it.
-func (w *printer) write(raw []byte) {
-	for n := 0; len(raw) > 0; raw = raw[n:] {
-		n = 1
-		switch c := raw[0]; {
-		case c == '"':
-			if w.inString = !w.inString; w.inString && w.out[len(w.out)-1] == '{' {
-				w.line()
-			}
-			w.put(c)
-		case w.inString:
-			n = w.char(raw)
-		case c > ' ':
-			w.structure(c)
+func (p *printer) object(members []member, depth int) {
+	p.put('{')
+	for i, m := range members {
+		if i > 0 {
+			p.put(',')
 		}
+		p.line(depth + 1)
+		p.text([]byte(m.key))
+		p.put(':')
+		if p.layout {
+			p.put('\t')
+		}
+		p.value(m.value, depth+1)
 	}
+	p.line(depth) // in an empty object too
+	p.put('}')
 }
 
-// char writes the first character of raw, which is inside a string, or several that stay as they are, and returns their
-// length.
-func (w *printer) char(raw []byte) int {
-	plain := 0
-	for plain < len(raw) && ' ' <= raw[plain] && raw[plain] < 0x7f && raw[plain] != '"' && raw[plain] != '\\' {
-		plain++
+func (p *printer) array(elements [][]byte, depth int) {
+	p.put('[')
+	for i, e := range elements {
+		if i > 0 {
+			p.put(',')
+		}
+		if i > 0 && p.layout {
+			p.put(' ')
+		}
+		p.value(e, depth+1)
 	}
-	if plain > 0 {
-		w.put(raw[:plain]...)
-		return plain
-	}
-	r, n := utf8.DecodeRune(raw)
-	if r == '\\' {
-		r, n = escaped(raw)
-	}
-	w.out = secret.Grow(w.out, 6)
-	switch {
-	case w.tabs && 0x7f <= r && r < 0xa0:
-		w.out = appendUnicode(w.out, byte(r))
-	case r < utf8.RuneSelf:
-		w.out = appendEscaped(w.out, byte(r))
-	case r == utf8.RuneError && n == 1:
-		w.put(raw[0])
+	p.put(']')
+}
+
+// value writes a raw value, which is valid JSON.
+func (p *printer) value(raw []byte, depth int) {
+	switch raw[0] {
+	case '{':
+		members, _ := parse(raw, '{', noObject, unlimited)
+		p.object(members, depth)
+	case '[':
+		elements, _ := ParseArray(raw)
+		p.array(elements, depth)
+	case '"':
+		text := unquote(raw)
+		p.text(text)
+		clear(text) // it may be a secret
 	default:
-		w.out = utf8.AppendRune(w.out, r)
-	}
-	return n
-}
-
-// structure writes a byte that is in no string. In the layout of cJSON the line breaks in an empty object too.
-func (w *printer) structure(c byte) {
-	last := len(w.open) - 1
-	switch c {
-	case '{', '[':
-		w.open = append(w.open, c)
-	case '}':
-		w.open = w.open[:last]
-		w.line()
-	case ']':
-		w.open = w.open[:last]
-	}
-	w.put(c)
-	switch {
-	case c == ',' && w.open[last] == '{':
-		w.line()
-	case c == ',' && w.tabs:
-		w.put(' ')
-	case c == ':' && w.tabs:
-		w.put('\t')
+		p.put(raw...)
 	}
 }
 
-func (w *printer) put(b ...byte) { w.out = append(secret.Grow(w.out, len(b)), b...) }
-
-func (w *printer) line() {
-	if w.tabs {
-		w.put('\n')
-		for range w.open {
-			w.put('\t')
+// text writes a string and its quotes. Bytes that are not UTF-8 stay as they are.
+func (p *printer) text(s []byte) {
+	p.put('"')
+	for {
+		plain := bytes.IndexFunc(s, p.escapes)
+		if plain < 0 {
+			p.put(s...)
+			break
 		}
+		p.put(s[:plain]...)
+		r, n := utf8.DecodeRune(s[plain:])
+		p.escape(r)
+		s = s[plain+n:]
+	}
+	p.put('"')
+}
+
+// escapes reports whether a character is written as an escape sequence.
+func (p *printer) escapes(r rune) bool {
+	return r < ' ' || r == '"' || r == '\\' || p.layout && 0x7f <= r && r < 0xa0
+}
+
+// escape writes the escape sequence of a character below U+0100.
+func (p *printer) escape(r rune) {
+	const hex = "0123456789abcdef"
+	if i := strings.IndexRune(`"\`+meanings, r); i >= 0 {
+		p.put('\\', (`"\` + letters)[i])
+	} else {
+		p.put('\\', 'u', '0', '0', hex[r>>4], hex[r&15])
 	}
 }
+
+// line starts a new line of the layout.
+func (p *printer) line(depth int) {
+	if p.layout {
+		p.put('\n')
+		p.put(bytes.Repeat([]byte{'\t'}, depth)...)
+	}
+}
+
+// put appends bytes. A buffer that has become too small is wiped.
+func (p *printer) put(b ...byte) { p.out = append(secret.Grow(p.out, len(b)), b...) }

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
-// The C tools' own print of an account comes out of ours byte by byte, whether we read their compact
-// text (5.3.3) or their tabbed one (4.2.6).
+// We print an account byte for byte as the C tools do, whether we read it from their compact text (5.3.3) or from
+// their tabbed one (4.2.6).
 func TestLayoutIsThatOfTheCTools(t *testing.T) {
 	t.Parallel()
 	printed, err := filepath.Glob("testdata/*/*.add-print.json")
@@ -30,7 +31,7 @@ func TestLayoutIsThatOfTheCTools(t *testing.T) {
 	}
 }
 
-// 5.3.3 writes its files in cJSON's compact form.
+// Version 5.3.3 writes its files in cJSON's compact form.
 func TestCompactIsThatOfTheCTools(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ascii", "gpg", "short", "tls"} {
@@ -65,6 +66,7 @@ func TestPrint(t *testing.T) {
 		{`{"a":"\u00e9\/\ud83d\ude00\u001f"}`, `{"a":"é/😀\u001f"}`, "{\n\t\"a\":\t\"é/😀\\u001f\"\n}"},
 		{`{"a":1.50,"b":-0,"c":1E+2}`, `{"a":1.50,"b":-0,"c":1E+2}`, "{\n\t\"a\":\t1.50,\n\t\"b\":\t-0,\n\t\"c\":\t1E+2\n}"},
 		{"{\"a\x7f\":\"\u0085\\u009b\xc2z\"}", "{\"a\x7f\":\"\u0085\u009b\xc2z\"}", "{\n\t\"a\\u007f\":\t\"\\u0085\\u009b\xc2z\"\n}"},
+		{`{"a":{"k":1,"k":2},"\"":"\""}`, `{"a":{"k":1,"k":2},"\"":"\""}`, "{\n\t\"a\":\t{\n\t\t\"k\":\t1,\n\t\t\"k\":\t2\n\t},\n\t\"\\\"\":\t\"\\\"\"\n}"},
 		{"{\"a\":\"\xff\"}", "{\"a\":\"\xff\"}", "{\n\t\"a\":\t\"\xff\"\n}"},
 	}
 	for _, test := range tests {
@@ -79,6 +81,18 @@ func TestPrint(t *testing.T) {
 		if got := string(o.Layout()); got != test.layout {
 			t.Errorf("%q layout: %q, want %q", test.in, got, test.layout)
 		}
+	}
+}
+
+// The limit on members applies to the outermost object only: what is nested is printed whole.
+func TestPrintLargeNested(t *testing.T) {
+	t.Parallel()
+	nested := `{"a":{"k":1` + strings.Repeat(`,"k":1`, maxMembers) + `}}`
+	if got := string(mustParse(t, nested).Compact()); got != nested {
+		t.Errorf("printed %d bytes of %d", len(got), len(nested))
+	}
+	if got := string(New().SetRaw("a", []byte(nested)).Object("a").Compact()); got != nested {
+		t.Errorf("as a raw value: %d bytes of %d", len(got), len(nested))
 	}
 }
 

@@ -1,18 +1,18 @@
 package cjson
 
-// Scanner finds the end of one object in a stream that comes in pieces: messages on the agent's socket
-// have neither length nor terminator. It looks at each byte once and checks no more than it must;
-// [Parse] does the rest. The zero value is ready; one Scanner is for one message.
+// Scanner finds the end of one object in a stream that arrives in pieces: messages on the agent's socket have
+// neither a length nor a terminator. It looks at each byte once and checks only what it needs; [Parse] does the
+// rest. The zero value is ready for use. A Scanner is good for one message.
 type Scanner struct {
-	seen     int // bytes
+	seen     int // number of bytes
 	depth    int
 	inString bool
 	escaped  bool // the last byte was a backslash inside a string
 }
 
-// End returns the offset just behind the object's closing brace, 0 as long as it has not come. The stream is all that
-// has been read so far. The error is a *[SyntaxError]: the first byte that is not blank opens no object (the encrypted
-// channel may begin instead), or it is nested too deep.
+// End returns the offset just after the object's closing brace, or 0 if that has not arrived yet. The stream is
+// everything that has been read so far. The error is a *[SyntaxError]: the first byte that is not a blank does not
+// open an object (it may belong to a public key of the encrypted protocol), or the object is nested too deep.
 func (s *Scanner) End(stream []byte) (int, error) {
 	for ; s.seen < len(stream); s.seen++ {
 		switch c := stream[s.seen]; {

@@ -9,8 +9,8 @@ func TestScanner(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		in  string
-		end int    // behind the object; 0: it never ends
-		err string // ends the error
+		end int    // offset after the object; 0: it never ends
+		err string // the end of the error
 	}{
 		{`{}`, 2, ""},
 		{"\x00\n {\"a\":\"}\"} tail", 12, ""},

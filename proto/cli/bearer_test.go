@@ -13,7 +13,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Not parallel: the place comes from the environment.
+// Not parallel: the path comes from the environment.
 func TestDefaultBearerFile(t *testing.T) {
 	for runtime, dir := range map[string]string{"/run/user/1": "/run/user/1", "": "/tmp"} {
 		t.Setenv("XDG_RUNTIME_DIR", runtime)
@@ -27,7 +27,7 @@ func TestWriteBearerFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
 	left := filepath.Join(filepath.Dir(path), ".token."+strconv.Itoa(os.Getpid()))
-	if err := os.WriteFile(left, []byte("of a process that was killed"), 0o644); err != nil {
+	if err := os.WriteFile(left, []byte("left by a process that was killed"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{"first", "2"} {
@@ -68,6 +68,22 @@ func TestWriteBearerFileIsAtomic(t *testing.T) {
 		}
 	}
 	writer.Wait()
+}
+
+// What is not a token may be another secret: nothing of it is kept.
+func TestReadBearerFileWipes(t *testing.T) {
+	t.Parallel()
+	dir, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := dir.WriteFile("text", []byte("two words\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if token, err := readBearerFile(dir, "text", os.Geteuid()); err != errNoToken || !token.IsEmpty() {
+		t.Errorf("got %q, %v", token.Reveal(), err)
+	}
 }
 
 func TestWriteBearerFileRefuses(t *testing.T) {
@@ -113,21 +129,21 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 	if data, err := os.ReadFile(at("mine")); err != nil || string(data) != "old" {
 		t.Errorf("the file behind the link: %q, %v", data, err)
 	}
-	// A directory of another user, who is not root.
-	if err := os.Mkdir(at("theirs"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if os.Geteuid() == 0 {
-		err = os.Chown(at("theirs"), 1, -1)
-		me = 0
+	// Directories of another user, who is not root. In a sticky one the owner may replace files, too.
+	err = os.Mkdir(at("theirs"), 0o700)
+	if me == 0 {
+		err = errors.Join(err, os.Chown(at("theirs"), 1, -1), os.Chown(at("sticky"), 1, -1))
 	} else {
 		me = another
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeBearerFile(at("theirs/token"), secret.FromString("new"), me); err == nil || err.Error() != reason(at("theirs/token"), "the directory belongs to another user") {
-		t.Errorf("another user's directory: %v", err)
+	for _, path := range []string{at("theirs/token"), at("sticky/token")} {
+		err := writeBearerFile(path, secret.FromString("new"), me)
+		if err == nil || err.Error() != reason(path, "the directory belongs to another user") {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 	root, err := os.OpenRoot("/")
 	if err != nil {

@@ -8,21 +8,21 @@ import (
 	"unicode"
 )
 
-// Exit codes of the commands, as the C tools have them.
+// Exit codes of the commands, the same as those of the C tools.
 const (
 	CodeError = 1
 	CodeUsage = 64 // EX_USAGE of sysexits(3)
 )
 
-// ExitError ends a program with a code of its own. Code 0 has a text for standard output, as of --help; CodeUsage is a
-// command line that cannot be meant. Err may be nil: then there is nothing left to say, as when a command that we ran
-// has failed and has told why itself.
+// ExitError ends a program with an exit code. With code 0, Err is a text for standard output, such as that of
+// --help. CodeUsage means that the command line is wrong. If Err is nil, nothing is printed, for instance because
+// a command that we ran has already printed its error.
 type ExitError struct {
 	Code int
 	Err  error
 }
 
-// Error returns the text of the error inside.
+// Error returns the text of Err.
 func (e *ExitError) Error() string {
 	if e.Err == nil {
 		return "exit code " + strconv.Itoa(e.Code)
@@ -30,7 +30,7 @@ func (e *ExitError) Error() string {
 	return e.Err.Error()
 }
 
-// Unwrap returns the error inside.
+// Unwrap returns Err.
 func (e *ExitError) Unwrap() error { return e.Err }
 
 func (p *Program) misuse(text string) error {
@@ -38,16 +38,16 @@ func (p *Program) misuse(text string) error {
 	return &ExitError{CodeUsage, WithHint(errors.New(text), hint)}
 }
 
-// Refuse returns the *ExitError for a command line that is wrong in the way that reason says.
+// Refuse returns the *[ExitError] for a command line that is wrong for the given reason.
 func (p *Program) Refuse(reason string) error { return p.misuse(p.Name + ": " + reason) }
 
-// WrongOperands returns the *ExitError for too few or too many operands. A program whose number of operands
-// depends on its options calls it after Parse.
+// WrongOperands returns the *[ExitError] for too few or too many operands. Programs whose number of operands
+// depends on the options call it after Parse.
 func (p *Program) WrongOperands() error {
 	return p.misuse(strings.TrimSuffix(p.usageOf("[OPTION...]"), "\n"))
 }
 
-// WithHint returns err with lines that tell the user what to do next.
+// WithHint adds a hint to err: lines that tell the user what to do next.
 func WithHint(err error, hint string) error { return &hinted{err, hint} }
 
 type hinted struct {
@@ -58,10 +58,10 @@ type hinted struct {
 func (h *hinted) Hint() string  { return h.hint }
 func (h *hinted) Unwrap() error { return h.error }
 
-// Report tells the user how a run ended and returns the exit code, the outermost one of the chain: nothing for nil,
-// everything else on stderr, "Error: TEXT" with the hints of the whole chain below, outermost first. A hint is what an
-// error's method Hint says, lines that tell what to do next. The text of a usage error begins with the program's name,
-// and that of code 0 goes to stdout.
+// Report prints how a run ended and returns the exit code, which is that of the outermost *[ExitError], or else
+// CodeError. It prints nothing for nil. The text of code 0 goes to stdout. Everything else goes to stderr: "Error:
+// TEXT", or the text alone if the command line is wrong, and then the hints of all wrapped errors, outermost
+// first. A hint is what the method Hint of an error returns.
 func Report(stdout, stderr io.Writer, err error) int {
 	if err == nil {
 		return 0
@@ -90,8 +90,8 @@ func Report(stdout, stderr io.Writer, err error) int {
 	return code
 }
 
-// Printable replaces what could steer a terminal, control characters but newline and tab, by an escape such as
-// \x1b: texts of providers and of other agents end up on the terminal.
+// Printable replaces control characters except newline and tab by escapes such as \x1b. Texts of providers and of
+// other agents are printed on the terminal, which they must not control.
 func Printable(text string) string {
 	var out strings.Builder
 	for _, r := range text {

@@ -45,7 +45,7 @@ type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
-// A help text that could not be written is an error.
+// It is an error if a help text cannot be written.
 func TestReportCannotPrint(t *testing.T) {
 	t.Parallel()
 	var stderr strings.Builder

@@ -1,52 +1,46 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strings"
 )
 
-// Columns of the help texts. They are those of GNU argp, which the C tools print with: whoever reads or parses
-// a help text finds everything in its place. The first column is 0.
+// The columns of the help texts, counted from 0. They are those of GNU argp, which lays out the help of the C
+// tools: people and scripts find everything in its usual place.
 const (
-	shortColumn = 2  // short names
-	longColumn  = 6  // long names
-	docColumn   = 29 // texts
-	usageIndent = 12 // second and further lines of a usage text
-	lineWidth   = 79 // characters in a line that goes on
-	endWidth    = 78 // characters in a usage line or the last line of a paragraph: argp breaks one of 79
+	nameColumn  = 6  // long names; short ones are at 2
+	helpColumn  = 29 // what an option does
+	usageColumn = 12 // second and further lines of a usage text
+	lineWidth   = 79 // most characters in a line
 )
 
-// Help returns the text of --help.
-func (p *Program) Help() string {
+// help returns the text of --help.
+func (p *Program) help() string {
 	groups := append(slices.Clip(p.Groups), "Help:")
-	b := builder(p.usageOf("[OPTION...]"))
-	b.fill(p.Name+" -- "+p.Doc, 0)
-	b.add("\n")
+	text := p.usageOf("[OPTION...]") + fill("", words(p.Name+" -- "+p.Doc), 0)
 	group, note := -1, ""
 	for _, o := range p.visible() {
 		if o.Group != group {
 			group = o.Group
-			b.add("\n " + groups[group] + "\n")
+			text += "\n " + groups[group] + "\n"
 		}
-		b.entry(o)
+		text += o.entry()
 		if o.Short != 0 && o.Arg != "" {
-			note = "Mandatory or optional arguments to long options are also mandatory or optional for any corresponding short options."
+			note = "Mandatory or optional arguments to long options are also mandatory or optional for any " +
+				"corresponding short options."
 		}
 	}
-	for _, text := range []string{note, p.Footer} {
-		if text != "" {
-			b.add("\n")
-			b.fill(text, 0)
-			b.add("\n")
+	for _, paragraph := range []string{note, p.Footer} {
+		if paragraph != "" {
+			text += "\n" + fill("", words(paragraph), 0)
 		}
 	}
-	return string(b)
+	return text
 }
 
-// Usage returns the text of --usage: every option once in short and once in long form.
-func (p *Program) Usage() string {
+// usage returns the text of --usage: all short forms, then all long forms.
+func (p *Program) usage() string {
 	letters := "[-"
 	var short, long []string
 	for _, o := range p.visible() {
@@ -57,26 +51,22 @@ func (p *Program) Usage() string {
 		default:
 			short = append(short, "[-"+letter+o.argument(" ")+"]")
 		}
-		for _, name := range o.longNames() {
-			long = append(long, "[--"+name+o.argument("=")+"]")
+		for _, name := range o.longForms() {
+			long = append(long, "["+name+"]")
 		}
 	}
 	return p.usageOf(slices.Concat([]string{letters + "]"}, short, long)...)
 }
 
-// usageOf fills lines with the program's name, the items and the operands. No item is broken.
+// usageOf returns a usage text of the program's name, the items and the operands. No item is broken.
 func (p *Program) usageOf(items ...string) string {
 	if p.ArgsDoc != "" {
 		items = append(items, p.ArgsDoc)
 	}
-	b := builder("Usage: " + p.Name)
-	for _, item := range items {
-		b.item(" ", item, usageIndent, endWidth)
-	}
-	return string(b) + "\n"
+	return fill("Usage: ", append([]string{p.Name}, items...), usageColumn)
 }
 
-// visible returns the options of the help texts in argp's order.
+// visible returns the options that are not hidden, in argp's order.
 func (p *Program) visible() []Option {
 	shown := slices.DeleteFunc(p.table(), func(o Option) bool { return o.Hidden })
 	slices.SortFunc(shown, func(a, b Option) int {
@@ -85,8 +75,8 @@ func (p *Program) visible() []Option {
 	return shown
 }
 
-// sortKey sorts by the first letter (of the short name, else of the long one), lower case before upper case, long
-// names alone before those with a short one.
+// sortKey orders options by the first letter of their first name, whatever its case: those without a short name,
+// then those with a lower-case one, then those with an upper-case one.
 func (o *Option) sortKey() string {
 	letter := string(rune(o.Short))
 	lower := strings.ToLower(letter)
@@ -99,7 +89,15 @@ func (o *Option) sortKey() string {
 	return lower + "~"
 }
 
-// argument returns the argument as it stands behind a name, with the separator of the long or the short form.
+// longForms returns the long names with their argument.
+func (o *Option) longForms() (forms []string) {
+	for _, name := range o.longNames() {
+		forms = append(forms, "--"+name+o.argument("="))
+	}
+	return forms
+}
+
+// argument returns the argument as it follows a name, after the separator of the long or the short form.
 func (o *Option) argument(separator string) string {
 	switch {
 	case o.Arg == "":
@@ -110,75 +108,40 @@ func (o *Option) argument(separator string) string {
 	return separator + o.Arg
 }
 
-// builder is a text in the making.
-type builder []byte
-
-func (b *builder) add(text string) { *b = append(*b, text...) }
-
-// column returns the number of characters in the last line.
-func (b *builder) column() int { return len(*b) - 1 - bytes.LastIndexByte(*b, '\n') }
-
-// indent adds blanks up to a column.
-func (b *builder) indent(column int) {
-	if n := column - b.column(); n > 0 {
-		b.add(strings.Repeat(" ", n))
-	}
-}
-
-// item adds a text behind a separator, or in a new line at the column where it would go beyond the width.
-func (b *builder) item(separator, text string, column, width int) {
-	if text != "" && b.column() > column && b.column()+len(separator+text) > width {
-		*b = append(bytes.TrimRight(append(*b, separator...), " "), '\n')
-		b.indent(column)
-		separator = ""
-	}
-	b.add(separator + text)
-}
-
-// entry adds one option: its names and its text beside or below them.
-func (b *builder) entry(o Option) {
-	separator := ""
+// entry returns the option's lines in the help text: its names, then what it does, beside them or below.
+func (o *Option) entry() string {
+	short := ""
 	if o.Short != 0 {
-		b.indent(shortColumn)
-		b.add("-" + string(rune(o.Short)))
-		separator = ", "
+		short = "  -" + string(rune(o.Short)) + ","
 	}
-	for _, name := range o.longNames() {
-		if separator == "" {
-			b.indent(longColumn)
-		}
-		b.item(separator, "--"+name+o.argument("="), longColumn, lineWidth)
-		separator = ", "
+	names := fill(pad(short, nameColumn), words(strings.Join(o.longForms(), ", ")), nameColumn)
+	above, beside := "", strings.TrimSuffix(names, "\n")
+	if strings.Contains(beside, "\n") || len(beside) >= helpColumn {
+		above, beside = names, ""
 	}
-	if o.Help != "" {
-		switch column := b.column(); {
-		case column > docColumn+3:
-			b.add("\n")
-		case column >= docColumn:
-			b.add("   ")
-		}
-		b.indent(docColumn)
-		b.fill(o.Help, docColumn)
+	for line := range strings.SplitSeq(o.Help, "\n") {
+		above += fill(pad(beside, helpColumn), words(line), helpColumn)
+		beside = ""
 	}
-	b.add("\n")
+	return above
 }
 
-// fill adds words, broken into lines that begin at a column. A newline in the text is kept, and so are several
-// blanks in a row.
-func (b *builder) fill(text string, column int) {
-	for i, line := range strings.Split(text, "\n") {
-		if i > 0 {
-			b.add("\n")
-			b.indent(column)
-		}
-		words, separator := strings.Split(line, " "), ""
-		for j, word := range words {
-			width := lineWidth
-			if j == len(words)-1 {
-				width = endWidth
-			}
-			b.item(separator, word, column, width)
-			separator = " "
+func words(text string) []string { return strings.Split(text, " ") }
+
+// pad adds blanks to a line up to a column.
+func pad(line string, column int) string { return line + strings.Repeat(" ", column-len(line)) }
+
+// fill returns the start of a line and the items, separated by blanks and broken into lines. The second and
+// further lines begin at a column.
+func fill(start string, items []string, column int) string {
+	done, line := "", start+items[0]
+	for _, item := range items[1:] {
+		if len(line+" "+item) > lineWidth {
+			done += strings.TrimRight(line, " ") + "\n"
+			line = pad("", column) + item
+		} else {
+			line += " " + item
 		}
 	}
+	return done + line + "\n"
 }

@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// Conceal overwrites the values of secret options where the system shows them to everybody, in the process list, and
-// returns a copy of the arguments for Parse. It comes before all else that a program does.
+// Conceal overwrites the values of secret options in the process list, which all users of the machine can read,
+// and returns a copy of the arguments for Parse. A program calls it before anything else.
 func (p *Program) Conceal(args []string) []string {
 	own := slices.Clone(args)
 	for i, arg := range own {
@@ -25,12 +25,12 @@ func (p *Program) Conceal(args []string) []string {
 			return nil
 		}
 	}
-	_, _ = finder.Parse(args) // what is wrong there comes up again
+	_, _ = finder.Parse(args) // the program's own call finds the same errors
 	return own
 }
 
-// hide overwrites a value of the command line with asterisks: the runtime makes os.Args out of the process's own argv,
-// without a copy. A value that is not part of os.Args is left alone.
+// hide overwrites a value with asterisks if it is part of os.Args. The runtime makes os.Args from the argv of the
+// process without copying it.
 func hide(value string) {
 	bounds := func(s string) (first, end uintptr) {
 		first = uintptr(unsafe.Pointer(unsafe.StringData(s)))
@@ -44,10 +44,12 @@ func hide(value string) {
 	}
 }
 
-// secretVariables are those that our options read where no other is named.
-var secretVariables = []string{EnvPassword, "OIDC_REFRESH_TOKEN", "OIDC_CLIENT_SECRET", "OIDC_ACCESS_TOKEN", "OIDC_OP_PASSWORD"}
+// secretVariables are those that our options read by default.
+var secretVariables = []string{
+	envPassword, "OIDC_REFRESH_TOKEN", "OIDC_CLIENT_SECRET", "OIDC_ACCESS_TOKEN", "OIDC_OP_PASSWORD",
+}
 
-// Environ is the environment without the variables that hold secrets for our programs.
+// Environ returns the environment without the variables that hold secrets for our programs.
 func Environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
@@ -55,8 +57,8 @@ func Environ() []string {
 	})
 }
 
-// Forget takes these variables out of the environment: no program that is started from now on gets them. Options have
-// read theirs by then.
+// Forget removes the variables that hold secrets for our programs from the environment, so that programs that are
+// started later do not get them. It is called after Parse, when the options have read them.
 func Forget() {
 	for _, name := range secretVariables {
 		os.Unsetenv(name)

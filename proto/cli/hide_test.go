@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The test binary runs itself with secrets in its arguments, in every form, and looks at its own entry in the process
+// The test binary runs itself with secrets in its arguments, in all forms, and reads its own entry in the process
 // list.
 func TestConceal(t *testing.T) {
 	if os.Getenv("CLI_HIDE_TEST") != "" {

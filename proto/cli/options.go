@@ -1,7 +1,7 @@
-// Package cli holds what the commands have in common: a table of options with its parser and its help
-// texts, errors with hints, and exit codes. Every program enters here; oidc-token does so on its hot path,
-// so this package imports nothing heavy. Start with Program: a program describes itself in one of these,
-// calls Parse, and hands whatever error comes out of its run to Report. Prompts are next door in prompt.
+// Package cli holds what the commands have in common: a table of options with its parser and help texts, errors
+// with hints, exit codes, and token files. Every program imports it. oidc-token does so on its hot path, so cli
+// imports nothing heavy. Start with [Program]: a program describes itself in one, calls Parse, and passes the
+// error of its run to [Report]. Questions to the user are in the package prompt.
 package cli
 
 import (
@@ -13,43 +13,43 @@ import (
 	"unicode/utf8"
 )
 
-// Option is one row of a program's options table. Parser, --help, --usage and completion read it.
+// Option is a row of a program's table of options, which the parser and the help texts read.
 type Option struct {
 	Long     string   // long name without dashes; every option has one
 	Short    byte     // letter, 0 for none
-	Aliases  []string // further long names, shown beside the first
-	Arg      string   // what the help calls the argument; empty: the option takes none
-	Optional bool     // the argument may be left out, and must be attached where it is given: -iNAME, --issuer=NAME
-	Default  string   // what Set gets when an optional argument is left out
+	Aliases  []string // other long names
+	Arg      string   // name of the argument in the help text; empty if the option takes none
+	Optional bool     // the argument may be omitted, and must be attached if it is not: -iNAME, --issuer=NAME
+	Default  string   // what Set gets if an optional argument is omitted
 	Group    int      // index into Program.Groups
-	Help     string
-	Hidden   bool // parsed, but in no help text
-	Secret   bool // the argument is for nobody's eyes: see Conceal
-	Whole    bool // the name may not be cut: it begins as one that the C programs have
+	Help     string   // what the option does
+	Hidden   bool     // not in the help texts
+	Secret   bool     // Conceal hides the argument
+	Whole    bool     // the name cannot be abbreviated: its beginning abbreviates an option of the C programs
 
-	// Set stores the value, "" for an option without argument. It may be called several times. An error says
-	// what is expected ("a number of seconds is expected"): Parse adds the option and the value, unless it is an
-	// *ExitError, which says all.
+	// Set stores the value, "" for an option without an argument. It may be called several times. Its error says
+	// what is expected ("a number of seconds is expected"), and Parse adds the option and the value. An *ExitError
+	// is passed on as it is.
 	Set func(value string) error
 }
 
 // Program describes a command line: options first, then operands.
 type Program struct {
-	Name    string // as the user types it
-	Version string // printed after the name
-	ArgsDoc string // the operands in a usage line, such as "ACCOUNT_SHORTNAME | ISSUER_URL"
-	Doc     string // what the program is for; "NAME -- " is put in front
-	Footer  string // last paragraph of --help
-	Groups  []string
+	Name    string   // as the user types it
+	Version string   // printed after the name
+	ArgsDoc string   // the operands in a usage line, such as "ACCOUNT_SHORTNAME | ISSUER_URL"
+	Doc     string   // what the program is for; --help shows it after "NAME -- "
+	Footer  string   // last paragraph of --help
+	Groups  []string // headings of --help
 	Options []Option
-	MinArgs int // fewest operands
-	MaxArgs int // most operands, -1 for any number
+	MinArgs int // smallest number of operands
+	MaxArgs int // largest number of operands, -1 for any
 }
 
-// Parse reads the arguments (without the program's name) by the habits of GNU getopt_long: options and operands
-// mix unless POSIXLY_CORRECT is set, "--" ends the options, long names may be cut as far as they stay unique,
-// short ones may be bundled. It calls Set for each option in order and returns the operands. The error is an
-// *ExitError: of CodeUsage, or of code 0 for --help, --usage and --version.
+// Parse reads the arguments, without the program's name, by the conventions of GNU getopt_long: options may follow
+// operands unless POSIXLY_CORRECT is set, "--" ends the options, long names may be abbreviated, and short ones may
+// be combined. Parse calls Set for each option in order and returns the operands. The error is an *[ExitError],
+// with CodeUsage, or with code 0 for --help, --usage and --version.
 func (p *Program) Parse(args []string) (operands []string, err error) {
 	_, posix := os.LookupEnv("POSIXLY_CORRECT")
 	s := scanner{p, p.table(), args}
@@ -77,7 +77,7 @@ func (p *Program) Parse(args []string) (operands []string, err error) {
 	return operands, nil
 }
 
-// table is the program's table and the options that every program has.
+// table returns the program's options and those that every program has.
 func (p *Program) table() []Option {
 	show := func(text func() string) func(string) error {
 		return func(string) error { return &ExitError{Err: errors.New(text())} }
@@ -85,13 +85,13 @@ func (p *Program) table() []Option {
 	version := func() string { return p.Name + " " + p.Version + "\n" }
 	group := len(p.Groups)
 	return append(slices.Clip(p.Options),
-		Option{Long: "help", Short: '?', Group: group, Help: "Give this help list", Set: show(p.Help)},
-		Option{Long: "h", Short: 'h', Group: group, Hidden: true, Set: show(p.Help)},
-		Option{Long: "usage", Group: group, Help: "Give a short usage message", Set: show(p.Usage)},
+		Option{Long: "help", Short: '?', Group: group, Help: "Give this help list", Set: show(p.help)},
+		Option{Long: "h", Short: 'h', Group: group, Hidden: true, Set: show(p.help)},
+		Option{Long: "usage", Group: group, Help: "Give a short usage message", Set: show(p.usage)},
 		Option{Long: "version", Short: 'V', Group: group, Help: "Print program version", Set: show(version)})
 }
 
-// scanner walks over the arguments of one call.
+// scanner walks over the arguments.
 type scanner struct {
 	*Program
 	table []Option
@@ -104,7 +104,7 @@ func (s *scanner) next() string {
 	return arg
 }
 
-// long handles NAME or NAME=VALUE, which stood behind two dashes.
+// long handles what follows two dashes: NAME or NAME=VALUE.
 func (s *scanner) long(text string) error {
 	given, value, attached := strings.Cut(text, "=")
 	name, o, err := s.find(given)
@@ -118,8 +118,8 @@ func (s *scanner) long(text string) error {
 	return s.set(o, shown, value, attached, "option "+shown+" requires an argument")
 }
 
-// find looks up a long name or the beginning of one. Names of the same option are never ambiguous. What stood
-// behind "=" is in no error: it may be a password behind a misspelt option.
+// find looks up a long name or an abbreviation. Two names of the same option are not ambiguous. The error does not
+// show what follows the "=", which may be a password.
 func (s *scanner) find(given string) (name string, option *Option, err error) {
 	var others []string
 	for i := range s.table {
@@ -149,7 +149,7 @@ func (s *scanner) find(given string) (name string, option *Option, err error) {
 // longNames returns the first long name and its aliases.
 func (o *Option) longNames() []string { return append([]string{o.Long}, o.Aliases...) }
 
-// bundle handles what stood behind one dash: letters without argument, then at most one with.
+// bundle handles what follows one dash: letters without an argument, then at most one with an argument.
 func (s *scanner) bundle(letters string) error {
 	for letters != "" {
 		i := slices.IndexFunc(s.table, func(o Option) bool { return o.Short == letters[0] })
@@ -157,19 +157,20 @@ func (s *scanner) bundle(letters string) error {
 			_, size := utf8.DecodeRuneInString(letters)
 			return s.Refuse("invalid option -- '" + letters[:size] + "'")
 		}
-		o, letter, value := &s.table[i], "'"+letters[:1]+"'", ""
+		o, letter, value := &s.table[i], letters[:1], ""
 		if letters = letters[1:]; o.Arg != "" {
 			value, letters = letters, ""
 		}
-		if err := s.set(o, "'-"+letter[1:], value, value != "", "option requires an argument -- "+letter); err != nil {
+		missing := "option requires an argument -- '" + letter + "'"
+		if err := s.set(o, "'-"+letter+"'", value, value != "", missing); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// set stores the value of an option: the attached one, or the next argument where it needs one; missing is the
-// reason to refuse the line where there is none. shown is the option as the user may recognize it.
+// set stores the value of an option: the attached one, or the next argument if the option needs one. Errors call
+// the option shown, and say missing if there is no value.
 func (s *scanner) set(o *Option, shown, value string, attached bool, missing string) error {
 	switch {
 	case attached || o.Arg == "":

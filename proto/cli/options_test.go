@@ -17,7 +17,7 @@ type result struct {
 	prompt             string
 }
 
-// tokenProgram has oidc-token's options in the order of the C program's table: messages list them in this order.
+// tokenProgram has options of oidc-token in the order of the C program's table, in which error messages list them.
 func tokenProgram(r *result) *Program {
 	return &Program{
 		Name: "oidc-token", Version: "1.0", ArgsDoc: "ACCOUNT_SHORTNAME | ISSUER_URL", Doc: "Prints tokens.",
@@ -31,7 +31,7 @@ func tokenProgram(r *result) *Program {
 			{Long: "scope", Short: 's', Arg: "SCOPE", Group: 1, Help: "Scope", Set: Join(&r.scope)},
 			{Long: "aud", Arg: "AUDIENCE", Group: 1, Help: "Audience", Set: Text(&r.aud)},
 			{Long: "mytoken", Short: 'm', Aliases: []string{"mytoken-long", "MT"}, Arg: "PROFILE", Optional: true, Group: 1,
-				Set: func(value string) error { r.mytoken = append(r.mytoken, value); return nil }},
+				Set: Append(&r.mytoken)},
 			{Long: "never", Hidden: true, Set: func(string) error { return errors.New("not here") }},
 			{Long: "prompt-mode", Hidden: true, Set: func(string) error { return &ExitError{Code: 3, Err: errors.New("not yet")} }},
 			{Long: "prompt", Arg: "cli|gui", Hidden: true, Set: OneOf(&r.prompt, "cli", "gui")},
@@ -127,7 +127,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// An option may end the program in its own way.
+// An option may end the program with an *ExitError of its own.
 func TestParseExits(t *testing.T) {
 	t.Parallel()
 	_, err := tokenProgram(new(result)).Parse([]string{"--prompt-m", "demo"})
@@ -136,13 +136,13 @@ func TestParseExits(t *testing.T) {
 	}
 }
 
-// The first option that ends the parsing wins, whatever comes behind it.
+// The first option that ends the parsing counts, whatever follows it.
 func TestParseOutput(t *testing.T) {
 	t.Parallel()
 	p := tokenProgram(new(result))
 	for args, want := range map[string]string{
-		"--help --nosuch": p.Help(), "-?": p.Help(), "-h": p.Help(), "--h": p.Help(),
-		"--usage": p.Usage(), "-V": "oidc-token 1.0\n", "demo --version": "oidc-token 1.0\n",
+		"--help --nosuch": p.help(), "-?": p.help(), "-h": p.help(), "--h": p.help(),
+		"--usage": p.usage(), "-V": "oidc-token 1.0\n", "demo --version": "oidc-token 1.0\n",
 	} {
 		_, err := p.Parse(strings.Fields(args))
 		if exit, ok := err.(*ExitError); !ok || exit.Code != 0 || err.Error() != want {
@@ -168,8 +168,8 @@ func TestParsePosixlyCorrect(t *testing.T) {
 	}
 }
 
-// FuzzParse: no command line makes the parser fail in another way than it should, and what is behind "--" comes
-// back as it was.
+// FuzzParse checks that no command line makes the parser fail in an unexpected way, and that the operands after
+// "--" are returned as they are.
 func FuzzParse(f *testing.F) {
 	for _, args := range []string{"demo", "-af demo", "--time=60 demo", "--a demo", "-t", "-- --all", "-é", "--=", "-?", "--usage"} {
 		f.Add(args)
@@ -187,7 +187,7 @@ func FuzzParse(f *testing.F) {
 		}
 		operands, err = p.Parse(append([]string{"--"}, args...))
 		if err != nil || !slices.Equal(operands, args) {
-			t.Errorf("behind --: got %q and %v, want %q", operands, err, args)
+			t.Errorf("after --: got %q and %v, want %q", operands, err, args)
 		}
 	})
 }

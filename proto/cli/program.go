@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// Executable returns the file of the program that runs. [os.Executable] asks /proc, which a chroot may lack.
+// Executable returns the path of the running program. Unlike [os.Executable] it works in a chroot without /proc.
 func Executable() (string, error) {
 	path, err := os.Executable()
 	if err == nil {
@@ -19,7 +19,7 @@ func Executable() (string, error) {
 	return "", err
 }
 
-// Sister finds another of our programs: beside this one, else in PATH.
+// Sister finds another of our programs, beside the running one or in PATH.
 func Sister(name string) (string, error) {
 	if own, err := Executable(); err == nil {
 		path := filepath.Join(filepath.Dir(own), name)
@@ -30,7 +30,7 @@ func Sister(name string) (string, error) {
 	return LookPath(name)
 }
 
-// LookPath finds a program as a shell does.
+// LookPath finds a program in PATH, as a shell does.
 func LookPath(name string) (string, error) {
 	if filepath.Base(name) != name {
 		return name, nil
@@ -44,7 +44,7 @@ func LookPath(name string) (string, error) {
 	return "", errors.New("command " + strconv.Quote(name) + " not found")
 }
 
-// SSHAskpass returns the program of SSH_ASKPASS where ssh(1) would ask with it, else "".
+// SSHAskpass returns $SSH_ASKPASS if ssh(1) would use it to ask, or else "".
 func SSHAskpass() string {
 	display := os.Getenv("DISPLAY")+os.Getenv("WAYLAND_DISPLAY") != ""
 	if require := os.Getenv("SSH_ASKPASS_REQUIRE"); require == "force" || require != "never" && display {

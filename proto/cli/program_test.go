@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What cannot be run is passed over, as a shell does.
+// LookPath skips files that cannot be run, as a shell does.
 func TestLookPath(t *testing.T) {
 	dir, later := t.TempDir(), t.TempDir()
 	t.Setenv("PATH", filepath.Join(dir, "missing")+":"+dir+":"+later)
@@ -35,7 +35,7 @@ func TestLookPath(t *testing.T) {
 	}
 }
 
-// The test binary is beside itself; what is not there comes from PATH.
+// Sister finds the test binary beside itself, and another program in PATH.
 func TestSister(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)

@@ -14,7 +14,7 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// listen makes a socket on which serve gets each connection.
+// listen opens a socket and calls serve for each connection.
 func listen(t *testing.T, serve func(conn net.Conn)) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
@@ -35,7 +35,7 @@ func listen(t *testing.T, serve func(conn net.Conn)) string {
 	return path
 }
 
-// soon is enough for what must come, never for what will not.
+// How long to wait for what must happen soon, and for what must never happen.
 const (
 	soon  = 20 * time.Second
 	never = 30 * time.Millisecond
@@ -59,7 +59,7 @@ func TestCall(t *testing.T) {
 		{"braces but no JSON", `{status}`, "", BadAnswer("malformed JSON at byte 1: string expected").Error()},
 	} {
 		path := listen(t, func(conn net.Conn) {
-			// A C agent takes one read for the whole message.
+			// A C agent reads only once.
 			if n, err := conn.Read(make([]byte, 1000)); n != len(`{"request":"check"}`) || err != nil {
 				t.Errorf("%s: the agent read %d bytes, error %v", c.name, n, err)
 			}
@@ -107,7 +107,7 @@ func TestCallTooLargeAnswer(t *testing.T) {
 	}
 }
 
-// An agent that refuses a message without reading all of it is heard, although the write fails.
+// The answer of an agent that refuses a message before it has read all of it is not lost, although the write fails.
 func TestCallRefusedEarly(t *testing.T) {
 	t.Parallel()
 	path := listen(t, func(conn net.Conn) {
@@ -120,7 +120,7 @@ func TestCallRefusedEarly(t *testing.T) {
 	}
 	path = listen(t, func(conn net.Conn) { conn.Read(make([]byte, 1)) })
 	if _, err = Call(path, Request(RequestCheck), soon); !errors.Is(err, ErrNoAnswer) { // ECONNRESET
-		t.Errorf("an agent that closes in the midst: got %v", err)
+		t.Errorf("an agent that closes while the request is sent: got %v", err)
 	}
 	path = listen(t, func(conn net.Conn) {})
 	if _, err = Call(path, cjson.New().SetText("data", strings.Repeat("x", 4<<20)), soon); !errors.Is(err, ErrNoAnswer) {
@@ -141,7 +141,7 @@ func TestCallDeadline(t *testing.T) {
 	}
 }
 
-// When the agent's queue is full (EAGAIN), Call waits for its turn until the deadline.
+// While the agent's queue is full (EAGAIN), Call waits, but not longer than the deadline.
 func TestCallQueueFull(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
@@ -175,7 +175,7 @@ func TestCallQueueFull(t *testing.T) {
 	}
 }
 
-// fillQueue connects until there is no room and returns how many wait.
+// fillQueue connects until the queue is full, and returns the number of connections.
 func fillQueue(t *testing.T, path string) int {
 	for n := 0; ; n++ {
 		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, 0)
@@ -212,7 +212,7 @@ func TestConnectError(t *testing.T) {
 		{stale, "nobody listens on its socket"},
 		{file, "is not a socket"},
 		{dir, "is not a socket"},
-		{filepath.Join(dir, strings.Repeat("x", 120)), "too long for a socket"},
+		{filepath.Join(dir, strings.Repeat("x", 120)), "the path of the socket is too long"},
 	} {
 		_, err := Call(c.path, Request(RequestCheck), soon)
 		var connect *ConnectError

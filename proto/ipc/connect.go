@@ -6,24 +6,24 @@ import (
 	"syscall"
 )
 
-// ConnectError tells why no agent was reached. Its Hint says what to type.
+// ConnectError means that no agent was reached.
 type ConnectError struct {
 	Path string // of the socket
-	Err  error  // the system's reason, or os.ErrDeadlineExceeded
+	Err  error  // the system's error, or os.ErrDeadlineExceeded
 }
 
 const startAgent = "Start an agent:  eval $(oidc-agent)"
 
-// Error names the socket and the reason in the user's words.
+// Error returns the socket and the reason, in words for the user.
 func (e *ConnectError) Error() string {
 	reason, _ := e.explain()
 	return "could not connect to oidc-agent: " + reason
 }
 
-// Unwrap returns the system's reason.
+// Unwrap returns the system's error.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// Hint says how to get an agent, where starting one helps.
+// Hint says how to start an agent, if that would help.
 func (e *ConnectError) Hint() string {
 	_, hint := e.explain()
 	return hint
@@ -41,13 +41,13 @@ func (e *ConnectError) explain() (reason, hint string) {
 		if info, err := os.Stat(e.Path); err == nil && info.Mode()&os.ModeSocket == 0 {
 			return path + " is not a socket", startAgent
 		}
-		return "the agent at " + path + " has ended, nobody listens on its socket", startAgent
+		return "the agent at " + path + " has ended: nobody listens on its socket", startAgent
 	case syscall.EACCES, syscall.EPERM:
 		return "no permission to use the socket " + path, "It may belong to another user. " + startAgent
 	case syscall.EINVAL, syscall.ENAMETOOLONG:
-		return "this path is too long for a socket: " + path, startAgent
+		return "the path of the socket is too long: " + path, startAgent
 	case os.ErrDeadlineExceeded:
-		return "the agent at " + path + " is there, but takes no connection", ""
+		return "the agent at " + path + " did not accept the connection in time", ""
 	}
 	return "socket " + path + ": " + e.Err.Error(), ""
 }

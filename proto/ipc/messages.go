@@ -21,14 +21,14 @@ const (
 	RequestAccessToken = "access_token"
 	RequestIDToken     = "id_token"
 	RequestMytoken     = "mytoken"
-	RequestVerifyToken = "verify_token" // ours: is the signature of a JWT one of its issuer's?
+	RequestVerifyToken = "verify_token" // ours: check the signature of a JWT with its issuer's keys
 
 	// loaded accounts
 	RequestAdd       = "add"
 	RequestRemove    = "remove"
 	RequestRemoveAll = "remove_all"
-	RequestSaved     = "saved"       // ours: the account was written to a file, and this is the file's key
-	RequestBearer    = "bearer_file" // ours: keep the account's token in a file, at an absolute path
+	RequestSaved     = "saved"       // ours: the account was written to this file, which has this key
+	RequestBearer    = "bearer_file" // ours: keep the account's access token in a token file with this absolute path
 
 	// new accounts
 	RequestScopes            = "scopes"
@@ -43,7 +43,7 @@ const (
 	RequestDeleteClient      = "delete_client"
 	RequestMytokenSupporting = "mytoken_supported_providers"
 
-	// texts that the agent keeps in memory
+	// texts kept in the agent's memory
 	RequestFileWrite  = "file_write"
 	RequestFileRead   = "file_read"
 	RequestFileRemove = "file_remove"
@@ -58,18 +58,18 @@ const (
 	KeyScope              = "scope"
 	KeyAudience           = "audience"
 	KeyApplicationHint    = "application_hint" // name of the calling program
-	KeyTimeout            = "timeout"          // ours: seconds that the client waits at most; 0 or less: as long as the agent does
+	KeyTimeout            = "timeout"          // ours: seconds that the client waits; 0 or less: any time
 	KeyNoAutoload         = "no_autoload"      // ours: do not ask for the password of an account that is not loaded
-	KeyToken              = "token"            // ours: what verify_token is about
+	KeyToken              = "token"            // ours: the token for verify_token
 	KeyConfig             = "config"           // account configuration
-	KeyPwEntry            = "pw_entry"         // where the password comes from
-	KeyLifetime           = "lifetime"         // seconds; 0: for ever
+	KeyPwEntry            = "pw_entry"         // where to get the password of the account file
+	KeyLifetime           = "lifetime"         // seconds; 0: no limit
 	KeyConfirm            = "confirm"
 	KeyAlwaysAllowIDToken = "always_allow_id_token"
 	KeyAlwaysAllowID      = "always_allow_id" // the same in 4.2.6
-	KeyPlainAdd           = "plain_add"       // load without getting a first token
+	KeyPlainAdd           = "plain_add"       // load without getting an access token
 	KeyPassword           = "password"
-	KeyFlow               = "flow" // list of flows, or one
+	KeyFlow               = "flow" // a flow, or a list of them
 	KeyAuthorization      = "authorization"
 	KeyNoWebserver        = "no_webserver"
 	KeyNoScheme           = "no_scheme"
@@ -81,11 +81,11 @@ const (
 	KeyFilename           = "filename"
 	KeyData               = "data"     // base64url
 	KeyFileKey            = "file_key" // ours, in add: {"file": path, "key": key}
-	KeyFile               = "file"     // ours: absolute path of an account file
+	KeyFile               = "file"     // ours: absolute path of an account file or a token file
 	KeyKey                = "key"      // ours: the key of that file
 )
 
-// Keys of answers; some of the above appear there as well.
+// Keys of answers, which have some of the keys of requests as well.
 const (
 	KeyStatus      = "status"
 	KeyError       = "error"
@@ -93,8 +93,8 @@ const (
 	KeyAccessToken = "access_token"
 	KeyIDToken     = "id_token"
 	KeyExpiresAt   = "expires_at" // seconds since 1970
-	KeyWarning     = "warning"    // ours: what the user must know though he has his token
-	KeyValid       = "valid"      // ours: 1 or 0, the verdict on a token
+	KeyWarning     = "warning"    // ours: what the user must know although the request succeeded
+	KeyValid       = "valid"      // ours: whether a token's signature is valid, 1 or 0
 	KeyClient      = "client"
 	KeyMaxScopes   = "max_scopes"
 	KeyOIDCDevice  = "oidc_device"
@@ -106,15 +106,15 @@ const (
 const (
 	StatusSuccess          = "success"
 	StatusFailure          = "failure"
-	StatusAccepted         = "accepted" // a flow has begun, the user's turn
+	StatusAccepted         = "accepted" // a flow has started and waits for the user
 	StatusNotFound         = "NotFound"
 	StatusFoundButReceived = "FoundButReceived"
 )
 
-// Request returns a request of one kind.
+// Request returns a request of the given kind, one of the Request constants.
 func Request(kind string) *cjson.Object { return cjson.New().SetText(KeyRequest, kind) }
 
-// Flag is a yes or no in a request: 1 or 0, for 4.2.6 takes true for 0.
+// Flag returns a boolean for a request, 1 or 0, because version 4.2.6 reads true as 0.
 func Flag(on bool) int64 {
 	if on {
 		return 1
@@ -122,19 +122,19 @@ func Flag(on bool) int64 {
 	return 0
 }
 
-// Success returns an answer, with info unless that is empty.
+// Success returns the answer of a request that succeeded. It has no info if that is empty.
 func Success(info string) *cjson.Object {
 	return cjson.New().SetText(KeyStatus, StatusSuccess).SetOptional(KeyInfo, info)
 }
 
-// Failure is what the agent answers when it cannot do what it was asked for. errors.Is finds it by its text, so
-// the failures below stand for those of the C agents, too.
+// Failure is the answer of an agent that could not do what it was asked for. Failures with the same text are the
+// same for [errors.Is], whatever their Info.
 type Failure struct {
 	Text string
-	Info string // what the user could do, several lines perhaps
+	Info string // what the user can do, possibly several lines
 }
 
-// Failures that callers decide on. The texts are the C agent's.
+// Failures that callers distinguish. The texts are the C agent's.
 var (
 	ErrNotLoaded = &Failure{Text: "account not loaded"}
 	ErrNoAccount = &Failure{Text: "No account configured with that short name"}
@@ -146,7 +146,7 @@ var (
 // Error returns the agent's text.
 func (f *Failure) Error() string { return f.Text }
 
-// Hint returns the agent's advice, or ours where the agent gave none.
+// Hint returns the agent's Info, or ours if it sent none.
 func (f *Failure) Hint() string {
 	if f.Info != "" {
 		return f.Info
@@ -162,7 +162,7 @@ func (f *Failure) Hint() string {
 	return ""
 }
 
-// Is reports whether the target is the same failure, whatever its advice.
+// Is reports whether target is a failure with the same text.
 func (f *Failure) Is(target error) bool {
 	t, ok := target.(*Failure)
 	return ok && t.Text == f.Text
@@ -173,12 +173,12 @@ func (f *Failure) Encode() *cjson.Object {
 	return cjson.New().SetText(KeyStatus, StatusFailure).SetText(KeyError, f.Text).SetOptional(KeyInfo, f.Info)
 }
 
-// Check returns the *Failure that an answer tells, else nil. An answer with an error text counts as one whatever its
-// status: a mytoken server's answer comes without.
+// Check returns a *[Failure] if the answer is one, or else nil. An answer with an error text is a failure whatever
+// its status, because the answer of a mytoken server has no status.
 func Check(answer *cjson.Object) error {
 	text := answer.Text(KeyError)
 	if answer.Text(KeyStatus) != StatusFailure && text == "" {
 		return nil
 	}
-	return &Failure{cmp.Or(text, "the agent tells a failure without a reason"), answer.Text(KeyInfo)}
+	return &Failure{cmp.Or(text, "the agent reported a failure without a reason"), answer.Text(KeyInfo)}
 }

@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 		{`{"status":"accepted","uri":"x"}`, "", ""},
 		{`{"status":"NotFound","info":"No loaded account info found"}`, "", ""},
 		{`{"status":"failure","error":"invalid_grant: expired","info":"Try\noidc-gen"}`, "invalid_grant: expired", "Try\noidc-gen"},
-		{`{"status":"failure"}`, "the agent tells a failure without a reason", ""},
+		{`{"status":"failure"}`, "the agent reported a failure without a reason", ""},
 		{`{"error":"not found"}`, "not found", ""},
 	} {
 		err := Check(parse(t, c.answer))
@@ -48,5 +48,12 @@ func TestFailure(t *testing.T) {
 	}
 	if got := string(Success("").Compact()) + string(Success("a").Compact()); got != `{"status":"success"}{"status":"success","info":"a"}` {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestFlag(t *testing.T) {
+	t.Parallel()
+	if yes, no := Flag(true), Flag(false); yes != 1 || no != 0 {
+		t.Errorf("got %d and %d", yes, no)
 	}
 }

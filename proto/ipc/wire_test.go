@@ -19,8 +19,8 @@ func TestReadObject(t *testing.T) {
 	}{
 		{"request", `{"request":"check"}`, `{"request":"check"}`, ""},
 		{"nested, braces in strings", `{"a":{"b":["}",{}]},"c":"\"}"}`, `{"a":{"b":["}",{}]},"c":"\"}"}`, ""},
-		{"newline and NUL behind", "{\"request\":\"check\"}\n\x00", `{"request":"check"}`, ""},
-		{"another message behind", `{"request":"check"}{"request":"status"}`, `{"request":"check"}`, ""},
+		{"newline and NUL after it", "{\"request\":\"check\"}\n\x00", `{"request":"check"}`, ""},
+		{"another message after it", `{"request":"check"}{"request":"status"}`, `{"request":"check"}`, ""},
 		{"blanks before", "\x00\n {}", "\x00\n {}", ""},
 		{"as long as may be", long, long, ""},
 		{"nothing", "", "", "EOF"},
@@ -55,7 +55,7 @@ func TestReadObjectTooLong(t *testing.T) {
 	}
 }
 
-// Nothing of a message stays in the buffers that it has outgrown, nor of one that failed.
+// Neither a buffer that became too small nor one of an incomplete message keeps any bytes.
 func TestReadLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for _, stream := range []string{`{"password":"` + strings.Repeat("x", 5000) + `"}`, `{"password":"hunter2`, `{"password":"hunter2"`} {
@@ -73,7 +73,7 @@ func TestReadLeavesNothing(t *testing.T) {
 	}
 }
 
-// witness keeps the buffers that were read into.
+// witness records the buffers that are read into.
 type witness struct {
 	io.Reader
 	buffers [][]byte
@@ -93,12 +93,13 @@ func (e endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FuzzReadObject: however the stream is cut, the same message comes out, and it is the beginning of the stream.
+// FuzzReadObject checks that the same message is read however the stream is cut, and that it is the stream's
+// beginning.
 func FuzzReadObject(f *testing.F) {
 	for _, stream := range []string{`{"request":"check"}`, `{"a":{"b":"}"}} x`, "\x00{}", "[1]", `{"a`, "", `{"\\":"\\\""}`, "{]"} {
 		f.Add([]byte(stream))
 	}
-	recorded, err := filepath.Glob("../interop/testdata/ipc/*/*.txt") // what C clients and agents say
+	recorded, err := filepath.Glob("../interop/testdata/ipc/*/*.txt") // messages of C clients and agents
 	if err != nil || len(recorded) == 0 {
 		f.Fatalf("no recorded messages: %v", err)
 	}

@@ -1,7 +1,7 @@
 # Completion for bash: source this file, or install it under each program's name into
-# share/bash-completion/completions. The options come from --help, once in a shell.
+# share/bash-completion/completions. The options are read from --help, once in each shell.
 
-# _oidc_table prints a line for each option of a program: names, argument, text, with tabs between them.
+# _oidc_table prints a line for each option of a program: names, argument, text, separated by tabs.
 _oidc_table() {
 	"$1" --help </dev/null 2>/dev/null | awk '
 		function flush() { if (names != "") print names "\t" arg "\t" text; names = text = ""; arg = "-" }
@@ -20,7 +20,8 @@ _oidc_table() {
 		END { flush() }'
 }
 
-# _oidc_accounts prints the loaded ones for oidc-add -r, these and all others for oidc-token, else those with a file.
+# _oidc_accounts prints the loaded accounts for oidc-add -r, the loaded and configured ones for oidc-token, and the
+# configured ones for the other programs.
 _oidc_accounts() {
 	case "$program ${COMP_WORDS[*]} " in
 	'oidc-add '*' -r '* | 'oidc-add '*' --remove '*) oidc-add -a ;;
@@ -29,7 +30,7 @@ _oidc_accounts() {
 	esac </dev/null 2>/dev/null
 }
 
-# _oidc_offer takes those lines of standard input that begin as the word does, quoted for the shell.
+# _oidc_offer offers the lines of standard input that begin with the current word, quoted for the shell.
 _oidc_offer() {
 	local line
 	while IFS= read -r line; do
@@ -38,7 +39,7 @@ _oidc_offer() {
 }
 
 _oidc_files() {
-	compopt -o filenames 2>/dev/null # quotes them; bash 3 does not know it
+	compopt -o filenames 2>/dev/null # it quotes them; bash 3 does not have it
 	local line
 	while IFS= read -r line; do
 		COMPREPLY+=("$line")
@@ -57,7 +58,7 @@ _oidc() {
 	[[ -n ${!table-} ]] || printf -v "$table" %s "$(_oidc_table "$1")"
 	COMPREPLY=()
 	case " ${COMP_WORDS[*]:0:COMP_CWORD} " in *' -- '*) _oidc_command; return ;; esac
-	# --name=value is three words, for the sign is in COMP_WORDBREAKS.
+	# --name=value is three words, because = is in COMP_WORDBREAKS.
 	[[ $cur != = ]] || { attached=1 cur=''; }
 	[[ $prev != = ]] || { attached=1 && prev=${COMP_WORDS[COMP_CWORD - 2]}; }
 	while IFS=$'\t' read -r names arg text; do
@@ -71,7 +72,7 @@ _oidc() {
 		;;
 	*NAME\|*) _oidc_offer < <(_oidc_accounts) ;;
 	*\|*) _oidc_offer <<<"${value//|/$'\n'}" ;;
-	?*) ;; # nobody knows what comes there
+	?*) ;; # any text
 	*)
 		if [[ $cur == -* ]]; then
 			_oidc_offer <<<"${all// /$'\n'}"

@@ -1,10 +1,10 @@
 # Completion for fish: install this file under each program's name into share/fish/vendor_completions.d. The options
-# come from --help.
+# are read from --help.
 
 set -q __oidc_completed; and exit
 set -g __oidc_completed
 
-# __oidc_table prints a line for each option of a program: names, argument, text, with tabs between them.
+# __oidc_table prints a line for each option of a program: names, argument, text, separated by tabs.
 function __oidc_table
     $argv[1] --help </dev/null 2>/dev/null | awk '
 		function flush() { if (names != "") print names "\t" arg "\t" text; names = text = ""; arg = "-" }
@@ -23,7 +23,8 @@ function __oidc_table
 		END { flush() }'
 end
 
-# __oidc_accounts prints the loaded ones for oidc-add -r, these and all others for oidc-token, else those with a file.
+# __oidc_accounts prints the loaded accounts for oidc-add -r, the loaded and configured ones for oidc-token, and the
+# configured ones for the other programs.
 function __oidc_accounts
     set -l words (commandline -opc)
     if string match -q 'oidc-add' (path basename $words[1]); and contains -- $words[2..] -r --remove

@@ -14,37 +14,33 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Where there is no terminal a program may ask in a window: OIDC_ASKPASS, or the C tools' oidc-prompt, or
-// SSH_ASKPASS by the rules of ssh-agent. Where there is none the answer is an error at once: never a question
-// that nobody sees.
+// A window is opened by the program OIDC_ASKPASS, or else by the C tools' oidc-prompt, or else by SSH_ASKPASS
+// under the rules of ssh(1). If there is none, the question fails at once: nobody would see it.
 
-// WindowTimeout is how long a window stays.
+// WindowTimeout is how long a window stays open.
 const WindowTimeout = 5 * time.Minute
 
-var errCancelled = errors.New("the user has cancelled")
+var errCancelled = errors.New("cancelled by the user")
 
-// Window asks for a password in a window.
+// Window asks for a password in a window, within [WindowTimeout].
 func Window(ctx context.Context, title, text string) (secret.Secret, error) {
-	out, err := inWindow(ctx, title, text, false)
-	if err != nil {
-		return secret.Secret{}, err
-	}
-	return firstLine(out)
+	return firstLine(inWindow(ctx, title, text, false))
 }
 
-// Consent asks a question of yes or no in a window. The error is for what went wrong; a no is none.
+// Consent asks a yes-or-no question in a window, within [WindowTimeout].
 func Consent(ctx context.Context, title, text string) (bool, error) {
 	out, err := inWindow(ctx, title, text, true)
 	if errors.Is(err, errCancelled) {
 		return false, nil
 	}
-	// oidc-prompt prints its answer, an askpass program tells it by its exit code alone.
+	// oidc-prompt prints the answer. An askpass program returns it as its exit code.
 	said, _, _ := strings.Cut(string(out), "\n")
 	said = strings.TrimSpace(said)
 	return err == nil && (said == "" || said == "yes"), err
 }
 
-// inWindow returns what the program prints. Its end with an error is the user's no.
+// inWindow opens the window and returns what its program prints. If the program exits with an error, the user has
+// said no: the error is errCancelled.
 func inWindow(ctx context.Context, title, text string, confirm bool) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, WindowTimeout)
 	defer cancel()
@@ -59,7 +55,7 @@ func inWindow(ctx context.Context, title, text string, confirm bool) ([]byte, er
 		c = exec.CommandContext(ctx, theirs, kind, title, text, label, strconv.Itoa(int(WindowTimeout.Seconds())), "")
 	} else {
 		if own = cmp.Or(own, cli.SSHAskpass()); own == "" {
-			return nil, errors.New("there is no askpass program to ask with (OIDC_ASKPASS, SSH_ASKPASS)")
+			return nil, errors.New("there is no askpass program: set OIDC_ASKPASS or SSH_ASKPASS")
 		}
 		c = exec.CommandContext(ctx, own, text)
 		if confirm {

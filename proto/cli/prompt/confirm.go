@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// ErrQuit is the answer that ends the program, without an error.
+// ErrQuit means that the user answered quit. The program ends without an error message.
 var ErrQuit = errors.New("the user wants to quit")
 
-// Confirm asks a question of yes or no; Enter alone means byDefault. What is neither yes nor no nor quit, in full or cut,
-// means no. Where there is no terminal the answer is a line of standard input, as the C tools read it
-// (yes | oidc-gen -d NAME), and its end is no answer. Nobody is asked where preset is yes, no or default.
+// Confirm asks a yes-or-no question. An empty answer means byDefault; the answers yes and quit may be abbreviated;
+// any other answer means no. If preset is yes, no or default, that is the answer and nobody is asked. Without a
+// terminal the answer is a line of standard input, as with the C tools (yes | oidc-gen -d NAME); an empty input
+// means byDefault.
 func Confirm(question string, byDefault bool, preset string) (bool, error) {
 	switch preset {
 	case "yes", "no":
@@ -20,10 +21,11 @@ func Confirm(question string, byDefault bool, preset string) (bool, error) {
 	case "default":
 		return byDefault, nil
 	}
-	question += " [No/yes/quit]: "
+	choices := "No/yes/quit"
 	if byDefault {
-		question = strings.Replace(question, "No/yes", "Yes/no", 1)
+		choices = "Yes/no/quit"
 	}
+	question += " [" + choices + "]: "
 	line, err := Line(question)
 	if errors.Is(err, ErrNoTerminal) {
 		os.Stderr.WriteString(question)
@@ -40,8 +42,7 @@ func Confirm(question string, byDefault bool, preset string) (bool, error) {
 	return strings.HasPrefix("yes", line), nil
 }
 
-// inputLine reads a line of standard input, or what there is before its end, byte by byte: what follows is for the next
-// question.
+// inputLine reads a line of standard input. It reads byte by byte, because what follows answers the next question.
 func inputLine() (string, error) {
 	var line []byte
 	for next := make([]byte, 1); ; {

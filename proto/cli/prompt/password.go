@@ -9,43 +9,47 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// maxTries is how often a wrong password may be typed.
+// maxTries is how often the user may type a wrong password.
 const maxTries = 3
 
-// ErrMismatch is a new password that was typed differently the second time.
+// ErrMismatch means that the user typed two different new passwords.
 var ErrMismatch = errors.New("passwords do not match")
 
-// Decrypt gets passwords until try accepts one. A given source is tried once; then, and where none is given, the user
-// is asked on the terminal with the text, three times at most. An error of try that wraps wrong means the next one, any
-// other error ends it. The password is wiped when try has returned: try clones what it keeps. The last error is
-// returned, with its source.
+// Decrypt gets passwords until try accepts one. It tries a given source once. If there is no source, or it yields
+// no password or a wrong one, Decrypt asks on the terminal with the text, up to three times. An error of try that
+// wraps wrong means that the password is wrong; any other error of try is returned as it is. The password is wiped
+// when try returns, so try must clone what it keeps.
 func Decrypt(source Source, text string, wrong error, try func(password secret.Secret) error) error {
-	for n := 1; ; n++ {
+	attempt := func(source Source) (tried bool, err error) {
 		password, err := source.Read(context.Background(), text)
-		typed := err == nil
-		if typed {
-			err = try(password)
-			password.Wipe()
-			if !errors.Is(err, wrong) {
-				return err
-			}
+		if err != nil {
+			return false, err
 		}
+		defer password.Wipe()
+		return true, try(password)
+	}
+	if source.Given() {
+		tried, err := attempt(source)
+		if tried && !errors.Is(err, wrong) {
+			return err
+		}
+		if tried {
+			err = fmt.Errorf("%s: %w", source, err)
+		}
+		f, noTerminal := openTerminal()
+		if noTerminal != nil {
+			return err
+		}
+		f.WriteString(cli.Printable(err.Error()) + "\n")
+		f.Close()
+	}
+	for n := 1; ; n++ {
+		_, err := attempt(Source{})
 		switch {
-		case source.Given():
-			if typed {
-				err = fmt.Errorf("%s: %w", source, err)
-			}
-			f, nobody := openTerminal()
-			if nobody != nil {
-				return err
-			}
-			f.WriteString(cli.Printable(err.Error()) + "\n")
-			f.Close()
-			source, n = Source{}, 0
 		case errors.Is(err, ErrNoTerminal):
 			return cli.WithHint(fmt.Errorf("a password is needed, and %w", err),
 				"Give the password with --pw-file, --pw-cmd or --pw-env.")
-		case !typed:
+		case !errors.Is(err, wrong):
 			return err
 		case n == maxTries:
 			return fmt.Errorf("reached maximum number of tries: %w", err)
@@ -53,8 +57,8 @@ func Decrypt(source Source, text string, wrong error, try func(password secret.S
 	}
 }
 
-// NewPassword asks for a new password, twice. The error is ErrMismatch if they differ; an empty answer to the first
-// question is returned without asking again where emptyOnce is set, for questions that offer to keep what there is.
+// NewPassword asks twice for a new password. The error is [ErrMismatch] if the answers differ. With emptyOnce, an
+// empty first answer is returned at once: such questions offer to keep the old password.
 func NewPassword(text, again string, emptyOnce bool) (secret.Secret, error) {
 	first, err := Password(text)
 	if err != nil || first.IsEmpty() && emptyOnce {

@@ -20,7 +20,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// The test binary asks the questions itself, as a child on a terminal of its own: the variable names the question.
+// questionVariable names a question. It turns the test binary into a child process that asks it on a terminal of
+// its own.
 const questionVariable = "PROMPT_TEST_QUESTION"
 
 func TestMain(m *testing.M) {
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 
 var errWrong, errDamaged = errors.New("wrong password"), errors.New("file is damaged")
 
-// questions are what a child can ask. What they return goes to its standard output.
+// questions are those that a child can ask. Their results are written to its standard output.
 var questions = map[string]func() string{
 	"password": password,
 	"raw":      password,
@@ -84,7 +85,7 @@ func newPassword(emptyOnce bool) string {
 	return fmt.Sprintf("%q %v", p.Reveal(), err)
 }
 
-// decrypt accepts the password "right" and finds a damaged file with "damaged".
+// decrypt accepts the password "right", and fails with errDamaged for "damaged".
 func decrypt(source Source) string {
 	err := Decrypt(source, "Password: ", errWrong, func(password secret.Secret) error {
 		switch string(password.Reveal()) {
@@ -98,18 +99,18 @@ func decrypt(source Source) string {
 	return fmt.Sprint(err)
 }
 
-// child is a question on a terminal.
+// child is a process that asks a question on a terminal.
 type child struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	master *os.File // the user's side of the terminal
 	before unix.Termios
-	shown  []byte // all that the terminal showed
-	seen   int    // how much of it expect has found
+	shown  []byte // everything that the terminal has shown
+	seen   int    // how much of it expect has matched
 	stdout bytes.Buffer
 }
 
-// start runs a question on a new terminal. Its standard input is a pipe with a word that nobody may read.
+// start asks a question on a new terminal. The child's standard input is a pipe that it must not read.
 func start(t *testing.T, question string, env ...string) *child {
 	t.Helper()
 	c := &child{t: t, cmd: childCommand(question, env...)}
@@ -153,7 +154,7 @@ func start(t *testing.T, question string, env ...string) *child {
 
 func childCommand(question string, env ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
-	// A child of a test with -race would wait a second at its end for other threads' reports.
+	// With -race a child would wait at its end for reports of other threads.
 	race := "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0"
 	cmd.Env = append(append(os.Environ(), race, questionVariable+"="+question), env...)
 	cmd.Stdin = strings.NewReader("not for us\n")
@@ -210,7 +211,7 @@ func (c *child) enter(question, answer string) {
 	}
 }
 
-// end waits for the child's end and checks that the terminal is as it was before.
+// end waits for the end of the child and checks that the terminal is as it was before.
 func (c *child) end() syscall.WaitStatus {
 	c.t.Helper()
 	c.cmd.Wait()
@@ -222,7 +223,7 @@ func (c *child) end() syscall.WaitStatus {
 		n, err := c.master.Read(buf)
 		c.shown = append(c.shown, buf[:n]...)
 		if err != nil {
-			if !errors.Is(err, unix.EIO) { // nobody has the other side open
+			if !errors.Is(err, unix.EIO) { // the error when the other side is closed
 				c.t.Errorf("the terminal's end: %v", err)
 			}
 			return c.cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -230,7 +231,7 @@ func (c *child) end() syscall.WaitStatus {
 	}
 }
 
-// want ends the child and compares its standard output, and what the terminal showed altogether.
+// want waits for the end of the child, and compares its standard output and everything that the terminal showed.
 func (c *child) want(stdout, shown string) {
 	c.t.Helper()
 	status := c.end()
@@ -269,12 +270,12 @@ func TestEndOfInput(t *testing.T) {
 		c.enter(text, "\x04")
 		c.want(`"" no input`, text+"\n")
 	}
-	c := start(t, "password") // behind something typed, Ctrl-D twice ends the line
+	c := start(t, "password") // after some input, pressing Ctrl-D twice ends the line
 	c.enter("Password: ", "secret\x04\x04")
 	c.want(`"secret" <nil>`, "Password: \n")
 }
 
-// A signal during a question gives the terminal back and ends the process as that signal does.
+// A signal during a question restores the terminal and ends the process as the signal does.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
@@ -305,7 +306,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// A terminal that somebody left raw is one on which an answer can be typed, mended and broken off; then it is raw again.
+// On a terminal that was left raw, an answer can be typed, corrected and interrupted. Afterwards the terminal is
+// raw again.
 func TestRawTerminal(t *testing.T) {
 	t.Parallel()
 	for keys, want := range map[string]string{"x\x7fsecret\r": `"secret" <nil>`, "sec\x03": ""} {
@@ -321,7 +323,7 @@ func TestRawTerminal(t *testing.T) {
 	c.want(`"https://x/" <nil>`, "Issuer [x]: https://x/\n")
 }
 
-// Ctrl-Z gives the terminal back; when the process goes on, the question is asked again, without echo.
+// Ctrl-Z restores the terminal. When the process continues, the question is asked again, without echo.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	c := start(t, "password")
@@ -338,8 +340,8 @@ func TestStop(t *testing.T) {
 	c.want(`"secret" <nil>`, "Password: \nPassword: \n")
 }
 
-// Without a terminal nobody is asked, and standard input is not read in its place, but for a question of yes or no,
-// whose answer is no when standard input ends.
+// Without a terminal nobody is asked, and standard input is not read instead. The exception is a yes-or-no
+// question: the end of the input is an empty answer.
 func TestNoTerminal(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ question, stdin, stdout, stderr string }{
@@ -425,7 +427,7 @@ func TestDecryptAsks(t *testing.T) {
 	c.want("no input", "Password: \n")
 }
 
-// A source that gives no password or a wrong one is told, then the user is asked.
+// If a source yields no password or a wrong one, the user is told and then asked.
 func TestDecryptFallsBack(t *testing.T) {
 	t.Parallel()
 	wrong, right := t.TempDir()+"/wrong", t.TempDir()+"/right"

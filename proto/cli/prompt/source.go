@@ -17,30 +17,30 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// The kinds of sources: the options that name them, without their dashes. The zero value is the terminal.
+// The kinds of sources, named like their options. The zero value is the terminal.
 const (
 	command = "pw-cmd"  // first line of the output of sh -c VALUE
 	env     = "pw-env"  // value of the variable VALUE
 	file    = "pw-file" // first line of the file VALUE
-	window  = "gui"     // of --pw-prompt
+	window  = "gui"     // --pw-prompt=gui
 )
 
-// maxPassword is the longest password in bytes, end of line included.
+// maxPassword limits a password and its newline, in bytes.
 const maxPassword = 64 << 10
 
 // Source says where a password comes from. The zero Source asks on the terminal.
 type Source struct {
 	kind, value string
-	held        secret.Secret // of env
+	held        secret.Secret // value of the variable
 }
 
-// Given reports whether the user named a source other than the terminal.
+// Given reports whether the source is not the terminal.
 func (s Source) Given() bool { return s.kind != "" }
 
-// prompts reports whether the user is asked.
+// prompts reports whether the user is asked for the password.
 func (s Source) prompts() bool { return s.kind == "" || s.kind == window }
 
-// set returns what an option stores with: the source becomes this kind, unless it is another one already.
+// set returns the function that stores an option's value. Two options that name different sources are an error.
 func (s *Source) set(kind string) func(value string) error {
 	return func(value string) error {
 		switch {
@@ -52,14 +52,14 @@ func (s *Source) set(kind string) func(value string) error {
 		*s = Source{kind: kind, value: value}
 		if text := os.Getenv(value); kind == env && text != "" {
 			s.held = secret.FromString(text)
-			os.Unsetenv(value) // no program that we run needs it
+			os.Unsetenv(value) // hidden from the programs that we run
 		}
 		return nil
 	}
 }
 
-// SetPrompt is what --pw-prompt stores with: cli is the terminal, gui a window; the last one counts. A source that was
-// named counts more.
+// SetPrompt stores the value of --pw-prompt: cli for the terminal, gui for a window. The last one counts, but a
+// source that another option names takes precedence.
 func (s *Source) SetPrompt(how string) error {
 	if how != "cli" && how != window {
 		return errors.New("cli or gui is expected")
@@ -70,13 +70,14 @@ func (s *Source) SetPrompt(how string) error {
 	return nil
 }
 
-// Options are the command line's ways to a password, for a group of the help text.
+// Options returns the options that set the source, in a group of the help text.
 func (s *Source) Options(group int) []cli.Option {
 	return append(cli.PasswordOptions(group, s.set), cli.Option{
-		Long: "pw-prompt", Arg: "cli|gui", Group: group, Set: s.SetPrompt, Help: "Ask for passwords on the terminal (cli) or in a window (gui)"})
+		Long: "pw-prompt", Arg: "cli|gui", Group: group, Set: s.SetPrompt,
+		Help: "Ask for passwords on the terminal (cli) or in a window (gui)"})
 }
 
-// String names the source for messages. A command is not shown: there may be a password in it.
+// String describes the source in messages. It does not show a command, which may contain a password.
 func (s Source) String() string {
 	switch s.kind {
 	case command:
@@ -91,7 +92,7 @@ func (s Source) String() string {
 	return "terminal"
 }
 
-// Read gets the password, asking with the text if the source is the terminal. Errors name the source.
+// Read gets the password, and shows the text if it asks for it. Errors name the source.
 func (s Source) Read(ctx context.Context, text string) (password secret.Secret, err error) {
 	switch s.kind {
 	case command:
@@ -124,40 +125,34 @@ func (s Source) fromEnv() (secret.Secret, error) {
 
 func fromFile(name string) (secret.Secret, error) {
 	f, err := os.Open(name)
-	if err == nil {
-		defer f.Close()
-		var data []byte
-		if data, err = io.ReadAll(io.LimitReader(f, maxPassword)); err == nil {
-			return firstLine(data)
-		}
+	if err != nil {
+		return secret.Secret{}, errors.Unwrap(err) // Read adds the name
 	}
-	return secret.Secret{}, errors.Unwrap(err) // the name is in the source's
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPassword))
+	return firstLine(data, errors.Unwrap(err))
 }
 
-// fromCommand runs a command as the user would, with our standard input and error: it may ask for something.
+// fromCommand runs a command with our standard input and error, because it may ask the user.
 func fromCommand(ctx context.Context, command string) (secret.Secret, error) {
 	c := exec.CommandContext(ctx, "sh", "-c", command)
 	c.Stdin, c.Stderr = os.Stdin, os.Stderr
-	out, err := output(c)
-	if err != nil {
-		return secret.Secret{}, err
-	}
-	return firstLine(out)
+	return firstLine(output(c))
 }
 
-// output runs a program and returns the first [maxPassword] bytes of what it prints.
+// output runs a program and returns the first [maxPassword] bytes that it prints, even if it fails.
 func output(c *exec.Cmd) ([]byte, error) {
-	out := make(head, 0, maxPassword) // never grown: no copies stay behind
+	out := make(head, 0, maxPassword) // it never grows, which would leave copies of a password
 	c.Stdout = &out
-	c.WaitDelay = time.Second // something that it left running may hold its output open
-	if err := c.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		clear(out)
-		return nil, err
+	c.WaitDelay = time.Second // background processes may keep the output open
+	err := c.Run()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil
 	}
-	return out, nil
+	return out, err
 }
 
-// head keeps the first bytes of what is written to it, and takes the rest.
+// head keeps the first bytes that are written to it and discards the rest.
 type head []byte
 
 func (h *head) Write(p []byte) (int, error) {
@@ -165,32 +160,35 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// firstLine cuts at the first newline; a carriage return before it belongs to the password, as for the C tools. It
-// takes ownership of data.
-func firstLine(data []byte) (secret.Secret, error) {
+// firstLine returns the first line of data, unless reading data failed with err. As in the C tools, a carriage
+// return before the newline belongs to the password. The secret takes ownership of data.
+func firstLine(data []byte, err error) (secret.Secret, error) {
 	line, rest, complete := bytes.Cut(data, []byte("\n"))
 	clear(rest)
 	switch {
-	case len(data) == 0:
-		return secret.Secret{}, errors.New("empty")
-	case !complete && len(data) >= maxPassword:
+	case err == nil && len(data) == 0:
+		err = errors.New("empty")
+	case err == nil && !complete && len(data) >= maxPassword:
+		err = fmt.Errorf("first line is longer than %d bytes", maxPassword-1)
+	}
+	if err != nil {
 		clear(data)
-		return secret.Secret{}, fmt.Errorf("first line is longer than %d bytes", maxPassword-1)
+		return secret.Secret{}, err
 	}
 	return secret.New(line), nil
 }
 
-// The C programs tell the agent with pw_entry where an account's password is to be had when the file must be
-// written again. Bits of its type:
+// With pw_entry the C programs tell the agent where to get an account's password when it must rewrite the account
+// file. The bits of its type:
 const (
-	entryMemory  = 1 // the password itself stands in it
+	entryMemory  = 1 // the entry holds the password
 	entryCommand = 4
 	entryPrompt  = 8 // always set
 	entryFile    = 16
 )
 
-// Entry returns the pw_entry of an account for this source. A variable of our environment is out of the
-// agent's reach, so its value goes along.
+// Entry returns the pw_entry of an account for this source. The agent cannot read our environment, so the entry
+// holds the value of a variable.
 func (s Source) Entry(account string) *cjson.Object {
 	bits := int64(entryPrompt)
 	entry := cjson.New().SetText("account", account)
@@ -211,7 +209,7 @@ func (s Source) Entry(account string) *cjson.Object {
 	return entry.SetInt("type", bits)
 }
 
-// ReadEntry gets the password to which a pw_entry leads: the empty secret where that is a prompt only.
+// ReadEntry gets the password that a pw_entry describes. It is empty if the only way to get it is a prompt.
 func ReadEntry(ctx context.Context, entry *cjson.Object) (secret.Secret, error) {
 	bits, _ := entry.Int("type")
 	switch {

@@ -75,7 +75,7 @@ func TestSourceCommandEnds(t *testing.T) {
 	if _, err := (Source{kind: command, value: "exec sleep 600"}).Read(ctx, ""); err == nil || ctx.Err() == nil {
 		t.Errorf("a command that does not end: %v", err)
 	}
-	// What a command leaves running in the background is not waited for.
+	// Background processes of a command are not waited for.
 	got, err := Source{kind: command, value: "sleep 600 & echo $!"}.Read(t.Context(), "")
 	if err != nil || got.IsEmpty() {
 		t.Errorf("a command with a child: %q, %v", got.Reveal(), err)
@@ -86,7 +86,7 @@ func TestSourceCommandEnds(t *testing.T) {
 	}
 }
 
-// The last --pw-prompt counts, and a source that was named counts more, wherever it stands.
+// The last --pw-prompt counts, but a source that another option names takes precedence, before and after it.
 func TestSourceOptions(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -119,7 +119,7 @@ func TestSourceOptions(t *testing.T) {
 	}
 }
 
-// A variable is read once and then gone, so that no program that we run has it.
+// A variable is read once and then removed, so that the programs that we run do not have it.
 func TestSourceEnv(t *testing.T) {
 	t.Setenv("MY_PW", "secret123")
 	var s Source
@@ -137,7 +137,7 @@ func TestSourceEnv(t *testing.T) {
 	}
 }
 
-// A message does not show a command, which may hold a password.
+// A message does not show a command, which may contain a password.
 func TestSourceString(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[Source]string{
@@ -150,7 +150,7 @@ func TestSourceString(t *testing.T) {
 	}
 }
 
-// What try gets is wiped afterwards, unless it took a copy.
+// The password that try gets is wiped afterwards, but not a clone of it.
 func TestDecryptWipes(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "pw")
@@ -166,7 +166,7 @@ func TestDecryptWipes(t *testing.T) {
 		t.Errorf("left %q and the copy %q, %v", given.Reveal(), clone.Reveal(), err)
 	}
 	data := []byte("secret123\nsecret456")
-	if _, err := firstLine(data); err != nil || strings.Trim(string(data[9:]), "\x00\n") != "" {
+	if _, err := firstLine(data, nil); err != nil || strings.Trim(string(data[9:]), "\x00\n") != "" {
 		t.Errorf("left %q, %v", data, err)
 	}
 }
@@ -186,7 +186,7 @@ func TestConfirmPreset(t *testing.T) {
 	}
 }
 
-// What a C program tells the agent leads to the same password; a prompt leads nowhere.
+// An entry leads the agent to the same password, unless the source is a prompt.
 func TestEntry(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "pw")
 	if err := os.WriteFile(name, []byte("secret123\n"), 0600); err != nil {
@@ -210,15 +210,15 @@ func TestEntry(t *testing.T) {
 			t.Errorf("%v: %s leads to %q, %v; want %s and %q", c.source, entry.Compact(), password.Reveal(), err, c.entry, c.want)
 		}
 	}
-	// C has kept the password for a time that is over.
+	// The C program kept the password for a limited time, which is over.
 	entry := cjson.New().SetInt("type", entryMemory|entryCommand).SetText("command", "echo secret123")
 	if password, err := ReadEntry(t.Context(), entry); err != nil || string(password.Reveal()) != "secret123" {
 		t.Errorf("without the password: %q, %v", password.Reveal(), err)
 	}
 }
 
-// An askpass program gets the question and tells a no by its exit code; oidc-prompt has arguments of its own and
-// prints yes or no.
+// An askpass program gets the question and answers it by its exit code. oidc-prompt has other arguments and prints
+// yes or no.
 func TestWindow(t *testing.T) {
 	dir := t.TempDir()
 	program := func(name, script string) string {
@@ -244,7 +244,7 @@ func TestWindow(t *testing.T) {
 		}
 	}
 	want(password("Password"), ":Password <nil>")
-	want(password("no"), " the user has cancelled")
+	want(password("no"), " cancelled by the user")
 	want(consent("May they?"), "false <nil>") // it prints something that is no yes
 
 	t.Setenv("OIDC_ASKPASS", program("own", `[ "$SSH_ASKPASS_PROMPT:$1" = confirm:yes ]`))
@@ -266,5 +266,5 @@ func TestWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("SSH_ASKPASS", "")
-	want(consent("yes"), "false there is no askpass program to ask with (OIDC_ASKPASS, SSH_ASKPASS)")
+	want(consent("yes"), "false there is no askpass program: set OIDC_ASKPASS or SSH_ASKPASS")
 }

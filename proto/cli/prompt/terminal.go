@@ -1,18 +1,19 @@
-// Package prompt asks the user on his terminal and gets passwords from where he said they are. oidc-add and oidc-gen
-// enter; oidc-token does not, which runs oidc-add instead. Start with Decrypt, Line and Confirm.
+// Package prompt asks the user questions on the terminal and gets passwords from the sources that the user named.
+// oidc-add and oidc-gen import it, and oidc-agent for its windows. oidc-token does not: it runs oidc-add. Start
+// with [Decrypt], [Line] and [Confirm].
 package prompt
 
 // The rules of the terminal:
 //
-//   - Questions are written to /dev/tty and answers read from it, whatever standard input and output are: both may be
-//     pipes of a script, and a token or a password must not end up in them. Standard output stays clean.
-//   - Without a controlling terminal nobody is asked: ErrNoTerminal, at once. Only the answer to a question of
-//     yes or no is then read from standard input, for scripts that do so with the C tools.
-//   - While a password is typed, echo is off; the newline that is not echoed is written by us.
-//   - The terminal is left as it was however the question ends: SIGINT, SIGTERM and SIGHUP restore it and then end the
-//     process by the same signal, so that the shell sees what happened; SIGQUIT with the exit code that a shell has for
-//     it. SIGTSTP restores it before the process stops, and the question is asked again when it goes on.
-//   - End of input (Ctrl-D) is errNoInput, not an empty answer.
+//   - Questions are written to /dev/tty and answers are read from it. Standard input and output may be pipes of a
+//     script, where neither a question nor a password belongs.
+//   - Without a controlling terminal a question fails at once with ErrNoTerminal. Only the answer to a yes-or-no
+//     question is then read from standard input, because scripts rely on that with the C tools.
+//   - While the user types a password, echo is off, and we write the newline that is not echoed.
+//   - The terminal is restored however the question ends. SIGINT, SIGTERM and SIGHUP restore it and then end the
+//     process by the same signal, so that the shell sees what happened; SIGQUIT ends it with the exit code that a
+//     shell has for it. SIGTSTP restores it before the process stops, and the question is asked again afterwards.
+//   - The end of the input (Ctrl-D) is errNoInput, not an empty answer.
 
 import (
 	"bufio"
@@ -30,13 +31,12 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Reasons why there is no answer.
-var (
-	ErrNoTerminal = errors.New("there is no terminal to ask on")
-	errNoInput    = errors.New("no input")
-)
+// ErrNoTerminal means that the process has no controlling terminal.
+var ErrNoTerminal = errors.New("there is no terminal to ask on")
 
-// openTerminal is the one place that finds the terminal.
+var errNoInput = errors.New("no input")
+
+// openTerminal opens the controlling terminal.
 func openTerminal() (*os.File, error) {
 	f, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -45,20 +45,19 @@ func openTerminal() (*os.File, error) {
 	return f, nil
 }
 
-// Line writes the text, which stands before the answer in the same line, and returns the line that was typed without
-// its end.
+// Line shows the text, reads the answer on the same line, and returns it without the newline.
 func Line(text string) (string, error) {
 	line, err := ask(text, false)
 	return string(line), err
 }
 
-// Password is Line without echo, which is off before the text is there to be answered.
+// Password is like Line, but without echo, which is turned off before the text is shown.
 func Password(text string) (secret.Secret, error) {
 	line, err := ask(text, true)
 	return secret.New(line), err
 }
 
-// ask asks, and sets the terminal for an answer even if somebody left it raw.
+// ask shows the text and reads a line. It works even if another program left the terminal raw.
 func ask(text string, hidden bool) (line []byte, err error) {
 	f, err := openTerminal()
 	if err != nil {
@@ -91,7 +90,7 @@ func ask(text string, hidden bool) (line []byte, err error) {
 		for s := range signals {
 			restore()
 			f.WriteString("\n")
-			act(s) // comes back if the process was only stopped
+			act(s) // returns only if the process was stopped
 			prepare()
 			f.WriteString(text)
 		}
@@ -105,7 +104,7 @@ func ask(text string, hidden bool) (line []byte, err error) {
 			f.WriteString("\n")
 		}
 	}
-	restore() // before the signals are given back: one that comes in between is not lost
+	restore() // before signal.Stop, so that a signal in between finds the terminal restored
 	signal.Stop(signals)
 	close(signals)
 	watch.Wait()
@@ -113,7 +112,7 @@ func ask(text string, hidden bool) (line []byte, err error) {
 	return line, err
 }
 
-// readLine makes no copies of what may be a password. The kernel ends a terminal's lines at 4095 bytes.
+// readLine reads a line without making copies, because it may be a password. The kernel limits lines to 4095 bytes.
 func readLine(f *os.File) ([]byte, error) {
 	line, err := bufio.NewReaderSize(f, 4096).ReadSlice('\n')
 	switch {
@@ -126,19 +125,19 @@ func readLine(f *os.File) ([]byte, error) {
 	return nil, fmt.Errorf("terminal: %w", err)
 }
 
-// act does what the signal would have done without us. The process is stopped by SIGSTOP, which cannot be caught, and
-// goes on at SIGCONT: kill may return before all threads stand.
+// act does what the signal does by default. To stop the process it sends SIGSTOP, which cannot be caught, and
+// waits for SIGCONT, because kill may return before all threads have stopped.
 func act(s os.Signal) {
 	if s == syscall.SIGTSTP {
-		goOn := make(chan os.Signal, 1)
-		signal.Notify(goOn, syscall.SIGCONT)
-		defer signal.Stop(goOn)
+		continued := make(chan os.Signal, 1)
+		signal.Notify(continued, syscall.SIGCONT)
+		defer signal.Stop(continued)
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		<-goOn
+		<-continued
 		return
 	}
 	if s == syscall.SIGQUIT {
-		os.Exit(128 + int(syscall.SIGQUIT)) // by the signal itself the runtime would print all its stacks
+		os.Exit(128 + int(syscall.SIGQUIT)) // the signal itself would make the runtime print all stacks
 	}
 	signal.Reset(s)
 	syscall.Kill(os.Getpid(), s.(syscall.Signal))

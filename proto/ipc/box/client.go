@@ -12,15 +12,15 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// defaultPort is where a remote agent listens if its address names no port.
+// defaultPort is the port of a remote agent whose address has none.
 const defaultPort = "42424"
 
 // EnvRemote is the environment variable that names a remote agent, HOST or HOST:PORT.
 const EnvRemote = "OIDC_REMOTE_SOCK"
 
-// Call asks the agent at HOST[:PORT], or at the Unix socket if the address is an absolute path, in the encrypted form.
-// The answer may tell a failure: see ipc.Check. The whole takes no longer than wait. The error wraps ipc.ErrNoAnswer or
-// an ipc.BadAnswer, or is the network's.
+// Call sends a request to the agent at HOST[:PORT], or at a Unix socket if the address is an absolute path, and
+// returns its answer, which may be a failure: see [ipc.Check]. It waits no longer than wait. The error wraps
+// [ipc.ErrNoAnswer], an [ipc.BadAnswer] or an error of the network.
 func Call(address string, request *cjson.Object, wait time.Duration) (*cjson.Object, error) {
 	deadline, network, target := time.Now().Add(wait), "unix", address
 	if !strings.HasPrefix(address, "/") {
@@ -33,7 +33,7 @@ func Call(address string, request *cjson.Object, wait time.Duration) (*cjson.Obj
 	defer conn.Close()
 	conn.SetDeadline(deadline)
 	data := request.Compact()
-	defer clear(data) // requests may hold passwords
+	defer clear(data) // it may hold a password
 	answer, err := exchange(conn, data)
 	if err != nil {
 		err = fmt.Errorf("asking the agent at %q: %w", address, ipc.AnswerError(err))
@@ -41,7 +41,7 @@ func Call(address string, request *cjson.Object, wait time.Duration) (*cjson.Obj
 	return answer, err
 }
 
-// remoteAddress adds the default port to an address without one.
+// remoteAddress adds the default port if the address has none.
 func remoteAddress(address string) string {
 	if _, _, err := net.SplitHostPort(address); err == nil {
 		return address
@@ -49,7 +49,8 @@ func remoteAddress(address string) string {
 	return net.JoinHostPort(strings.Trim(address, "[]"), defaultPort)
 }
 
-// exchange makes the channel and sends the request through it. The agent may answer with a plain failure at any time.
+// exchange agrees on a key and sends the request in a frame. The agent may answer with a plain failure instead of
+// its key or of a frame.
 func exchange(conn io.ReadWriter, request []byte) (*cjson.Object, error) {
 	own, public, err := newKey()
 	if err != nil {
@@ -59,30 +60,39 @@ func exchange(conn io.ReadWriter, request []byte) (*cjson.Object, error) {
 		return nil, err
 	}
 	start, rest, err := readOpening(conn)
-	var c *channel
-	if err == nil && start[0] != '{' {
-		if c, err = newChannel(own, start); err != nil {
-			return nil, err
-		}
-		if _, err := conn.Write(c.seal(request)); err != nil {
-			return nil, err
-		}
-		start, _, err = ipc.Read(conn, rest, func(buf []byte) (int, error) {
-			if bytes.HasPrefix(buf, []byte{'{'}) {
-				return len(buf), nil
-			}
-			return frameEnd(ipc.MaxAnswer)(buf)
-		})
-	}
 	if err != nil {
 		return nil, err
 	}
 	if start[0] == '{' {
-		return ipc.Answer(io.MultiReader(bytes.NewReader(start), conn))
+		return plainAnswer(start, conn)
 	}
-	message, err := c.open(start)
+	c, err := newChannel(own, start)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(c.seal(request)); err != nil {
+		return nil, err
+	}
+	answer, _, err := ipc.Read(conn, rest, func(buf []byte) (int, error) {
+		if bytes.HasPrefix(buf, []byte{'{'}) {
+			return len(buf), nil
+		}
+		return frameEnd(ipc.MaxAnswer)(buf)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if answer[0] == '{' {
+		return plainAnswer(answer, conn)
+	}
+	message, err := c.open(answer)
 	if err != nil {
 		return nil, err
 	}
 	return cjson.Parse(message)
+}
+
+// plainAnswer reads the rest of an answer in the plain form.
+func plainAnswer(start []byte, conn io.Reader) (*cjson.Object, error) {
+	return ipc.Answer(io.MultiReader(bytes.NewReader(start), conn))
 }

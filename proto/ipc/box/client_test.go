@@ -16,7 +16,7 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// listen makes a listener on which serve gets each connection, and returns its address.
+// listen opens a listener, calls serve for each connection, and returns the address.
 func listen(t *testing.T, network, address string, serve func(conn net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -36,7 +36,7 @@ func listen(t *testing.T, network, address string, serve func(conn net.Conn)) st
 	return l.Addr().String()
 }
 
-// Our client and our server, over both kinds of sockets, with messages that take many reads.
+// Our client and our server talk over both kinds of sockets, with messages that take many reads.
 func TestCallServe(t *testing.T) {
 	t.Parallel()
 	serve := func(conn net.Conn) {
@@ -66,7 +66,7 @@ func TestCallServe(t *testing.T) {
 	}
 }
 
-// What an agent may answer instead of what it should, plain failures of the C agent first.
+// Answers that an agent should not give. The first ones are plain failures of the C agent.
 func TestCallAnswers(t *testing.T) {
 	t.Parallel()
 	_, public, err := newKey()
@@ -75,8 +75,8 @@ func TestCallAnswers(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name    string
-		answers []string // each is written after a read, then it closes
-		want    string   // ends the error
+		answers []string // each is written after a read, then the connection is closed
+		want    string   // the end of the error
 	}{
 		{"refuses the key", []string{`{"status":"failure","error":"received suspicious public key"}`}, ""},
 		{"refuses the frame", []string{string(public), `{"status":"failure","error":"decryption failed"}`}, ""},
@@ -106,7 +106,7 @@ func TestCallAnswers(t *testing.T) {
 	}
 }
 
-// The request leaves in one write, and never in clear.
+// The request is sent in one write, and never in clear.
 func TestCallSendsFrames(t *testing.T) {
 	t.Parallel()
 	var sent []string

@@ -1,7 +1,9 @@
-// Package box is the encrypted form of the protocol on the agent's socket: an X25519 key each way, then the request and
-// the answer in NaCl boxes. The C programs speak nothing else; ours speak it over TCP. The keys are anonymous, so it
-// keeps listeners out and nobody else. The agent enters through ServeConn, which takes both forms; the commands through
-// Call. It imports net, so oidc-token does not enter but for a remote agent.
+// Package box is the encrypted form of the protocol on the agent's socket: each side sends an X25519 public key,
+// then the request and the answer follow in NaCl boxes. The C programs speak nothing else; ours use it over TCP.
+// The keys are anonymous, so the encryption keeps out those who listen, but not an impostor.
+//
+// The agent imports it for [ServeConn], which accepts the plain form too, and the commands for [Call]. box imports
+// net, so oidc-token uses it for a remote agent only.
 package box
 
 import (
@@ -19,7 +21,7 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// A frame is LEN:NONCE:BOX with LEN, in decimal, the length of the plaintext in bytes, and the rest in standard base64.
+// A frame is LEN:NONCE:BOX. LEN is the length of the plaintext in bytes, in decimal; the rest is in standard base64.
 const (
 	nonceSize = 24
 	nonceText = nonceSize / 3 * 4 // base64
@@ -27,17 +29,17 @@ const (
 	maxDigits = 9
 )
 
-// The failures of the channel, with the texts of the C agent, whose clients may know them.
+// The failures of the channel. The texts are the C agent's, because its clients may know them.
 var (
 	errSuspicious = &ipc.Failure{Text: "received suspicious public key"}
 	errMalformed  = &ipc.Failure{Text: "internal error: ipc encrypted message malformed"}
 	errDecryption = &ipc.Failure{Text: "decryption failed"}
 )
 
-// channel is the key that both sides derive.
+// channel encrypts and decrypts with the key that both sides have derived.
 type channel struct{ key [32]byte }
 
-// newKey makes the key pair for one connection and the text that tells the public key.
+// newKey generates a key pair for one connection, and also returns the public key in base64.
 func newKey() (*ecdh.PrivateKey, []byte, error) {
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
@@ -46,9 +48,9 @@ func newKey() (*ecdh.PrivateKey, []byte, error) {
 	return key, base64.StdEncoding.AppendEncode(nil, key.PublicKey().Bytes()), nil
 }
 
-// newChannel derives the key from ours and the peer's public key in base64. It is that of NaCl's crypto_box_beforenm,
-// which looks at no key, so we do: the error is errSuspicious for one that leaves the shared point no choice (zero and
-// the other points of low order), errMalformed for no key.
+// newChannel derives the key from our private key and the peer's public key in base64, as crypto_box_beforenm of
+// NaCl does. That accepts any public key, so we check it: the error is errSuspicious for a point of low order,
+// with which the result would not depend on our key, and errMalformed for anything that is not a key.
 func newChannel(own *ecdh.PrivateKey, peer []byte) (*channel, error) {
 	decoded, err := base64.StdEncoding.AppendDecode(nil, peer)
 	if err != nil {
@@ -66,7 +68,8 @@ func newChannel(own *ecdh.PrivateKey, peer []byte) (*channel, error) {
 	return &c, nil
 }
 
-// seal returns the frame of a message. The nonce is random: 24 bytes do not repeat, and a key lives for two frames.
+// seal returns the frame of a message. A random nonce of 24 bytes does not repeat, and a key is used for two
+// frames only.
 func (c *channel) seal(message []byte) []byte {
 	var nonce [nonceSize]byte
 	rand.Read(nonce[:]) // never fails, as documented
@@ -79,7 +82,7 @@ func (c *channel) sealWith(nonce [nonceSize]byte, message []byte) []byte {
 	return base64.StdEncoding.AppendEncode(frame, secretbox.Seal(nil, message, &nonce, &c.key))
 }
 
-// open returns the message of a frame, or errMalformed or errDecryption.
+// open returns the message in a frame. The error is errMalformed or errDecryption.
 func (c *channel) open(frame []byte) ([]byte, error) {
 	fields := bytes.Split(frame, []byte{':'})
 	if len(fields) != 3 {
@@ -100,15 +103,15 @@ func (c *channel) open(frame []byte) ([]byte, error) {
 	return message, nil
 }
 
-// frameEnd returns the function that finds the end of a frame, for a message of at most limit bytes. It checks the
-// length before the rest is waited for.
+// frameEnd returns a function for [ipc.Read] that finds the end of a frame, whose message may have up to limit
+// bytes. It checks the length before the rest has arrived.
 func frameEnd(limit int) func([]byte) (int, error) {
 	return func(buf []byte) (int, error) {
 		digits, _, complete := bytes.Cut(buf, []byte{':'})
 		if len(buf) == 0 {
 			return 0, nil
 		}
-		n, err := strconv.ParseUint(string(digits[:min(len(digits), maxDigits+1)]), 10, 0) // takes no sign
+		n, err := strconv.ParseUint(string(digits[:min(len(digits), maxDigits+1)]), 10, 0) // accepts no sign
 		end := len(digits) + 1 + nonceText + 1 + base64.StdEncoding.EncodedLen(int(n)+secretbox.Overhead)
 		switch {
 		case err != nil || len(digits) > maxDigits:
@@ -123,15 +126,15 @@ func frameEnd(limit int) func([]byte) (int, error) {
 }
 
 const (
-	// blanks around messages do no harm, NUL among them: some C clients send the end of their string.
+	// blanks may surround a message. NUL is one of them: some C clients send the end of their string.
 	blanks    = "\x00 \t\r\n"
 	maxBlanks = 1024
 
 	base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 )
 
-// readOpening reads the beginning of a connection, or of what the agent says: a public key, or the first bytes of an
-// object. rest is what came behind them in the same read. What can be neither is not waited for.
+// readOpening reads what either side sends first: a public key, or the first bytes of an object. It also returns
+// what followed in the same read. It fails as soon as the bytes can be neither.
 func readOpening(r io.Reader) (start, rest []byte, err error) {
 	start, rest, err = ipc.Read(r, nil, func(buf []byte) (int, error) {
 		text := bytes.TrimLeft(buf, blanks)
@@ -142,7 +145,7 @@ func readOpening(r io.Reader) (start, rest []byte, err error) {
 			return 0, ipc.TooLong(maxBlanks)
 		case bytes.HasPrefix(text, []byte{'{'}):
 			return len(buf), nil
-		case len(bytes.Trim(key[:min(len(key), keyText-1)], base64Digits)) > 0: // the last one is the padding
+		case len(bytes.Trim(key[:min(len(key), keyText-1)], base64Digits)) > 0: // the last byte is padding
 			return 0, &cjson.SyntaxError{Offset: skipped, What: "neither an object nor a public key"}
 		case len(key) == keyText:
 			return skipped + keyText, nil

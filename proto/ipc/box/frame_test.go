@@ -13,14 +13,14 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// recordedExchange is one recorded exchange: what each side sent, and the fields noted beside it.
+// recordedExchange is what each side sent, and the fields that were recorded with it.
 type recordedExchange struct {
 	sent, received []string
 	fields         map[string]string
 }
 
-// recorded reads a file of exchanges: "> " what the client sent, "< " what the agent sent, and "NAME VALUE" lines. Those
-// before the first blank line are common to all exchanges.
+// recorded reads a file of exchanges: lines "> TEXT" are what the client sent, "< TEXT" what the agent sent, and
+// "NAME VALUE" are fields. Those before the first blank line belong to all exchanges.
 func recorded(t *testing.T, name string) []recordedExchange {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
@@ -69,7 +69,7 @@ func privateKey(t *testing.T, text string) *ecdh.PrivateKey {
 	return key
 }
 
-// Keys, nonces and frames are fixed: both sides must come to the same bytes.
+// With fixed keys and nonces both sides get the recorded bytes.
 func TestStaticVectors(t *testing.T) {
 	t.Parallel()
 	all := recorded(t, "static.txt")
@@ -103,7 +103,7 @@ func TestStaticVectors(t *testing.T) {
 	}
 }
 
-// Exchanges with the C agents and the C commands, one side's key being fixed.
+// Recorded exchanges with the C agents and the C commands, where one side's key was fixed.
 func TestLiveVectors(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]int{
@@ -162,6 +162,15 @@ func TestChannelRefusesKeys(t *testing.T) {
 	}
 }
 
+// Two frames with the same key never have the same nonce.
+func TestNonces(t *testing.T) {
+	t.Parallel()
+	c := &channel{}
+	if a, b := c.seal([]byte(check)), c.seal([]byte(check)); bytes.Equal(a, b) {
+		t.Errorf("sealed twice: %s", a)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	c := &channel{}
@@ -200,7 +209,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// The length is judged before anything more is read or allocated for it.
+// The length is checked before anything is read or allocated for it.
 func TestFrameRefusesLengths(t *testing.T) {
 	t.Parallel()
 	for _, start := range []string{"1001:", "999999999", "1001"} {
@@ -215,7 +224,7 @@ func TestFrameRefusesLengths(t *testing.T) {
 	}
 }
 
-// FuzzFrame: what is sealed comes back from a stream in pieces; what is not a frame is refused and changes nothing.
+// FuzzFrame checks that a sealed message can be read from a stream in pieces, and that anything else is refused.
 func FuzzFrame(f *testing.F) {
 	for _, data := range []string{"", "19:", `{"request":"check"}`, "19:AAAA:AAAA", "0:" + strings.Repeat("A", 32) + ":" + strings.Repeat("A", 24)} {
 		f.Add([]byte(data))

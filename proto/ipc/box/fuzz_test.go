@@ -14,7 +14,7 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// scripted is a client's side of a connection: what it sends first, and what it sends to the server's first write.
+// scripted is a connection with a client that sends one text at once, and another one after the server's first write.
 type scripted struct {
 	net.Conn
 	in     bytes.Buffer
@@ -35,7 +35,7 @@ func (s *scripted) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// exchanges are what the C clients were recorded to send: key and frame.
+// exchanges returns what C clients were recorded to send: a key and a frame.
 func exchanges(f *testing.F) (sent [][2]string) {
 	for _, name := range []string{"testdata/live-client-4.2.6.txt", "testdata/live-client-5.3.3.txt"} {
 		data, err := os.ReadFile(name)
@@ -58,8 +58,8 @@ func exchanges(f *testing.F) (sent [][2]string) {
 	return sent
 }
 
-// FuzzServe holds a whole connection, plain or with any key and frame: every client that says something is told
-// something, a failure in plain or the handler's answer, each in one write.
+// FuzzServe serves a whole connection, plain or with any key and frame. Every client that sends something gets an
+// answer, in one write: a plain failure, or what the handler returns.
 func FuzzServe(f *testing.F) {
 	for _, e := range exchanges(f) {
 		f.Add([]byte(e[0]), []byte(e[1]))
@@ -97,7 +97,7 @@ func FuzzServe(f *testing.F) {
 	})
 }
 
-// FuzzExchange: what a client that knows the protocol says arrives, in pieces of any size, and so does the answer.
+// FuzzExchange checks that the request of a client that follows the protocol arrives, and so does the answer.
 func FuzzExchange(f *testing.F) {
 	f.Add([]byte(check), []byte(`{"status":"success"}`))
 	f.Add([]byte("{}"), bytes.Repeat([]byte("y"), 3030))
@@ -117,7 +117,7 @@ func FuzzExchange(f *testing.F) {
 		var got []byte
 		err = ServeConn(t.Context(), conn, patience, func(_ context.Context, request []byte) []byte {
 			got = bytes.Clone(request)
-			return bytes.Clone(answer) // it is wiped
+			return bytes.Clone(answer) // because it is wiped
 		})
 		if err != nil || !bytes.Equal(got, request) || len(conn.writes) != 2 || len(conn.writes[1])%4096 == 0 {
 			t.Fatalf("%q arrived as %q, %v; %d writes", request, got, err, len(conn.writes))

@@ -13,20 +13,21 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// writeTimeout is how long the writing of an answer may take.
+// writeTimeout limits the time to write an answer.
 const writeTimeout = 10 * time.Second
 
-// A Conn is what the server needs of a net.Conn.
+// Conn is what the server needs of a [net.Conn].
 type Conn interface {
 	io.ReadWriteCloser
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
 }
 
-// ServeConn reads the request, plain or encrypted as the client likes, writes the handler's answer in one write, and
-// closes the connection. What can be no request is answered with a failure at once; what is not complete within the
-// patience, when that is over. The handler gets a JSON object that has not been parsed, and owns its bytes. The context is the
-// handler's, and its end breaks off the reading. The error is for a log; a client that leaves without a word is none.
+// ServeConn reads one request, in the form that the client chooses, writes the handler's answer, and closes the
+// connection. The handler gets a JSON object that has not been parsed, and owns its bytes. ServeConn itself
+// answers with a failure: at once if what it reads cannot be a request, and after the patience if the request is
+// incomplete. It stops reading when ctx ends, which is also the handler's context. The error is for a log; it is
+// nil if the client leaves without sending anything.
 func ServeConn(ctx context.Context, conn Conn, patience time.Duration,
 	handle func(ctx context.Context, request []byte) (answer []byte)) error {
 	defer conn.Close()
@@ -51,7 +52,7 @@ func ServeConn(ctx context.Context, conn Conn, patience time.Duration,
 	return nil
 }
 
-// readRequest returns the request, and the channel if it is encrypted.
+// readRequest reads the request, and returns the channel too if it is encrypted.
 func readRequest(conn Conn) ([]byte, *channel, error) {
 	start, rest, err := readOpening(conn)
 	if err != nil {
@@ -80,7 +81,7 @@ func readRequest(conn Conn) ([]byte, *channel, error) {
 	return request, c, err
 }
 
-// refusal returns what to tell a client whose request could not be read, nil if there is nobody to tell.
+// refusal returns the failure for a client whose request could not be read, or nil if the client has gone.
 func refusal(err error, encrypted bool) *ipc.Failure {
 	if failure, ok := errors.AsType[*ipc.Failure](err); ok {
 		return failure
@@ -97,12 +98,12 @@ func refusal(err error, encrypted bool) *ipc.Failure {
 	return &ipc.Failure{Text: "Bad Request: could not parse json"}
 }
 
-// Reply writes an answer in the plain form, for who has read the request himself, and wipes it.
+// Reply writes an answer in the plain form and wipes it. It is for callers that have read the request themselves.
 func Reply(conn Conn, answer []byte) error { return reply(conn, nil, answer) }
 
-// reply writes an answer and wipes it: in the channel if there is one, in any case in one write, because clients take
-// what one read brings for the whole. Some read 4096 bytes at a time until they get fewer, and fail when the last piece
-// is full: such an answer gets a blank at its end.
+// reply writes an answer and wipes it. It encrypts the answer if there is a channel, and always uses one write,
+// because clients take what one read returns for the whole answer. Some clients read 4096 bytes at a time until
+// they get fewer, so an answer whose last piece would be full gets a blank at its end.
 func reply(conn Conn, c *channel, answer []byte) error {
 	const pieceOfClients = 4096
 	if len(answer) == 0 {

@@ -17,8 +17,8 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// serve starts a server on one end of a pipe, on which a write of one side is a read of the other, and returns the
-// client's end and where ServeConn's error will come. The handler answers with what it got.
+// serve starts a server on one end of a pipe, and returns the client's end and a channel for the error of
+// ServeConn. The handler's answer contains the request.
 func serve(t *testing.T) (net.Conn, <-chan error) {
 	t.Helper()
 	client, conn := net.Pipe()
@@ -32,7 +32,7 @@ func serve(t *testing.T) (net.Conn, <-chan error) {
 	return client, done
 }
 
-// sendBytes writes a text in pieces of one byte.
+// sendBytes writes a text byte by byte.
 func sendBytes(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
 	for i := range text {
@@ -42,7 +42,7 @@ func sendBytes(t *testing.T, conn net.Conn, text string) {
 	}
 }
 
-// sendWhole writes a text in one piece.
+// sendWhole writes a text at once.
 func sendWhole(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(conn, text); err != nil {
@@ -50,7 +50,7 @@ func sendWhole(t *testing.T, conn net.Conn, text string) {
 	}
 }
 
-// patience is how long the server of these tests waits for a request.
+// patience limits how long the server waits for a request.
 const patience = 10 * time.Second
 
 const check = `{"request":"check"}`
@@ -71,7 +71,7 @@ func TestServePlain(t *testing.T) {
 	}
 }
 
-// openChannel does the client's half of the key exchange.
+// openChannel does the client's part of the key exchange.
 func openChannel(t *testing.T, conn net.Conn, send func(text string)) *channel {
 	t.Helper()
 	own, public, err := newKey()
@@ -114,36 +114,35 @@ func TestServeBox(t *testing.T) {
 	}
 }
 
-// The texts are those that the C agents were recorded with, where they answered anything.
+// The texts are those of the recorded C agents, if those answered.
 func TestServeRefuses(t *testing.T) {
 	t.Parallel()
 	anyNonce := strings.Repeat("A", nonceText)
 	for _, c := range []struct {
-		name  string
-		key   bool // after the exchange of keys
-		send  string
-		want  string
-		close bool // the client shuts its side down instead of waiting
+		name string
+		key  bool // after the key exchange
+		send string
+		want string
 	}{
-		{"word behind blanks", false, "\x00 x!", "Bad Request: malformed JSON at byte 2: neither an object nor a public key", false},
-		{"word", false, "hello, is this http?", "Bad Request: malformed JSON at byte 0: neither an object nor a public key", false},
-		{"array", false, "[1]", "Bad Request: malformed JSON at byte 0: neither an object nor a public key", false},
-		{"too deep", false, strings.Repeat(`{"a":`, 100), "Bad Request: malformed JSON at byte 320: nested too deep", false},
-		{"endless blanks", false, strings.Repeat(" ", maxBlanks+1), "Bad Request: malformed JSON at byte 1024: the message is too long", false},
-		{"zero key", false, base64.StdEncoding.EncodeToString(make([]byte, 32)), "received suspicious public key", false},
-		{"no key", false, strings.Repeat("A", keyText), "internal error: ipc encrypted message malformed", false},
-		{"wrong key", true, "19:" + anyNonce + ":" + strings.Repeat("A", 47) + "=", "decryption failed", false},
-		{"no length", true, "x", "internal error: ipc encrypted message malformed", false},
-		{"negative length", true, "-1:" + anyNonce, "internal error: ipc encrypted message malformed", false},
-		{"huge length", true, "99999999999:", "internal error: ipc encrypted message malformed", false},
-		{"too large", true, "1048577:", "Bad Request: malformed JSON at byte 1048576: the message is too long", false},
-		{"three colons", true, "19:" + strings.Repeat(":", 81), "internal error: ipc encrypted message malformed", false},
+		{"word behind blanks", false, "\x00 x!", "Bad Request: malformed JSON at byte 2: neither an object nor a public key"},
+		{"word", false, "hello, is this http?", "Bad Request: malformed JSON at byte 0: neither an object nor a public key"},
+		{"array", false, "[1]", "Bad Request: malformed JSON at byte 0: neither an object nor a public key"},
+		{"too deep", false, strings.Repeat(`{"a":`, 100), "Bad Request: malformed JSON at byte 320: nested too deep"},
+		{"endless blanks", false, strings.Repeat(" ", maxBlanks+1), "Bad Request: malformed JSON at byte 1024: the message is too long"},
+		{"zero key", false, base64.StdEncoding.EncodeToString(make([]byte, 32)), "received suspicious public key"},
+		{"no key", false, strings.Repeat("A", keyText), "internal error: ipc encrypted message malformed"},
+		{"wrong key", true, "19:" + anyNonce + ":" + strings.Repeat("A", 47) + "=", "decryption failed"},
+		{"no length", true, "x", "internal error: ipc encrypted message malformed"},
+		{"negative length", true, "-1:" + anyNonce, "internal error: ipc encrypted message malformed"},
+		{"huge length", true, "99999999999:", "internal error: ipc encrypted message malformed"},
+		{"too large", true, "1048577:", "Bad Request: malformed JSON at byte 1048576: the message is too long"},
+		{"three colons", true, "19:" + strings.Repeat(":", 81), "internal error: ipc encrypted message malformed"},
 	} {
 		client, done := serve(t)
 		if c.key {
 			openChannel(t, client, func(text string) { io.WriteString(client, text) })
 		}
-		go io.WriteString(client, c.send) // fails when the server does not want all of it
+		go io.WriteString(client, c.send) // fails if the server does not read all of it
 		answer, err := ipc.Answer(client)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -162,7 +161,7 @@ func TestServeRefuses(t *testing.T) {
 	}
 }
 
-// What is not complete is answered when its time is over, and not before.
+// An incomplete request is answered when the patience is over, and not before.
 func TestServeTimeout(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -183,7 +182,7 @@ func TestServeTimeout(t *testing.T) {
 			if c.key {
 				openChannel(t, client, func(text string) { io.WriteString(client, text) })
 			}
-			time.Sleep(2 * time.Second) // bytes that come do not make the time longer
+			time.Sleep(2 * time.Second) // bytes that arrive do not extend the time
 			if c.send != "" {
 				io.WriteString(client, c.send)
 			}
@@ -201,7 +200,7 @@ func TestServeTimeout(t *testing.T) {
 	}
 }
 
-// A client that does not read its answer is given up.
+// The server gives up a client that does not read its answer.
 func TestServeAnswerTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -236,7 +235,7 @@ func TestServeEnds(t *testing.T) {
 	})
 }
 
-// counter counts the writes through a connection.
+// counter records the length of each write.
 type counter struct {
 	net.Conn
 	writes []int
@@ -247,11 +246,11 @@ func (c *counter) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Every answer is one write, whose length is no multiple of 4096, and the same JSON.
+// Every answer is the same JSON in one write, whose length is not a multiple of 4096.
 func TestAnswerIsOneWrite(t *testing.T) {
 	t.Parallel()
 	ch := &channel{}
-	const meets = (33*4096-40)/4*3 - 16 // LEN of 6 digits is the first with which a frame can be a multiple of 4096
+	const meets = (33*4096-40)/4*3 - 16 // only a LEN of 6 or more digits allows a frame of a multiple of 4096 bytes
 	if n := len(ch.seal(make([]byte, meets))); n != 33*4096 {
 		t.Fatalf("a frame of %d bytes does not try it", n)
 	}
@@ -266,7 +265,7 @@ func TestAnswerIsOneWrite(t *testing.T) {
 		answer := []byte(strings.Repeat("x", c.size))
 		counted := &counter{Conn: conn}
 		go func() {
-			defer conn.Close() // the last, so that who reads to the end sees what the others do
+			defer conn.Close() // last, so that the end of the input follows everything else
 			written := bytes.Clone(answer)
 			if err := reply(counted, c.channel, written); err != nil {
 				t.Error(err)
