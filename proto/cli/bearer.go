@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -131,6 +132,9 @@ func readBearerFile(dir *os.Root, name string, user int) (secret.Secret, error) 
 	return token, err
 }
 
+// unmapped owns what belongs to nobody inside a container, such as the host's /tmp (user_namespaces(7)).
+const unmapped = 65534
+
 // checkDirectory refuses a directory where another user, root apart, could replace a file of the user's: its owner
 // can, and everybody who may write to it, unless it is sticky like /tmp.
 func checkDirectory(dir *os.Root, user int) error {
@@ -138,7 +142,7 @@ func checkDirectory(dir *os.Root, user int) error {
 	switch {
 	case err != nil:
 		return err
-	case ownerOf(info) != 0 && ownerOf(info) != user:
+	case !slices.Contains([]int{0, user, unmapped}, ownerOf(info)):
 		return errors.New("the directory belongs to another user")
 	case info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
 		return errors.New("others may write to the directory: chmod go-w it, or choose another one")

@@ -145,6 +145,15 @@ func TestWriteBearerFileRefuses(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
+	if me == 0 { // as in a container, where the owner of /tmp has no number
+		err := os.Chown(at("sticky"), unmapped, -1)
+		if err == nil {
+			err = writeBearerFile(at("sticky/token"), secret.FromString("new"), me)
+		}
+		if err != nil {
+			t.Errorf("a directory whose owner is not mapped: %v", err)
+		}
+	}
 	root, err := os.OpenRoot("/")
 	if err != nil {
 		t.Fatal(err)
