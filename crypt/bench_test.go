@@ -34,7 +34,7 @@ func BenchmarkDecrypt(b *testing.B) {
 	file := []byte(mustEncrypt(b, k, benchText))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := k.Decrypt(file); err != nil {
+		if _, err := k.Decrypt(b.Context(), file); err != nil {
 			b.Fatal(err)
 		}
 	}

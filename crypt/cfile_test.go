@@ -49,7 +49,7 @@ func TestChangedCFile(t *testing.T) {
 	} {
 		changed := append([]string(nil), lines...)
 		changed[v.line-1] = v.text
-		plaintext, err := k.Decrypt([]byte(strings.Join(changed, "\n")))
+		plaintext, err := k.Decrypt(t.Context(), []byte(strings.Join(changed, "\n")))
 		if got := class(err); got != v.want || err == nil && string(plaintext.Reveal()) != examplePlaintext {
 			t.Errorf("line %d = %q: %q, %v, want %s", v.line, v.text, plaintext.Reveal(), err, v.want)
 		}
@@ -61,13 +61,13 @@ func TestCutCFile(t *testing.T) {
 	k := mustExampleKey(t)
 	lines := strings.SplitAfter(exampleC, "\n")
 	for n, want := range []string{"damaged", "damaged", "damaged", "damaged", "damaged", "damaged", "opens", "opens"} {
-		if _, err := k.Decrypt([]byte(strings.Join(lines[:n], ""))); class(err) != want {
+		if _, err := k.Decrypt(t.Context(), []byte(strings.Join(lines[:n], ""))); class(err) != want {
 			t.Errorf("the first %d lines: %v, want %s", n, err, want)
 		}
 	}
 	for i := range lines[:5] { // without line 6 it opens, as with an empty one
 		file := strings.Join(lines[:i], "") + strings.Join(lines[i+1:], "")
-		if _, err := k.Decrypt([]byte(file)); class(err) != "damaged" {
+		if _, err := k.Decrypt(t.Context(), []byte(file)); class(err) != "damaged" {
 			t.Errorf("line %d missing: %v", i+1, err)
 		}
 	}
@@ -76,7 +76,7 @@ func TestCutCFile(t *testing.T) {
 		"CRLF":             {strings.ReplaceAll(exampleC, "\n", "\r\n"), "damaged"},
 		"an eighth line":   {exampleC + "\nx", "damaged"},
 	} {
-		if _, err := k.Decrypt([]byte(v.file)); class(err) != v.want {
+		if _, err := k.Decrypt(t.Context(), []byte(v.file)); class(err) != v.want {
 			t.Errorf("%s: %v, want %s", what, err, v.want)
 		}
 	}
@@ -142,7 +142,7 @@ func TestEveryByteOfCFile(t *testing.T) {
 		for _, b := range []byte{exampleC[i] ^ 1, '\n', 0, ':'} {
 			file := []byte(exampleC)
 			file[i] = b
-			plaintext, err := k.Decrypt(file)
+			plaintext, err := k.Decrypt(t.Context(), file)
 			if err == nil && string(plaintext.Reveal()) != examplePlaintext {
 				t.Errorf("byte %d as %#x: opens as %q", i, b, plaintext.Reveal())
 			}

@@ -25,7 +25,7 @@ func TestRoundTrip(t *testing.T) {
 			if first == second {
 				t.Errorf("%v, %d bytes: two files are the same: the nonce is not fresh", k, n)
 			}
-			got, err := k.Decrypt([]byte(first))
+			got, err := k.Decrypt(t.Context(), []byte(first))
 			if err != nil || string(got.Reveal()) != plaintext {
 				t.Errorf("%v, %d bytes: %d bytes, %v", k, n, got.Len(), err)
 			}

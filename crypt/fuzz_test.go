@@ -37,7 +37,7 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		checkParse(t, file)
 		for _, k := range []*Key{cheapKey(t, "secret"), mustExampleKey(t)} {
-			text, err := k.Decrypt(file)
+			text, err := k.Decrypt(t.Context(), file)
 			if got := string(text.Reveal()); err == nil && got != "{}" && got != examplePlaintext {
 				t.Fatalf("%v opens a file that it has not written: %q", k, got)
 			}
@@ -92,11 +92,11 @@ func FuzzParseKey(f *testing.F) {
 		if k.Format() == FormatGPG {
 			return
 		}
-		file, err := k.Encrypt([]byte("content"))
+		file, err := k.Encrypt(t.Context(), []byte("content"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := k.Decrypt(file); err != nil || string(got.Reveal()) != "content" {
+		if got, err := k.Decrypt(t.Context(), file); err != nil || string(got.Reveal()) != "content" {
 			t.Fatalf("%v: %q, %v", k, got.Reveal(), err)
 		}
 	})

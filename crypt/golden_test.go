@@ -42,7 +42,7 @@ func checkGolden(t *testing.T, file []byte, password, printed string, format For
 	if string(plaintext.Reveal())+"\n" != printed {
 		t.Errorf("the plaintext is\n%s\nwant\n%s", plaintext.Reveal(), printed)
 	}
-	again, err := k.Decrypt([]byte(mustEncrypt(t, k, "new content")))
+	again, err := k.Decrypt(t.Context(), []byte(mustEncrypt(t, k, "new content")))
 	if err != nil || string(again.Reveal()) != "new content" {
 		t.Errorf("written again with its key it opens as %q, %v", again.Reveal(), err)
 	}

@@ -1,10 +1,15 @@
 package crypt
 
 import (
+	"context"
+	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 // The id of the sample key's encryption subkey, as gpg --list-packets tells it.
@@ -92,5 +97,26 @@ func TestOutput(t *testing.T) {
 	}
 	if _, err := new(output).ReadFrom(iotest.ErrReader(io.ErrClosedPipe)); err != io.ErrClosedPipe {
 		t.Errorf("an error of the pipe is lost: %v", err)
+	}
+}
+
+// A gpg that waits for a passphrase ends with the caller's context.
+func TestGPGEndsWithContext(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "gpg"), []byte("#!/bin/sh\nexec sleep 300\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	k, file := GPGKey("A410E8ED85005732"), []byte(mustRead(t, "testdata/5.3.3/gpg"))
+	for what, run := range map[string]func(context.Context) error{
+		"Encrypt": func(ctx context.Context) error { _, err := k.Encrypt(ctx, []byte("{}")); return err },
+		"Decrypt": func(ctx context.Context) error { _, err := k.Decrypt(ctx, file); return err },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		began := time.Now()
+		if err := run(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 20*time.Second {
+			t.Errorf("%s: %v after %v", what, err, time.Since(began))
+		}
+		cancel()
 	}
 }

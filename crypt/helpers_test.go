@@ -73,7 +73,7 @@ func mustExampleKey(t testing.TB) *Key {
 
 func mustEncrypt(t testing.TB, k *Key, plaintext string) string {
 	t.Helper()
-	file, err := k.Encrypt([]byte(plaintext))
+	file, err := k.Encrypt(t.Context(), []byte(plaintext))
 	if err != nil {
 		t.Fatal(err)
 	}

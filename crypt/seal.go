@@ -2,6 +2,7 @@ package crypt
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"sync"
@@ -11,28 +12,28 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// A Sealer keeps secrets encrypted in memory while nobody needs them, under a random key that never leaves the
-// process: a swapped page, a core or a stray pointer shows a box, not a token. Who can read all of the
-// memory finds the key as well. It is safe for concurrent use.
+// A Sealer keeps secrets encrypted in memory while they are not in use. Its random key never leaves the process, so a
+// swapped page, part of a core dump or an overread buffer does not show a token. Anyone who can read the whole memory
+// finds the key as well, unless the Sealer is locked. A Sealer is safe for concurrent use.
 type Sealer struct {
 	mu       sync.Mutex
-	key      secret.Secret // 32 bytes, empty while locked
-	locked   []byte        // the key under a password, nil while there is none
+	key      secret.Secret // 32 bytes; empty while locked
+	locked   []byte        // the key encrypted with a password; nil while not locked
 	unlocked sync.Cond
 }
 
-// ErrLocked is the error of a Sealer whose key is locked away.
+// ErrLocked means that the Sealer is locked.
 var ErrLocked = errors.New("locked")
 
-var errSealed = errors.New("the sealed secret is from another process or was changed")
+var errSealed = errors.New("the sealed secret was changed or is from another process")
 
-// Sealed is a secret that only the Sealer which made it can open. The zero value is the sealed empty secret.
-type Sealed struct{ box []byte } // nonce, then secretbox of the secret with its padding
+// Sealed is a secret that only the Sealer that sealed it can open. The zero value is the sealed empty secret.
+type Sealed struct{ box []byte } // the nonce, then a secretbox of the padded secret
 
-// IsEmpty reports whether the secret inside is empty.
+// IsEmpty reports whether the secret is empty.
 func (s Sealed) IsEmpty() bool { return len(s.box) == 0 }
 
-// NewSealer makes a Sealer with a fresh key.
+// NewSealer returns a Sealer with a fresh key.
 func NewSealer() *Sealer {
 	key := make([]byte, 32)
 	rand.Read(key)
@@ -41,8 +42,8 @@ func NewSealer() *Sealer {
 	return s
 }
 
-// Seal encrypts plaintext and wipes it. While the Sealer is locked there is no key, and Seal waits: a secret is
-// not lost.
+// Seal encrypts plaintext and wipes it. While the Sealer is locked there is no key, so Seal waits until Unlock: the
+// secret must not be lost.
 func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	defer plaintext.Wipe()
 	if plaintext.IsEmpty() {
@@ -50,7 +51,7 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	}
 	padded := pad(plaintext.Reveal())
 	defer clear(padded)
-	var nonce [nonceLength]byte // at random, as in Key.Encrypt
+	var nonce [nonceLength]byte // random, see Key.Encrypt
 	rand.Read(nonce[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,18 +61,18 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	return Sealed{secretbox.Seal(nonce[:], padded, &nonce, (*[32]byte)(s.key.Reveal()))}
 }
 
-// paddingMark begins the padding; zeros follow.
+// paddingMark begins the padding. Zeros follow.
 const paddingMark = 1
 
-// pad returns a copy that fills blocks of Salsa20, of 64 bytes, but for the half of the first that secretbox needs
-// itself. What fills a part of one would be worked on in a copy on the stack, which nobody wipes.
+// pad returns a copy whose length is 32 bytes and a multiple of 64. Salsa20 works in blocks of 64 bytes, and secretbox
+// uses half of the first block itself. A partial block would be copied to the stack, where nothing wipes it.
 func pad(plaintext []byte) []byte {
 	padded := make([]byte, 32+(len(plaintext)+32)/64*64)
 	padded[copy(padded, plaintext)] = paddingMark
 	return padded
 }
 
-// Open decrypts into fresh memory, which the caller wipes after use.
+// Open returns a secret that the caller wipes after use. The error is ErrLocked while the Sealer is locked.
 func (s *Sealer) Open(sealed Sealed) (secret.Secret, error) {
 	if sealed.IsEmpty() {
 		return secret.Secret{}, nil
@@ -89,8 +90,8 @@ func (s *Sealer) Open(sealed Sealed) (secret.Secret, error) {
 	return secret.New(plaintext[:bytes.LastIndexByte(plaintext, paddingMark)]), nil
 }
 
-// Lock encrypts the sealer's key under a password and wipes it: until Unlock nothing can be opened, not even by
-// who can read all of the memory. It takes a run of scrypt.
+// Lock encrypts the Sealer's key with a password and wipes it. Until Unlock nothing can be opened, not even by someone
+// who can read the whole memory. Lock takes a run of scrypt. It returns ErrLocked if the Sealer is locked already.
 func (s *Sealer) Lock(password secret.Secret) error {
 	key, err := NewKey(password, FormatScrypt)
 	if err != nil {
@@ -102,15 +103,15 @@ func (s *Sealer) Lock(password secret.Secret) error {
 	if s.locked != nil {
 		return ErrLocked
 	}
-	if s.locked, err = key.Encrypt(s.key.Reveal()); err != nil {
+	if s.locked, err = key.Encrypt(context.Background(), s.key.Reveal()); err != nil {
 		return err
 	}
 	s.key.Wipe()
 	return nil
 }
 
-// Unlock takes back Lock. The error is ErrWrongPassword where the password is another one. It takes a run of
-// scrypt.
+// Unlock undoes Lock. It takes a run of scrypt and returns ErrWrongPassword for another password than Lock's. A Sealer
+// that is not locked stays as it is.
 func (s *Sealer) Unlock(password secret.Secret) error {
 	s.mu.Lock()
 	locked := s.locked

@@ -31,7 +31,7 @@ func TestKDFVectors(t *testing.T) {
 		{formatOlderHex, older, examplePassword, salt, "d12724df31c6e5e2389fe81ef349d778a63add5a6e859b63acc597822fe92a2d"},
 	} {
 		want := unhex(t, v.want)
-		got, err := codecs[v.format].derive([]byte(v.password), []byte(v.salt), v.costs, len(want))
+		got, err := v.costs.derive(v.format, []byte(v.password), []byte(v.salt), len(want))
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%v, %v of %q: %x, %v, want %x", v.format, v.costs, v.password, got, err, want)
 		}

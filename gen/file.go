@@ -166,8 +166,12 @@ func (f *file) newKey(r *request) (*crypt.Key, error) {
 	return crypt.NewKey(password, format)
 }
 
-// lockTimeout is how long oidc-gen waits for an agent that is at work on the same file.
-const lockTimeout = 5 * time.Second
+const (
+	// lockTimeout is how long oidc-gen waits for an agent that is at work on the same file.
+	lockTimeout = 5 * time.Second
+	// gpgTimeout limits a run of gpg while the file is locked. The user may have to type a passphrase.
+	gpgTimeout = time.Minute
+)
 
 // locked runs write under the file's lock. Where the lock cannot be had it runs all the same: it is not worth the
 // login that is to be written.
@@ -193,7 +197,9 @@ func (f *file) rewrite(path, newName string, key *crypt.Key) error {
 		case f.key == nil:
 			err = fmt.Errorf("%s: somebody else has changed it meanwhile", f.path)
 		default:
-			text, err = f.key.Decrypt(data)
+			ctx, cancel := context.WithTimeout(context.Background(), gpgTimeout)
+			defer cancel()
+			text, err = f.key.Decrypt(ctx, data)
 		}
 		if err != nil {
 			return err
@@ -224,7 +230,9 @@ func writeAccount(path string, config *account.Account, key *crypt.Key) error {
 }
 
 func writeText(path string, text secret.Secret, key *crypt.Key) error {
-	data, err := key.Encrypt(text.Reveal())
+	ctx, cancel := context.WithTimeout(context.Background(), gpgTimeout)
+	defer cancel()
+	data, err := key.Encrypt(ctx, text.Reveal())
 	if err != nil {
 		return err
 	}
