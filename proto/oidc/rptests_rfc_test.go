@@ -37,7 +37,7 @@ var discoveryRules = []rptest{
 		{do: atIssuer("https://idp.example/#a"), want: "has a fragment"},
 		{do: atIssuer("http://idp.example/"), want: "is not an https URL"},
 		{by: []string{"disc-form"}, want: `"token_endpoint"`},
-		{by: []string{"disc-form-loopback"}, want: "is not https, as the issuer is"},
+		{by: []string{"disc-form-loopback"}, want: "is not https, but the issuer is"},
 		{by: []string{"disc-other-host"}},
 	}},
 	checks("disc-defaults", func(p *party) error {
