@@ -20,9 +20,9 @@ import (
 //	CHECK, base64 of the second half of the derived key
 //	Generated using version: 5.3.3
 //
-// Line 4 has the lengths of nonce, salt, MAC and key, then the base64 variant and the parameters of Argon2id. Like the
-// C tools we check the lengths and ignore the rest, which is always the same. The C tools need line 7 to distinguish
-// this format from the one before. We do not, and also open a file without line 7, as they usually do.
+// Line 4 has the lengths of nonce, salt, MAC and key, then the base64 variant and the parameters of Argon2id. Like
+// the C tools we check the lengths and ignore the rest, which is always the same. The C tools need line 7 to
+// distinguish this format from the one before. We do not, and also open a file without line 7, as they usually do.
 const (
 	cVersionLabel = "Generated using version:"
 	cVersionLine  = cVersionLabel + " 5.3.3" // the C tools compare it with 2.1.0
@@ -46,9 +46,9 @@ func parseC(file []byte) (*envelope, error) {
 	return cEnvelope(FormatC, base64.StdEncoding.AppendDecode, lines[0], lines[1], lines[2], lines[4], lines[5])
 }
 
-// The C tools' format before 2.1.0 is one line, LENGTH:SALT:NONCE:BOX in hex, with the length of the box in decimal. It
-// does not name the KDF, which changed once, so Open tries both. NewKey makes no keys for it, but the key of such a file
-// can write it again: an old file must not lose a rotated refresh token.
+// The C tools' format before 2.1.0 is one line, LENGTH:SALT:NONCE:BOX in hex, with the length of the box in decimal.
+// It does not name the KDF, which changed once, so Open tries both. NewKey makes no keys for it, but the key of such
+// a file can write it again: an old file must not lose a rotated refresh token.
 func hexText(e *envelope) []byte {
 	return fmt.Appendf(nil, "%d:%x:%x:%x", len(e.box), e.salt, e.nonce, e.box)
 }

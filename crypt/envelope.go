@@ -27,8 +27,7 @@ type envelope struct {
 	check []byte // base64: tells whether the password is right even if the box is damaged
 }
 
-// parse parses a file of any format that is encrypted with a password. It derives no key. The errors are ErrDamaged,
-// ErrTooCostly and ErrFormat.
+// parse parses a file that is encrypted with a password. The errors are ErrDamaged, ErrTooCostly and ErrFormat.
 func parse(file []byte) (*envelope, error) {
 	format, err := Detect(file)
 	if err != nil {
@@ -60,10 +59,9 @@ func (e *envelope) keys(derived []byte) (box *[32]byte, check []byte) {
 	return (*[32]byte)(derived), nil // the hex formats have no check
 }
 
-// open decrypts e. The errors are ErrWrongPassword and ErrDamaged. In our format both the header and the box must be
-// authentic. In a C file nothing authenticates the check, so it only explains why the box does not open. Like the C
-// tools, open compares only as much of the check as the file has. Without one it reports a wrong password, which is the
-// most likely reason.
+// open decrypts e. The errors are ErrWrongPassword and ErrDamaged. In our format both header and box must be authentic.
+// In a C file nothing authenticates the check, so it only explains why the box does not open: like the C tools, open
+// compares as much of it as the file has, and without one assumes a wrong password.
 func (e *envelope) open(derived []byte) ([]byte, error) {
 	box, check := e.keys(derived)
 	n := len(e.check)

@@ -18,8 +18,8 @@ import (
 //	sha256 HEX
 //
 // scrypt derives 64 bytes. The first 32 are the key of the HMAC over the three lines above it, which detects a wrong
-// password. The other 32 are the key of the body, a secretbox. The last line is a plain SHA-256 of all bytes above it,
-// which anyone can compute; it is checked first and detects damage. Every content has exactly one valid spelling;
+// password. The other 32 are the key of the body, a secretbox. The last line is a plain SHA-256 of all bytes above
+// it, which anyone can compute; it is checked first and detects damage. Every content has exactly one valid spelling;
 // any other is rejected. The C tools find neither their version line nor a colon in such a file and so reject it.
 const (
 	magic        = "oidc-agent account file v"
@@ -45,10 +45,9 @@ func scryptText(e *envelope) []byte {
 	return fmt.Appendf(text, sumFormat, sha256.Sum256(text))
 }
 
-// parseScrypt parses a file of our format. It may parse loosely, because it rejects every file that differs from what
-// scryptText writes.
+// parseScrypt may parse loosely, because it rejects every file that differs from what scryptText writes.
 func parseScrypt(file []byte) (*envelope, error) {
-	file = append(bytes.TrimSuffix(slices.Clip(file), []byte("\n")), '\n') // an editor or a mail may have removed the last LF
+	file = append(bytes.TrimSuffix(slices.Clip(file), []byte("\n")), '\n') // a final LF is easily lost
 	end := bytes.LastIndex(file, []byte(sumLabel)) + 1
 	switch {
 	case end == 0:

@@ -1,11 +1,10 @@
 // Package crypt encrypts account files and seals secrets in memory.
 //
 // It knows four file formats (see [Format]): our own (file.go), the C oidc-agent's since version 2.1.0 and the one
-// before that (cfile.go), and OpenPGP messages to a gpg key (gpg.go). [OpenAny] decrypts a file of any format and
-// returns the [Key] that writes the file again without its password. A [Sealer] keeps secrets encrypted in memory
-// while they are not in use.
+// before (cfile.go), and OpenPGP messages to a gpg key (gpg.go). [OpenAny] decrypts a file of any format and returns
+// the [Key] that writes it again without its password. A [Sealer] keeps unused secrets encrypted in memory.
 //
-// The agent and the commands that write account files import it; oidc-token must not. It handles bytes only: no
+// The agent and the commands that handle account files may import it; oidc-token must not. It handles bytes only: no
 // paths, no JSON, no sockets. Start reading at key.go.
 //
 // References: RFC 7914 scrypt, RFC 9106 Argon2, RFC 2104 HMAC, RFC 9580 OpenPGP; secretbox is

@@ -21,8 +21,6 @@ const (
 
 	// maxGPGOutput limits what gpg may write: a small message may be a huge one compressed.
 	maxGPGOutput = 1 << 20
-	// gpgGrace is how long gpg's children may keep its pipes open after gpg has ended or was killed.
-	gpgGrace = time.Second
 )
 
 // decryptGPG ignores what follows the message (the C tools' version line) and removes one LF from the end of the
@@ -58,8 +56,8 @@ func isKeyID(name string) bool {
 	return err == nil && (len(b) == 4 || len(b) == 8 || len(b) == 20 || len(b) == 32)
 }
 
-// gpgKeyID returns the id (16 upper-case hex digits) of the first key that file is encrypted to, usually an encryption
-// subkey. It reads the Public-Key Encrypted Session Key packet (RFC 9580 section 5.1.1) and does not need gpg.
+// gpgKeyID returns the id (16 upper-case hex digits) of the first key that file is encrypted to, usually a subkey. It
+// reads the Public-Key Encrypted Session Key packet (RFC 9580 section 5.1.1) and does not need gpg.
 func gpgKeyID(file []byte) (string, error) {
 	message, err := armored(file)
 	if err != nil {
@@ -117,13 +115,14 @@ func armored(file []byte) ([]byte, error) {
 	return append(file[:end:end], armorEnd+"\n"...), nil
 }
 
-// runGPG runs gpg with input on its stdin and returns its stdout. --batch prevents gpg from prompting on the terminal;
-// gpg-agent can still run a pinentry.
+// runGPG runs gpg with input on its stdin and returns its stdout. --batch prevents gpg from prompting on the
+// terminal; gpg-agent can still run a pinentry.
 func runGPG(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "gpg", append([]string{"--batch", "--quiet"}, args...)...)
 	var stdout output
 	var stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = bytes.NewReader(input), &stdout, &stderr, gpgGrace
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &stdout, &stderr
+	cmd.WaitDelay = time.Second // children of gpg may still have its pipes open
 	err := cmd.Run()
 	defer clear(stdout.Bytes())
 	switch {

@@ -17,8 +17,7 @@ const (
 	maxScryptMemory = 1 << 30
 )
 
-// derive runs the KDF of a format and returns n bytes. The tens of MiB that it worked in are left to the garbage
-// collector.
+// derive runs the KDF of a format and returns n bytes. It leaves tens of MiB to the garbage collector.
 func (c costs) derive(f Format, password, salt []byte, n int) ([]byte, error) {
 	switch f {
 	case FormatScrypt:

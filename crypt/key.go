@@ -28,8 +28,7 @@ var (
 	errKeyGone = errors.New("the key has been wiped")
 )
 
-// NewKey derives the key of a new file, FormatScrypt or FormatC, with a fresh salt. It takes 64 MiB of memory and some
-// 0.2 s.
+// NewKey derives the key of a new file, FormatScrypt or FormatC, with a fresh salt. It takes 64 MiB and some 0.2 s.
 func NewKey(password secret.Secret, f Format) (*Key, error) {
 	salt := make([]byte, 16)
 	rand.Read(salt)
@@ -50,8 +49,8 @@ func (r recipe) derive(password secret.Secret) (*Key, error) {
 
 // Open decrypts a file with its password and also returns its key. The error is ErrFormat for a file that is not
 // encrypted with a password. Our own format is checked in this order: the SHA-256 (ErrDamaged) and the parameters
-// (ErrTooCostly) before any work is done, then the header (ErrWrongPassword), then the content (ErrDamaged). The C
-// tools' formats have no SHA-256 and do not authenticate the header, so some damage looks like a wrong password there.
+// (ErrTooCostly) before any work is done, then the header (ErrWrongPassword), then the content (ErrDamaged). In the C
+// tools' formats, which lack the SHA-256 and an authenticated header, some damage looks like a wrong password.
 func Open(file []byte, password secret.Secret) (secret.Secret, *Key, error) {
 	e, err := parse(file)
 	if err != nil {
@@ -78,10 +77,10 @@ func (e *envelope) openWith(password secret.Secret) (secret.Secret, *Key, error)
 	return secret.New(text), k, nil
 }
 
-// OpenAny decrypts a file of any format and also returns its key. For a file that is encrypted with a password it calls
-// ask once; ask calls try with each password that it has, until try returns nil, and returns the last error of try or
-// one of its own. A gpg message is decrypted by the gpg program, whose agent may prompt for a passphrase until ctx
-// ends; ask is not called then, and an error repeats what gpg wrote to its stderr.
+// OpenAny decrypts a file of any format and also returns its key. For a file that is encrypted with a password it
+// calls ask once; ask calls try with each password that it has, until try returns nil, and returns the last error of
+// try or one of its own. A gpg message is decrypted by the gpg program, whose agent may prompt for a passphrase until
+// ctx ends; ask is not called then, and an error repeats what gpg wrote to its stderr.
 func OpenAny(ctx context.Context, file []byte, ask func(try func(password secret.Secret) error) error,
 ) (text secret.Secret, key *Key, err error) {
 	format, err := Detect(file)
@@ -102,8 +101,7 @@ func OpenAny(ctx context.Context, file []byte, ask func(try func(password secret
 	return text, key, err
 }
 
-// Encrypt returns a whole file with plaintext as its content. ctx limits a run of the gpg program; other formats do
-// not need it.
+// Encrypt returns a whole file with plaintext as its content. ctx matters only to the gpg program.
 func (k *Key) Encrypt(ctx context.Context, plaintext []byte) ([]byte, error) {
 	if k.format == FormatGPG {
 		return encryptGPG(ctx, plaintext, k.gpgID)
@@ -111,8 +109,7 @@ func (k *Key) Encrypt(ctx context.Context, plaintext []byte) ([]byte, error) {
 	if k.derived.IsEmpty() {
 		return nil, errKeyGone
 	}
-	// The 24 bytes of XSalsa20's nonce can be random: after 2^48 writes with one key, two nonces are equal with a
-	// probability of 2^-97.
+	// XSalsa20's nonces can be random: of 2^48 with one key, two are equal with a probability of 2^-97.
 	var nonce [nonceLength]byte
 	rand.Read(nonce[:])
 	return k.encrypt(plaintext, nonce), nil
@@ -125,9 +122,9 @@ func (k *Key) encrypt(plaintext []byte, nonce [nonceLength]byte) []byte {
 	return codecs[k.format].text(e)
 }
 
-// Decrypt returns the content of a file that was written with this key. The error is ErrOtherKey if the file has another
-// format, salt or parameters; otherwise the errors are those of OpenAny. ctx limits a run of the gpg program, whose
-// agent may prompt for a passphrase; other formats do not need it.
+// Decrypt returns the content of a file that was written with this key. The error is ErrOtherKey if the file has
+// another format, salt or parameters; otherwise the errors are those of OpenAny. ctx matters only to the gpg program,
+// whose agent may prompt for a passphrase until ctx ends.
 func (k *Key) Decrypt(ctx context.Context, file []byte) (text secret.Secret, err error) {
 	format, err := Detect(file)
 	switch {
@@ -161,8 +158,8 @@ func (k *Key) Format() Format { return k.format }
 // Wipe overwrites the derived bytes. Afterwards Encrypt and Decrypt return an error.
 func (k *Key) Wipe() { k.derived.Wipe() }
 
-// Marshal returns the key as a line of text: FORMAT COST COST COST SALT:KEY with salt and key in base64, or gpg:ID. It
-// is sent over the agent's socket.
+// Marshal returns a line of text to send over the agent's socket: FORMAT COST COST COST SALT:KEY with salt and key in
+// base64, or gpg:ID.
 func (k *Key) Marshal() secret.Secret {
 	if k.format == FormatGPG {
 		return secret.FromString("gpg:" + k.gpgID)
@@ -172,7 +169,7 @@ func (k *Key) Marshal() secret.Secret {
 	return secret.New(base64.StdEncoding.AppendEncode(text, k.derived.Reveal()))
 }
 
-// ParseKey reads the text that Marshal returns. The caller still owns the text and wipes it. An error does not show it.
+// ParseKey reads the text that Marshal returns. The caller still owns and wipes it. An error does not show it.
 func ParseKey(text []byte) (*Key, error) {
 	head, tail, _ := bytes.Cut(text, []byte(":"))
 	if string(head) == "gpg" && len(tail) > 0 {

@@ -25,8 +25,6 @@ type Sealer struct {
 // ErrLocked means that the Sealer is locked.
 var ErrLocked = errors.New("locked")
 
-var errSealed = errors.New("the sealed secret was changed or is from another process")
-
 // Sealed is a secret that only the Sealer that sealed it can open. The zero value is the sealed empty secret.
 type Sealed struct{ box []byte } // the nonce, then a secretbox of the padded secret
 
@@ -42,8 +40,7 @@ func NewSealer() *Sealer {
 	return s
 }
 
-// Seal encrypts plaintext and wipes it. While the Sealer is locked there is no key, so Seal waits until Unlock: the
-// secret must not be lost.
+// Seal encrypts plaintext and wipes it. While the Sealer is locked it has no key, so Seal waits for Unlock.
 func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	defer plaintext.Wipe()
 	if plaintext.IsEmpty() {
@@ -64,8 +61,8 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 // paddingMark begins the padding. Zeros follow.
 const paddingMark = 1
 
-// pad returns a copy whose length is 32 bytes and a multiple of 64. Salsa20 works in blocks of 64 bytes, and secretbox
-// uses half of the first block itself. A partial block would be copied to the stack, where nothing wipes it.
+// pad returns a copy that is padded to whole blocks of Salsa20: 64 bytes each, but 32 in the first, half of which
+// secretbox needs itself. Salsa20 copies a partial block to the stack, where nothing wipes it.
 func pad(plaintext []byte) []byte {
 	padded := make([]byte, 32+(len(plaintext)+32)/64*64)
 	padded[copy(padded, plaintext)] = paddingMark
@@ -85,13 +82,13 @@ func (s *Sealer) Open(sealed Sealed) (secret.Secret, error) {
 	nonce, box := (*[nonceLength]byte)(sealed.box), sealed.box[nonceLength:]
 	plaintext, ok := secretbox.Open(nil, box, nonce, (*[32]byte)(s.key.Reveal()))
 	if !ok {
-		return secret.Secret{}, errSealed
+		return secret.Secret{}, errors.New("the sealed secret was changed or is from another process")
 	}
 	return secret.New(plaintext[:bytes.LastIndexByte(plaintext, paddingMark)]), nil
 }
 
-// Lock encrypts the Sealer's key with a password and wipes it. Until Unlock nothing can be opened, not even by someone
-// who can read the whole memory. Lock takes a run of scrypt. It returns ErrLocked if the Sealer is locked already.
+// Lock encrypts the Sealer's key with a password and wipes it, which takes a run of scrypt. Until Unlock nobody can
+// open a secret, even by reading the whole memory. The error is ErrLocked if the Sealer is locked already.
 func (s *Sealer) Lock(password secret.Secret) error {
 	key, err := NewKey(password, FormatScrypt)
 	if err != nil {
@@ -110,8 +107,7 @@ func (s *Sealer) Lock(password secret.Secret) error {
 	return nil
 }
 
-// Unlock undoes Lock. It takes a run of scrypt and returns ErrWrongPassword for another password than Lock's. A Sealer
-// that is not locked stays as it is.
+// Unlock undoes Lock, if the Sealer is locked. It takes a run of scrypt. The error may be ErrWrongPassword.
 func (s *Sealer) Unlock(password secret.Secret) error {
 	s.mu.Lock()
 	locked := s.locked

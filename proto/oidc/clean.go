@@ -18,13 +18,13 @@ const (
 	cut = "[...]"
 	// minSecret is the length from which secrets are removed from texts. Shorter ones are often parts of words.
 	minSecret = 4
-	// unreserved are the characters that need no escape in a URI (RFC 3986 section 2.3). A JWS in compact serialization
-	// consists of them (RFC 7515 section 7.1).
+	// unreserved are the characters that need no escape in a URI (RFC 3986 section 2.3). A JWS in compact
+	// serialization consists of them (RFC 7515 section 7.1).
 	unreserved = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
 )
 
-// cleanText makes a provider's text safe to show and log: one short line of printable characters, without secrets. RFC
-// 6749 section 5.2 allows only visible ASCII and blanks, but few providers comply.
+// cleanText makes a provider's text safe to show and log: one short line of printable characters, without secrets.
+// RFC 6749 section 5.2 allows only visible ASCII and blanks, but few providers comply.
 func cleanText(s string, secrets []secret.Secret) string {
 	s = redact(s, secrets)
 	// Again, because printable may have removed a character from the middle of a secret.
@@ -34,7 +34,7 @@ func cleanText(s string, secrets []secret.Secret) string {
 // shown quotes a value from outside for an error text.
 func shown(s string) string { return strconv.Quote(shortened(printable(s))) }
 
-// printable removes characters that control a terminal or the direction of text, and separates words by single blanks.
+// printable removes characters that control a terminal or the direction of text, and multiple blanks.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -55,8 +55,8 @@ func shortened(s string) string {
 	return string([]rune(s)[:maxText]) + "…"
 }
 
-// redact removes secrets, verbatim and form-encoded: INDIGO IAM repeats a refresh token that it does not know. It starts
-// with the longest, so that removing a shorter one does not leave part of it.
+// redact removes secrets, verbatim and form-encoded: INDIGO IAM repeats a refresh token that it does not know. It
+// starts with the longest, so that removing a shorter one does not leave part of it.
 func redact(s string, secrets []secret.Secret) string {
 	b := []byte(s)
 	for _, x := range slices.SortedFunc(slices.Values(secrets), func(a, b secret.Secret) int { return b.Len() - a.Len() }) {

@@ -38,8 +38,7 @@ func codeChallenge(verifier secret.Secret) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// AuthorizationURL returns the URL to open in the user's browser. It is an error if the provider has no authorization
-// endpoint, or announces PKCE without S256.
+// AuthorizationURL returns the URL to open in the user's browser. The provider must not announce PKCE without S256.
 func (p *Provider) AuthorizationURL(req AuthorizationRequest) (string, error) {
 	if p.AuthorizationEndpoint == "" {
 		return "", NoEndpointError("authorization_endpoint")
@@ -48,10 +47,10 @@ func (p *Provider) AuthorizationURL(req AuthorizationRequest) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("authorization endpoint: %w", err)
 	}
-	// RFC 7636 section 7.2, RFC 9700 section 2.1.1: never fall back to plain. A provider that announces nothing also gets
-	// S256; if it does not know PKCE it ignores that (RFC 6749 section 3.1).
+	// RFC 7636 section 7.2, RFC 9700 section 2.1.1: never fall back to plain. A provider that announces nothing also
+	// gets S256; if it does not know PKCE it ignores that (RFC 6749 section 3.1).
 	if offered := p.CodeChallengeMethodsSupported; len(offered) > 0 && !slices.Contains(offered, "S256") {
-		return "", fmt.Errorf("the provider supports the code challenge methods %s, but not S256", shown(fmt.Sprint(offered)))
+		return "", fmt.Errorf("the provider supports code challenges by %s, but not by S256", shown(fmt.Sprint(offered)))
 	}
 	f := new(form)
 	f.add("response_type", "code")
@@ -74,9 +73,9 @@ func (p *Provider) AuthorizationURL(req AuthorizationRequest) (string, error) {
 	return u.String(), nil
 }
 
-// ParseAuthorizationResponse parses the query of the request to the redirect URI (RFC 6749 section 4.1.2). state is the
-// one that this login sent. An [*Error] is the provider's refusal and ends the login. Any other error means that the
-// response is not the provider's: the caller should show nothing of it and wait for the right one.
+// ParseAuthorizationResponse parses the query of the request to the redirect URI (RFC 6749 section 4.1.2). state is
+// the one that this login sent. An [*Error] is the provider's refusal and ends the login. Any other error means that
+// the response is not the provider's: the caller should show nothing of it and wait for the right one.
 func (md *Metadata) ParseAuthorizationResponse(query, state string) (code secret.Secret, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -90,19 +89,19 @@ func (md *Metadata) ParseAuthorizationResponse(query, state string) (code secret
 	if state == "" || values.Get("state") != state { // RFC 6749 section 10.12, RFC 9700 section 4.7.1
 		return secret.Secret{}, errors.New("answer is for another login: its state is not ours")
 	}
-	// RFC 9207 section 2.4: compare as strings, before trusting anything else, even an error. A right issuer is fine even
-	// if the provider does not announce the parameter.
+	// RFC 9207 section 2.4: compare as strings, before trusting anything else, even an error. A right issuer is fine
+	// even if the provider does not announce the parameter.
 	if iss, ok := values["iss"]; ok && iss[0] != md.Issuer {
 		return secret.Secret{}, fmt.Errorf("answer comes from the issuer %s, not from %s", shown(iss[0]), shown(md.Issuer))
 	} else if !ok && md.AuthorizationResponseIssParameterSupported {
 		return secret.Secret{}, fmt.Errorf("answer names no issuer, though %s promises to", shown(md.Issuer))
 	}
-	refusal, text := values.Get("error"), values.Get("code")
+	refusal, granted := values.Get("error"), values.Get("code")
 	switch {
-	case (text != "") == (refusal != ""):
+	case (granted != "") == (refusal != ""):
 		return secret.Secret{}, errors.New("answer must have either a code or an error")
 	case refusal != "":
 		return secret.Secret{}, (&response{}).refusal(refusal, values.Get("error_description"))
 	}
-	return secret.FromString(text), nil
+	return secret.FromString(granted), nil
 }

@@ -113,7 +113,7 @@ func problemOf(err error) problem {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return problem{"the server does not speak TLS", true}
 	}
-	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // crypto/tls: an alert of the server
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // a TLS alert
 		return problem{cleanText(alert.Err.Error(), nil), true}
 	}
 	return problem{cleanText(err.Error(), nil), false}

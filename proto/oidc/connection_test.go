@@ -154,7 +154,7 @@ func TestConnectionErrors(t *testing.T) {
 		temporary    bool
 	}{
 		{"refused", refused.URL, nil, "could not connect to " + refused.Listener.Addr().String() + ": connection refused", true},
-		{"no TLS there", strings.Replace(plain.URL, "http:", "https:", 1), nil, ": it does not speak TLS there", false},
+		{"no TLS there", strings.Replace(plain.URL, "http:", "https:", 1), nil, ": the server does not speak TLS", false},
 		{"hang up", hangUp.URL, nil, "closed the connection before its answer was complete", true},
 		{"cut off", cutOff.URL, nil, "closed the connection before its answer was complete", true},
 		{"unknown host", "https://op.example", &net.DNSError{Name: "op.example", Err: "no such host", IsNotFound: true}, "could not connect to op.example: no such host", false},

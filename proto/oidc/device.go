@@ -45,8 +45,8 @@ func (d *DeviceAuthorization) read(o *object, _ *response) {
 	}
 }
 
-// PollDevice asks once whether the user has approved (RFC 8628 section 3.4). Until the user has decided, the error is an
-// [*Error] with code authorization_pending or slow_down. t must not have a scope.
+// PollDevice asks once whether the user has approved (RFC 8628 section 3.4). Until the user has decided, the error is
+// an [*Error] with code authorization_pending or slow_down. t must not have a scope.
 func (p *Provider) PollDevice(ctx context.Context, deviceCode secret.Secret, t TokenRequest) (*TokenResponse, error) {
 	f := new(form)
 	f.addSecret("device_code", deviceCode)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Metadata describes a provider (Discovery section 3, RFC 8414 section 2). All endpoints are https, or also http on
-// loopback if the issuer is http on loopback. An endpoint that the provider does not have is empty.
+// Metadata describes a provider (Discovery section 3, RFC 8414 section 2). All endpoints are https, or http on
+// loopback if the issuer is, too. An endpoint that the provider does not have is empty.
 type Metadata struct {
 	Issuer                      string // as the provider spells it, with or without a final slash
 	AuthorizationEndpoint       string
@@ -35,9 +35,9 @@ type Metadata struct {
 	Lifetime              time.Duration // how long to use the document; 0 if the server does not say
 }
 
-// Discover fetches and checks a provider's metadata, from configurationEndpoint or, if that is empty, from the issuer's
-// well-known locations. configurationEndpoint may be a file:// URL. The document must name the issuer, except for a final
-// slash. If issuer is empty the document says who the issuer is: a user who chooses the endpoint trusts it for that.
+// Discover fetches and checks a provider's metadata, from configurationEndpoint, which may be a file:// URL, or if that
+// is empty from the issuer's well-known locations. The document must name the issuer, except for a final slash. If
+// issuer is empty the document decides who it is: a user who chooses the endpoint trusts it for that.
 func (c *Client) Discover(ctx context.Context, issuer, configurationEndpoint string) (*Metadata, error) {
 	locations := []string{configurationEndpoint}
 	if configurationEndpoint == "" {
@@ -122,8 +122,8 @@ func lifetime(header http.Header) time.Duration {
 	return min(max(time.Duration(seconds)*time.Second, 5*time.Minute), 24*time.Hour)
 }
 
-// sameIssuer compares exactly (Discovery section 4.3, RFC 8414 section 3.3, Core section 3.1.3.7 step 2), except for one
-// final slash: INDIGO IAM always adds it to the configured issuer in its metadata, but not in its tokens.
+// sameIssuer compares exactly (Discovery section 4.3, RFC 8414 section 3.3, Core section 3.1.3.7 step 2), except for
+// one final slash: INDIGO IAM always adds it to the configured issuer in its metadata, but not in its tokens.
 func sameIssuer(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
 
 func (md *Metadata) read(o *object) {

@@ -12,11 +12,11 @@ const (
 	CodeSlowDown             = "slow_down"
 )
 
-// Error is a response of a provider that is not a success. Its texts are safe to show: they are short and have neither
-// control characters nor secrets that were sent.
+// Error is a response of a provider that is not a success. Its texts are safe to show: they are short and have
+// neither control characters nor secrets that were sent.
 type Error struct {
-	// Code is the error code (RFC 6749 section 5.2, RFC 7591 section 3.2.2, RFC 6750 section 3); INDIGO IAM's registration
-	// has a sentence there. It is empty if the response is not one that OAuth or OpenID Connect defines.
+	// Code is the error code (RFC 6749 section 5.2, RFC 7591 section 3.2.2, RFC 6750 section 3); INDIGO IAM's
+	// registration has a sentence there. It is empty if the response is not one that OAuth or OpenID Connect defines.
 	Code        string
 	Description string        // error_description, may be empty; without a code, what is wrong with the response
 	Status      int           // HTTP status; 0 if the response came through the browser
@@ -31,9 +31,8 @@ func (e *Error) Error() string {
 	return e.Code + ": " + e.Description
 }
 
-// TokenExpired reports whether a refresh failed because the refresh token is expired, revoked or unknown, so that the
-// user must log in again. The code is invalid_grant (RFC 6749 section 5.2), or invalid_token with status 401 from INDIGO
-// IAM.
+// TokenExpired reports whether a refresh failed because the refresh token is expired, revoked or unknown: the user must
+// log in again. The code is invalid_grant (RFC 6749 section 5.2); INDIGO IAM has invalid_token with status 401.
 func (e *Error) TokenExpired() bool {
 	return e.Code == "invalid_grant" || e.Code == "invalid_token" && e.Status == http.StatusUnauthorized
 }
@@ -55,8 +54,7 @@ func Temporary(err error) (after time.Duration, ok bool) {
 	return 0, broken && !e.lasting
 }
 
-// NoEndpointError means that the provider lacks an endpoint. It is the endpoint's name in the metadata, such as
-// "device_authorization_endpoint".
+// NoEndpointError is the name of an endpoint that the metadata lacks, such as "device_authorization_endpoint".
 type NoEndpointError string
 
 // Error returns a text that names the endpoint.

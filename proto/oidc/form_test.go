@@ -80,7 +80,7 @@ func TestClientAuthentication(t *testing.T) {
 		{"both offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"client_secret_post", "client_secret_basic"}, basic(`id:s%3A+%25%2B%26%22%5C`), "", "", ""},
 		{"post offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"private_key_jwt", "client_secret_post"}, "", "id", `s: %+&"\`, ""},
 		{"none offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"none"}, "", "id", "", ""},
-		{"nothing of ours offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"private_key_jwt"}, "", "", "", "by \"[private_key_jwt]\" is not supported"},
+		{"nothing of ours offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"private_key_jwt"}, "", "", "", "with \"[private_key_jwt]\" is not supported"},
 		{"registration said post", Provider{ClientID: "id", ClientSecret: odd, AuthMethod: "client_secret_post"}, []string{"client_secret_basic"}, "", "id", `s: %+&"\`, ""},
 		{"registration said basic", Provider{ClientID: "id", ClientSecret: odd, AuthMethod: "client_secret_basic"}, []string{"client_secret_post"}, basic(`id:s%3A+%25%2B%26%22%5C`), "", "", ""},
 		{"registration said none", Provider{ClientID: "id", ClientSecret: odd, AuthMethod: "none"}, nil, "", "id", "", ""},

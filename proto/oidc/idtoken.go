@@ -19,8 +19,8 @@ const leeway = time.Minute
 type IDTokenCheck struct {
 	Nonce   string // of the authorization request; if empty, the token's nonce does not matter
 	Subject string // of the login; if empty, any subject is accepted
-	// Refreshed accepts an expired id_token, because the response to a refresh may repeat that of the login (Core section
-	// 12.2). That the rest of the response is new follows from the request, without a clock.
+	// Refreshed accepts an expired id_token, because the response to a refresh may repeat that of the login (Core
+	// section 12.2). That the rest of the response is new follows from the request, without a clock.
 	Refreshed bool
 }
 
@@ -98,8 +98,7 @@ func (o *object) checkAccessTokenHash(alg algorithm, accessToken secret.Secret) 
 	}
 }
 
-// UnverifiedIssuer returns the iss claim of a JWT (RFC 7519 section 4.1.1) without verifying anything. It tells only
-// which provider's keys to try.
+// UnverifiedIssuer returns the iss claim of a JWT (RFC 7519 section 4.1.1), unverified. It tells whose keys to try.
 func UnverifiedIssuer(token secret.Secret) (string, error) {
 	j, err := decodeJWT(token)
 	if err != nil {
@@ -109,9 +108,8 @@ func UnverifiedIssuer(token secret.Secret) (string, error) {
 	return issuer, j.claims.err
 }
 
-// VerifySignature checks that a JWT of any kind is signed with a key that its issuer, p, publishes. It checks no claim
-// but iss, and no times. invalid is what is wrong with the token, or nil; if err is not nil the signature could not be
-// checked.
+// VerifySignature checks that a JWT of any kind is signed with a key of its issuer, p. It checks no claim but iss.
+// invalid is what is wrong with the token, or nil; if err is not nil the signature could not be checked.
 func (p *Provider) VerifySignature(ctx context.Context, token secret.Secret) (invalid, err error) {
 	j, _, err := p.verify(ctx, token)
 	if _, unknown := errors.AsType[unverifiable](err); unknown {

@@ -286,13 +286,13 @@ func TestIDTokenHeaders(t *testing.T) {
 	for _, c := range []struct {
 		name, token, want string
 	}{
-		{"HS256 with the client's secret", hs256([]byte("client-password")), `signed by "HS256", which is not accepted`},
-		{"HS256 with the public key", hs256(n), `signed by "HS256", which is not accepted`},
-		{"none", unsigned("none"), `signed by "none"`},
-		{"None", unsigned("None"), `signed by "None"`},
-		{"nOnE", unsigned("nOnE"), `signed by "nOnE"`},
-		{"rs256", sign(t, rsaKey, map[string]any{"alg": "rs256"}, goodClaims()), `signed by "rs256"`},
-		{"alg missing", sign(t, rsaKey, map[string]any{"kid": "rsa"}, goodClaims()), `signed by ""`},
+		{"HS256 with the client's secret", hs256([]byte("client-password")), `signed with "HS256", which is not accepted`},
+		{"HS256 with the public key", hs256(n), `signed with "HS256", which is not accepted`},
+		{"none", unsigned("none"), `signed with "none"`},
+		{"None", unsigned("None"), `signed with "None"`},
+		{"nOnE", unsigned("nOnE"), `signed with "nOnE"`},
+		{"rs256", sign(t, rsaKey, map[string]any{"alg": "rs256"}, goodClaims()), `signed with "rs256"`},
+		{"alg missing", sign(t, rsaKey, map[string]any{"kid": "rsa"}, goodClaims()), `signed with ""`},
 		{"crit", sign(t, rsaKey, map[string]any{"alg": "RS256", "kid": "rsa", "crit": []string{"b64"}, "b64": true}, goodClaims()), "extension"},
 		{"kid a number", sign(t, rsaKey, map[string]any{"alg": "RS256", "kid": 1}, goodClaims()), `"kid" is a number`},
 		{"kid of an EC key", sign(t, rsaKey, map[string]any{"alg": "RS256", "kid": "p256"}, goodClaims()), "its signature is not valid"},
@@ -343,9 +343,9 @@ func TestDirect(t *testing.T) {
 		{"broken keys, wrong aud", sign(t, known, es256, foreign), `<html>`, false, `"aud" is`},
 		{"no jwks_uri", good, "", false, ""},
 		{"no jwks_uri, http", good, "", true, "no jwks_uri"},
-		{"shared secret", encoded(`{"alg":"HS256"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed by "HS256"`},
-		{"unknown algorithm", encoded(`{"alg":"XX1"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed by "XX1"`},
-		{"none", encoded(`{"alg":"none"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed by "none"`},
+		{"shared secret", encoded(`{"alg":"HS256"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed with "HS256"`},
+		{"unknown algorithm", encoded(`{"alg":"XX1"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed with "XX1"`},
+		{"none", encoded(`{"alg":"none"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed with "none"`},
 		{"wrong signature", bad, "", false, ""}, // nobody can tell
 		{"wrong signature, keys", bad, "jwk", false, "its signature is not valid"},
 		{"key that is not published", sign(t, stranger, map[string]any{"alg": "ES384"}, goodClaims()), "jwk", false, "publishes no key"},

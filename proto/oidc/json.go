@@ -12,8 +12,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// object is a JSON object from a provider. Its methods keep the first error in err, as bufio.Scanner does. A member that
-// is null counts as absent. Names are compared exactly, unlike the struct tags of encoding/json.
+// object is a JSON object from a provider. Its methods keep the first error in err, as bufio.Scanner does. A member
+// that is null counts as absent. Names are compared exactly, unlike the struct tags of encoding/json.
 type object struct {
 	members map[string]json.RawMessage
 	err     error
@@ -94,8 +94,7 @@ func (o *object) date(name string) time.Time {
 	return time.Unix(int64(max(-year9999, min(seconds, year9999))), 0)
 }
 
-// seconds returns an integer between -maxSeconds and maxSeconds. The member is a number or, as some providers write it,
-// a string with a number.
+// seconds returns a number, cut to ±maxSeconds. Some providers write a string with a number instead.
 func (o *object) seconds(name string) int64 {
 	var text json.Number // accepts both
 	o.get(name, "a number", &text)

@@ -12,11 +12,9 @@ import (
 )
 
 const (
-	// keysLifetime is how long a JWK set is used before it is fetched again: a key that the provider has withdrawn must
-	// not stay good.
+	// keysLifetime is how long a JWK set is used. A key that the provider has withdrawn must not stay good.
 	keysLifetime = time.Hour
-	// missPause is how long an unknown key is not searched for again after a search in vain, so that bad tokens do not
-	// make us flood the provider.
+	// missPause is how long unknown keys are not looked up again: bad tokens must not make us flood the provider.
 	missPause = time.Minute
 	// keysTimeout limits a fetch, because the user waits for it as well as for the token.
 	keysTimeout = 4 * time.Second
@@ -28,21 +26,18 @@ const (
 type keySet struct {
 	keys    []verificationKey
 	expires time.Time
-	retry   time.Time // no search for an unknown key before
+	retry   time.Time // when to look for an unknown key again
 }
 
-var (
-	errNoKey     = errors.New("the provider publishes no key that it is signed with")
-	errSignature = errors.New("its signature is not valid")
-)
+var errNoKey = errors.New("the provider publishes no key that it is signed with")
 
-// unverifiable is the reason why a signature can be neither confirmed nor refuted. It does not unwrap: that the keys may be
-// available later is no reason to present a refresh token again.
+// unverifiable is the reason why a signature can be neither confirmed nor refuted. It does not unwrap: that the keys
+// may be available later is no reason to present a refresh token again.
 type unverifiable struct{ error }
 
 // verify decodes a token and checks its signature with the keys that the provider publishes, never with one that the
 // token brings along (RFC 8725 section 3.10: jku, jwk, x5u and x5c). The error is [unverifiable] if the keys are not
-// available; known keys stay good then. No lock is held during a fetch: two callers may fetch and store the same keys.
+// available; known keys stay good then. Without a lock, two callers may fetch and store the same keys.
 func (p *Provider) verify(ctx context.Context, token secret.Secret) (j *jwt, alg algorithm, err error) {
 	if j, err = decodeJWT(token); err != nil {
 		return j, alg, err
@@ -91,8 +86,8 @@ func (p *Provider) fetchKeys(ctx context.Context) (keys []verificationKey, err e
 	return keys, err
 }
 
-// verify tries the keys that fit the token's header. If the token names a key of the set, a signature by another key is
-// invalid; otherwise the signature may be by a key that is not in the set.
+// verify tries the keys that fit the token's header. If the token names a key of the set, a signature by another key
+// is invalid; otherwise the signature may be by a key that is not in the set.
 func (set keySet) verify(j *jwt, alg algorithm) error {
 	id, named := j.header.text("kid"), false
 	for _, k := range set.keys {
@@ -105,7 +100,7 @@ func (set keySet) verify(j *jwt, alg algorithm) error {
 		named = named || id != "" && k.id == id
 	}
 	if named {
-		return errSignature
+		return errors.New("its signature is not valid")
 	}
 	return errNoKey
 }

@@ -29,8 +29,8 @@ func TestProxyErrors(t *testing.T) {
 		{&net.OpError{Op: "proxyconnect", Err: syscall.ETIMEDOUT}, "the proxy squid:3128 (for op.example) did not answer within", false},
 		{io.ErrUnexpectedEOF, "op.example (through the proxy squid:3128) closed the connection", false},
 		{refusal(&url.URL{}, 407), "op.example (through the proxy squid:3128): the proxy asks for a user name and password", true},
-		{refusal(user, 407), "the proxy does not accept the user name and password in HTTPS_PROXY", true},
-		{refusal(user, 401), "the proxy does not accept the user name and password in HTTPS_PROXY", true},
+		{refusal(user, 407), "the proxy does not accept the user name and password that HTTPS_PROXY had", true},
+		{refusal(user, 401), "the proxy does not accept the user name and password that HTTPS_PROXY had", true},
 		{refusal(user, 403), "the proxy does not allow it", true},
 		{refusal(user, 503), "the proxy could not connect (HTTP status 503)", false},
 	} {

@@ -274,7 +274,7 @@ var jwtRules = []rptest{
 		{by: []string{"jwt-4-parts"}, want: "three parts"},
 		{by: []string{"jwt-5-parts"}, want: "three parts"},
 		{by: []string{"jwt-padding"}, want: "base64url"},
-		{by: []string{"claim-twice"}, want: `"sub" stands there twice`},
+		{by: []string{"claim-twice"}, want: `"sub" occurs twice`},
 		{by: []string{"jwt-unsigned"}, want: "is not accepted"},
 		{want: "three parts", do: func(*party) error {
 			_, err := oidc.UnverifiedIssuer(secret.FromString("e30.e30." + strings.Repeat("A", 10<<20)))

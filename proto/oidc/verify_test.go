@@ -26,8 +26,8 @@ func TestVerifySignature(t *testing.T) {
 		{"unknown key", sign(t, theirs, map[string]any{"alg": "RS256", "kid": "rsa2"}, claims), "no key", true},
 		{"another issuer", sign(t, ours, rs256, map[string]any{"iss": "https://op.example"}), `"iss" is`, true},
 		{"no issuer", sign(t, ours, rs256, map[string]any{}), `"iss" is`, true},
-		{"none", b64([]byte(`{"alg":"none"}`)) + "." + b64([]byte(`{"iss":"https://op.example/"}`)) + ".", `signed by "none"`, true},
-		{"unknown algorithm", b64([]byte(`{"alg":"XX1"}`)) + good[strings.Index(good, "."):], `signed by "XX1"`, true},
+		{"none", b64([]byte(`{"alg":"none"}`)) + "." + b64([]byte(`{"iss":"https://op.example/"}`)) + ".", `signed with "none"`, true},
+		{"unknown algorithm", b64([]byte(`{"alg":"XX1"}`)) + good[strings.Index(good, "."):], `signed with "XX1"`, true},
 		{"opaque", "opaque", "not a JWT", true},
 	} {
 		p := at(serving(t, &requests, ours.jwk), testMetadata())
