@@ -7,7 +7,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// An account's size, and a token's.
+// About the size of an account or a token.
 var benchText = strings.Repeat("x", 1000)
 
 func BenchmarkDeriveScrypt(b *testing.B) { benchmarkDerive(b, FormatScrypt) }

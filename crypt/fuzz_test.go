@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// seedFiles adds the files that the C tools and we wrote.
+// seedFiles adds files that the C tools and we have written.
 func seedFiles(f *testing.F) {
 	f.Helper()
 	count := 0
@@ -28,8 +28,8 @@ func seedFiles(f *testing.F) {
 	}
 }
 
-// FuzzOpen takes any file apart and opens it with bytes in place of a key: no KDF runs. What parses is written back
-// the same: byte for byte in our format, whose bytes have one meaning only, and as the same envelope in the C tools'.
+// FuzzOpen parses and opens files without running a KDF. A file that parses is written back the same: byte for byte
+// in our format, which has one spelling only, and as the same envelope in the C tools' formats.
 func FuzzOpen(f *testing.F) {
 	seedFiles(f)
 	f.Add([]byte(mustEncrypt(f, mustExampleKey(f), examplePlaintext)))
@@ -45,7 +45,7 @@ func FuzzOpen(f *testing.F) {
 				t.Fatalf("%v: %v", k, err)
 			}
 		}
-		if body, ok := strings.CutPrefix(string(file), magic); ok { // else no change gets past the checksum
+		if body, ok := strings.CutPrefix(string(file), magic); ok { // otherwise no change gets past the checksum
 			checkParse(t, []byte(resum(magic+body)))
 		}
 	})

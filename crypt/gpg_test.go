@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The id of the sample key's encryption subkey, as gpg --list-packets tells it.
+// The id of the sample key's encryption subkey is what gpg --list-packets shows.
 func TestGPGKeyID(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{"4.2.6", "5.3.3"} {
@@ -31,24 +31,24 @@ func TestGPGKeyID(t *testing.T) {
 
 func TestGPGKeyIDOfOtherMessages(t *testing.T) {
 	t.Parallel()
-	armour := func(packet string) string {
+	armor := func(packet string) string {
 		return armorBegin + "\nComment: x\n\n" + string(encode64(unhex(t, packet))) + armorEnd + "\n"
 	}
 	for _, v := range []struct{ what, file, want string }{
-		{"legacy header, length of 1 byte", armour("84 10 03 0102030405060708 01"), "0102030405060708"},
-		{"legacy header, length of 4 bytes", armour("86 00000010 03 0102030405060708"), "0102030405060708"},
-		{"new header, length of 1 byte", armour("c1 10 03 a1b2c3d4e5f60708"), "A1B2C3D4E5F60708"},
-		{"new header, length of 2 bytes", armour("c1 c010 03 0102030405060708"), "0102030405060708"},
-		{"new header, length of 5 bytes", armour("c1 ff00000010 03 0102030405060708"), "0102030405060708"},
-		{"hidden recipient", armour("84 10 03 0000000000000000"), "the message hides which key it is encrypted to"},
-		{"packet version 6", armour("84 10 06 0102030405060708"), "damaged"},
-		{"a passphrase (packet type 3)", armour("8c 0d 04 0102030405060708"), "damaged"},
-		{"legacy header, indeterminate length", armour("87 0000000000000000 03 0102030405060708"), "damaged"},
-		{"half a header", armour("86 00"), "damaged"},
-		{"partial length", armour("c1 e1 03 0102030405060708"), "damaged"},
-		{"too short", armour("84 10 03 01020304050607"), "damaged"},
-		{"one byte", armour("84"), "damaged"},
-		{"no packet", armour(""), "damaged"},
+		{"legacy header, length of 1 byte", armor("84 10 03 0102030405060708 01"), "0102030405060708"},
+		{"legacy header, length of 4 bytes", armor("86 00000010 03 0102030405060708"), "0102030405060708"},
+		{"new header, length of 1 byte", armor("c1 10 03 a1b2c3d4e5f60708"), "A1B2C3D4E5F60708"},
+		{"new header, length of 2 bytes", armor("c1 c010 03 0102030405060708"), "0102030405060708"},
+		{"new header, length of 5 bytes", armor("c1 ff00000010 03 0102030405060708"), "0102030405060708"},
+		{"hidden recipient", armor("84 10 03 0000000000000000"), "the message hides which key it is encrypted to"},
+		{"packet version 6", armor("84 10 06 0102030405060708"), "damaged"},
+		{"a passphrase (packet type 3)", armor("8c 0d 04 0102030405060708"), "damaged"},
+		{"legacy header, indeterminate length", armor("87 0000000000000000 03 0102030405060708"), "damaged"},
+		{"half a header", armor("86 00"), "damaged"},
+		{"partial length", armor("c1 e1 03 0102030405060708"), "damaged"},
+		{"too short", armor("84 10 03 01020304050607"), "damaged"},
+		{"one byte", armor("84"), "damaged"},
+		{"no packet", armor(""), "damaged"},
 		{"no base64", armorBegin + "\n\n????" + armorEnd, "damaged"},
 		{"no end", armorBegin + "\n\nhAMB", "damaged"},
 		{"no message", "hAMB", "unknown"},
@@ -76,7 +76,7 @@ func TestIsKeyID(t *testing.T) {
 	}
 }
 
-// Output beyond the limit is refused.
+// Output above the limit is an error.
 func TestOutput(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 1, 100_000, maxGPGOutput, maxGPGOutput + 1} {

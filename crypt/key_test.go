@@ -104,7 +104,7 @@ func TestOtherKey(t *testing.T) {
 	}
 }
 
-// New keys have salts of their own and the costs that we mean to write.
+// New keys have fresh salts and the intended costs.
 func TestNewKey(t *testing.T) {
 	t.Parallel()
 	password := secret.FromString("secret")

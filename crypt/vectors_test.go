@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// The vectors of RFC 7914 section 12, but for the last, which takes 1 GiB. Those of RFC 9106 section 5.3 have a secret
-// and associated data, which x/crypto/argon2 does not take, so Argon2 stands on the vectors of its reference
-// implementation (phc-winner-argon2, src/test.c, version 0x13) and on keys that libsodium derived.
+// The vectors of RFC 7914 section 12, except the last, which takes 1 GiB. Those of RFC 9106 section 5.3 have a secret
+// and associated data, which x/crypto/argon2 does not support. So Argon2 is tested with the vectors of its reference
+// implementation (phc-winner-argon2, src/test.c, version 0x13) and with keys that libsodium derived.
 func TestKDFVectors(t *testing.T) {
 	t.Parallel()
 	salt := string(unhex(t, exampleSalt))
@@ -38,7 +38,7 @@ func TestKDFVectors(t *testing.T) {
 	}
 }
 
-// A C file is written byte for byte as libsodium has it.
+// C files are byte for byte what libsodium gives.
 func TestWriteExampleFiles(t *testing.T) {
 	t.Parallel()
 	salt, nonce := string(unhex(t, exampleSalt)), [nonceLength]byte(unhex(t, exampleNonce))

@@ -50,7 +50,8 @@ func (p *Provider) AuthorizationURL(req AuthorizationRequest) (string, error) {
 	// RFC 7636 section 7.2, RFC 9700 section 2.1.1: never fall back to plain. A provider that announces nothing also
 	// gets S256; if it does not know PKCE it ignores that (RFC 6749 section 3.1).
 	if offered := p.CodeChallengeMethodsSupported; len(offered) > 0 && !slices.Contains(offered, "S256") {
-		return "", fmt.Errorf("the provider supports code challenges by %s, but not by S256", shown(fmt.Sprint(offered)))
+		return "", fmt.Errorf("the provider supports the code challenge methods %s, but not S256",
+			shown(fmt.Sprint(offered)))
 	}
 	f := new(form)
 	f.add("response_type", "code")

@@ -9,7 +9,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// What the form encoder writes, url.ParseQuery reads back, whatever the bytes.
+// url.ParseQuery reads what the form encoder writes, whatever the bytes.
 func FuzzForm(f *testing.F) {
 	f.Add("scope", "openid profile", "p&w=+%\"\\:")
 	f.Add("a b", "", "ü\x00\xff~")
@@ -31,7 +31,7 @@ func FuzzForm(f *testing.F) {
 	})
 }
 
-// A buffer that a growing form leaves behind holds nothing.
+// A form that grows wipes its old buffer.
 func TestFormLeavesNothing(t *testing.T) {
 	t.Parallel()
 	f := new(form)
@@ -48,7 +48,7 @@ func TestFormLeavesNothing(t *testing.T) {
 	}
 }
 
-// A request that cannot be made leaves nothing either.
+// A request that is not sent wipes its form as well.
 func TestUnsentFormIsWiped(t *testing.T) {
 	t.Parallel()
 	md := testMetadata()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Sets of keys as providers have them, for an RS256 token of the key "rsa".
+// Key sets of all kinds, for an RS256 token that the key "rsa" signed.
 func TestKeySets(t *testing.T) {
 	t.Parallel()
 	k := testSigners()

@@ -42,7 +42,7 @@ func TestDecodeJWT(t *testing.T) {
 	}
 }
 
-// What is taken for a token is one to the letter: its parts are encoded as nobody else would encode other bytes.
+// A token that is accepted is exactly the encoding of its parts: no other text means the same.
 func FuzzDecodeJWT(f *testing.F) {
 	f.Add([]byte(testRefreshToken))
 	f.Add([]byte(rfc7515Token))

@@ -45,7 +45,7 @@ func TestProxyErrors(t *testing.T) {
 	}
 }
 
-// Go's own function makes a direct connection where the variable is no URL.
+// Go's own function would connect directly if the variable is not a URL.
 func TestEnvironmentProxy(t *testing.T) {
 	client := mustClient(t, Options{})
 	for _, value := range []string{"http://eve:%pass@squid:3128", "eve:pa#ss@squid:3128", "http://eve:pa/ss@squid:3128"} {
@@ -61,7 +61,7 @@ func TestEnvironmentProxy(t *testing.T) {
 	}
 }
 
-// The grid's CAs are trusted beside the system's.
+// The grid's CAs are trusted as well as the system's.
 func TestGridRoots(t *testing.T) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		io.WriteString(w, `{"issuer":"https://`+req.Host+`","token_endpoint":"https://op.example"}`)
@@ -77,7 +77,7 @@ func TestGridRoots(t *testing.T) {
 	wantText(t, err, "")
 }
 
-// The two clocks say whether a token or the machine is wrong.
+// Errors name both clocks, so that the user sees which one is wrong.
 func TestClocks(t *testing.T) {
 	t.Parallel()
 	claims, err := parseObject([]byte(`{"exp":1}`))

@@ -9,7 +9,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// A token of any kind is its issuer's, or not, or nobody can tell.
+// A token of any kind is its issuer's, or is not, or cannot be checked.
 func TestVerifySignature(t *testing.T) {
 	t.Parallel()
 	ours, theirs := testSigners()["rsa"], testSigners()["rsa2"]
