@@ -26,7 +26,7 @@ type Sealer struct {
 var ErrLocked = errors.New("locked")
 
 // Sealed is a secret that only the Sealer that sealed it can open. The zero value is the sealed empty secret.
-type Sealed struct{ box []byte } // the nonce, then a secretbox of the padded secret
+type Sealed struct{ box []byte }
 
 // IsEmpty reports whether the secret is empty.
 func (s Sealed) IsEmpty() bool { return len(s.box) == 0 }

@@ -38,7 +38,7 @@ func codeChallenge(verifier secret.Secret) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// AuthorizationURL returns the URL to open in the user's browser. The provider must not announce PKCE without S256.
+// AuthorizationURL returns the URL to open in the user's browser. It fails if the provider's PKCE lacks S256.
 func (p *Provider) AuthorizationURL(req AuthorizationRequest) (string, error) {
 	if p.AuthorizationEndpoint == "" {
 		return "", NoEndpointError("authorization_endpoint")

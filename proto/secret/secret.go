@@ -37,7 +37,7 @@ func (s Secret) Len() int { return len(s.Reveal()) }
 // IsEmpty reports whether the secret has no bytes.
 func (s Secret) IsEmpty() bool { return s.Len() == 0 }
 
-// Equal reports whether s and t have the same bytes. It does not take constant time: neither may be an attacker's.
+// Equal reports whether s and t have the same bytes, not in constant time: neither may come from an attacker.
 func (s Secret) Equal(t Secret) bool { return string(s.Reveal()) == string(t.Reveal()) }
 
 // Clone returns a copy with bytes of its own, which is wiped separately.
