@@ -118,7 +118,7 @@ func (p *Provider) VerifySignature(ctx context.Context, token secret.Secret) (in
 	if err != nil {
 		return err, nil
 	}
-	if issuer := j.claims.text("iss"); issuer != p.Issuer {
+	if issuer := j.claims.text("iss"); !sameIssuer(issuer, p.Issuer) {
 		return fmt.Errorf("\"iss\" is %s, not %s", shown(issuer), shown(p.Issuer)), nil
 	}
 	return nil, nil
