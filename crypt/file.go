@@ -17,10 +17,10 @@ import (
 //	BASE64, in lines of 64 characters
 //	sha256 HEX
 //
-// scrypt derives 64 bytes. The first 32 are the key of the HMAC over the three lines above it, which detects a wrong
+// scrypt derives 64 bytes. The first 32 are the key of the HMAC over the first three lines, which detects a wrong
 // password. The other 32 are the key of the body, a secretbox. The last line is a plain SHA-256 of all bytes above
-// it, which anyone can compute; it is checked first and detects damage. Every content has exactly one valid spelling;
-// any other is rejected. The C tools find neither their version line nor a colon in such a file and so reject it.
+// it, which anyone can compute; it is checked first and detects damage. A file in any other spelling is rejected. The
+// C tools reject our files, because they find neither their version line nor a colon.
 const (
 	magic        = "oidc-agent account file v"
 	firstWords   = magic + "1\nscrypt "

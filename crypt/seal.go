@@ -61,8 +61,8 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 // paddingMark begins the padding. Zeros follow.
 const paddingMark = 1
 
-// pad returns a copy that is padded to whole blocks of Salsa20: 64 bytes each, but 32 in the first, half of which
-// secretbox needs itself. Salsa20 copies a partial block to the stack, where nothing wipes it.
+// pad returns a copy that is padded to whole blocks of Salsa20, 64 bytes each; secretbox itself uses half of the first.
+// Salsa20 would copy a partial block to the stack, where nothing wipes it.
 func pad(plaintext []byte) []byte {
 	padded := make([]byte, 32+(len(plaintext)+32)/64*64)
 	padded[copy(padded, plaintext)] = paddingMark
