@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,6 +73,12 @@ func TestGridRoots(t *testing.T) {
 	t.Setenv("X509_CERT_DIR", dir)
 	if pool, err := loadRoots(""); pool != nil || err != nil {
 		t.Errorf("a pool without a certificate of the grid, %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "0a1b2c3d.signing_policy"), []byte("access_id_CA X509 '/CN=x'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if pool, err := loadRoots(""); pool == nil || err != nil {
+		t.Errorf("without a certificate of the grid the system's are lost: %v", err)
 	}
 	pemFile(t, dir, "0a1b2c3d.0", srv.Certificate().Raw)
 	_, err := mustClient(t, Options{}).Discover(t.Context(), srv.URL, "")

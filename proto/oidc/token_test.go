@@ -207,6 +207,21 @@ func TestTokenResponseIsWiped(t *testing.T) {
 	}
 }
 
+// Wipe reaches all tokens.
+func TestWipeTokenResponse(t *testing.T) {
+	t.Parallel()
+	r := &TokenResponse{
+		AccessToken: secret.FromString("at"), RefreshToken: secret.FromString("rt"), IDToken: secret.FromString("it"),
+	}
+	tokens := []secret.Secret{r.AccessToken, r.RefreshToken, r.IDToken}
+	r.Wipe()
+	for i, token := range tokens {
+		if !token.IsEmpty() {
+			t.Errorf("token %d is left", i+1)
+		}
+	}
+}
+
 func FuzzTokenResponse(f *testing.F) {
 	f.Add([]byte(`{"access_token":"eyJ.a.b","token_type":"Bearer","expires_in":3599,"scope":"openid","refresh_token":"r","id_token":"a.b.c"}`))
 	f.Add([]byte(`{"access_token":"\u00e9\n","token_type":"bearer","expires_in":"1e3"}`))
