@@ -100,13 +100,19 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// A gpg that waits for a passphrase ends with the caller's context.
-func TestGPGEndsWithContext(t *testing.T) {
+// fakeGPG puts a shell script in the place of gpg.
+func fakeGPG(t *testing.T, script string) {
+	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "gpg"), []byte("#!/bin/sh\nexec sleep 300\n"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "gpg"), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+// A gpg that waits for a passphrase ends with the caller's context.
+func TestGPGEndsWithContext(t *testing.T) {
+	fakeGPG(t, "exec sleep 300")
 	k, file := GPGKey("A410E8ED85005732"), []byte(mustRead(t, "testdata/5.3.3/gpg"))
 	for what, run := range map[string]func(context.Context) error{
 		"Encrypt": func(ctx context.Context) error { _, err := k.Encrypt(ctx, []byte("{}")); return err },
@@ -118,5 +124,26 @@ func TestGPGEndsWithContext(t *testing.T) {
 			t.Errorf("%s: %v after %v", what, err, time.Since(began))
 		}
 		cancel()
+	}
+}
+
+// OpenAny returns what gpg writes, or says why there is nothing.
+func TestGPGOutput(t *testing.T) {
+	file := []byte(mustRead(t, "testdata/5.3.3/gpg"))
+	for script, want := range map[string]string{
+		"cat >/dev/null; echo text":                    "text",
+		"head -c 1048577 /dev/zero":                    "gpg: more than 1048576 bytes of output",
+		"echo gpg: one >&2; echo gpg: two >&2; exit 2": "gpg: exit status 2: one; two",
+		"exit 3": "gpg: exit status 3",
+	} {
+		fakeGPG(t, script)
+		text, key, err := OpenAny(t.Context(), file, nil)
+		got := string(text.Reveal())
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want || key.Format() != FormatGPG {
+			t.Errorf("%s: %q, want %q", script, got, want)
+		}
 	}
 }
