@@ -22,7 +22,7 @@ func TestLoadLocked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := key.Encrypt([]byte(`{"name":"` + name + `","issuer_url":"https://op.example/"}`))
+		data, err := key.Encrypt(t.Context(), []byte(`{"name":"`+name+`","issuer_url":"https://op.example/"}`))
 		if err != nil {
 			t.Fatal(err)
 		}

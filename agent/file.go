@@ -173,7 +173,7 @@ func (a *agent) reconcile(ctx context.Context, l *loaded, refused digest) error 
 	known := slices.Contains(file.tokens, inFile)
 	switch {
 	case known && inFile != current:
-		if err := a.writeToken(file.path, key, content, sealed); err != nil {
+		if err := a.writeToken(ctx, file.path, key, content, sealed); err != nil {
 			return err
 		}
 	case !known && (found.IsEmpty() || file.unsaved() && current != refused):
@@ -209,7 +209,7 @@ func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object,
 	case err != nil:
 		return nil, nil, err
 	}
-	text, key, err := a.openWithKey(file.key, data)
+	text, key, err := a.openWithKey(ctx, file.key, data)
 	if errors.Is(err, errNoKey) || errors.Is(err, crypt.ErrOtherKey) {
 		if text, key, err = a.openWithEntry(ctx, file.entry, data, err); err == nil {
 			l.setKey(file.path, a.sealer.Seal(key.Marshal()))
@@ -227,7 +227,8 @@ func (a *agent) openFile(ctx context.Context, l *loaded) (content *cjson.Object,
 	return content, key, nil
 }
 
-func (a *agent) openWithKey(sealed crypt.Sealed, data []byte) (text secret.Secret, key *crypt.Key, err error) {
+func (a *agent) openWithKey(ctx context.Context, sealed crypt.Sealed, data []byte,
+) (text secret.Secret, key *crypt.Key, err error) {
 	keyText, err := a.sealer.Open(sealed)
 	if err != nil {
 		return text, nil, err
@@ -236,7 +237,7 @@ func (a *agent) openWithKey(sealed crypt.Sealed, data []byte) (text secret.Secre
 	if key, err = crypt.ParseKey(keyText.Reveal()); err != nil {
 		return text, nil, errNoKey
 	}
-	if text, err = key.Decrypt(data); err != nil {
+	if text, err = key.Decrypt(ctx, data); err != nil {
 		key.Wipe()
 	}
 	return text, key, err
@@ -262,7 +263,8 @@ func (a *agent) openWithEntry(ctx context.Context, sealed crypt.Sealed, data []b
 	})
 }
 
-func (a *agent) writeToken(path string, key *crypt.Key, content *cjson.Object, sealed crypt.Sealed) error {
+func (a *agent) writeToken(ctx context.Context, path string, key *crypt.Key, content *cjson.Object, sealed crypt.Sealed,
+) error {
 	refreshToken, err := a.sealer.Open(sealed)
 	if err != nil {
 		return err
@@ -271,7 +273,7 @@ func (a *agent) writeToken(path string, key *crypt.Key, content *cjson.Object, s
 	clear(content.Raw("refresh_token"))
 	text := secret.New(content.SetSecret("refresh_token", refreshToken).Compact())
 	defer text.Wipe()
-	encrypted, err := key.Encrypt(text.Reveal())
+	encrypted, err := key.Encrypt(ctx, text.Reveal())
 	if err != nil {
 		return fmt.Errorf("encrypt %s: %w", path, err)
 	}

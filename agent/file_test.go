@@ -100,7 +100,7 @@ func TestFileUnderOtherPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := key.Encrypt(w.read(path).Object().Compact())
+	data, err := key.Encrypt(t.Context(), w.read(path).Object().Compact())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestFileUnderOtherPassword(t *testing.T) {
 	if info := w.must(w.agent, r).Text("info"); info != "account already loaded." {
 		t.Errorf("info %q", info)
 	}
-	text, err := key.Decrypt(must(os.ReadFile(path)))
+	text, err := key.Decrypt(t.Context(), must(os.ReadFile(path)))
 	if err != nil {
 		t.Fatal(err)
 	}

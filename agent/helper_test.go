@@ -218,7 +218,7 @@ func (w *world) account(name string) *account.Account {
 // write encrypts an account into a file and returns its path.
 func (w *world) write(path string, c *account.Account) {
 	w.Helper()
-	data, err := fileKey().Encrypt(c.Object().Compact())
+	data, err := fileKey().Encrypt(w.Context(), c.Object().Compact())
 	if err == nil {
 		err = account.WriteFile(path, data)
 	}
@@ -234,7 +234,7 @@ func (w *world) read(path string) *account.Account {
 	if err != nil {
 		w.Fatal(err)
 	}
-	text, err := fileKey().Decrypt(data)
+	text, err := fileKey().Decrypt(w.Context(), data)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -128,7 +128,7 @@ func TestHostileTLS(t *testing.T) {
 		{"not yet valid", certified(t, "127.0.0.1", now.Add(24*time.Hour), now.Add(48*time.Hour)), true, "could not connect to ...its certificate is valid from "},
 		{"wrong host", certified(t, "elsewhere.example", now.Add(-time.Hour), now.Add(time.Hour)), true, "could not connect to ...its certificate is for another host: cannot validate certificate for 127.0.0.1 because it doesn't contain any IP SANs"},
 		{"unknown CA", certified(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour)), false, `could not connect to ...its certificate comes from an unknown authority: "CN=A CA"`},
-		{"no TLS", nil, false, "could not connect to ...it does not speak TLS there"},
+		{"no TLS", nil, false, "could not connect to ...the server does not speak TLS"},
 		{"TLS 1.1", &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}, true, "could not connect to ...protocol version not supported"},
 	} {
 		w := newWorld(t, iam.Settings{})

@@ -40,7 +40,7 @@ func TestWrongIDToken(t *testing.T) {
 		{"invalid-athash", `"at_hash" is not that of the access token`, `"at_hash" is not that of the access token`},
 		{"missing-athash", "", ""},
 		{"missing-sub", `"sub" is missing`, `"sub" is missing`},
-		{"sig-none", `it is signed by "none", which is not accepted`, `it is signed by "none", which is not accepted`},
+		{"sig-none", `it is signed with "none", which is not accepted`, `it is signed with "none", which is not accepted`},
 		{"sig-bad", "its signature is not valid", "its signature is not valid"},
 	} {
 		if err := w.idp.Switch(c.by); err != nil {

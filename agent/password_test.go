@@ -127,11 +127,11 @@ func TestCGenWritesAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := account.WriteFile(path, must(key.Encrypt(c.Object().Compact()))); err != nil {
+	if err := account.WriteFile(path, must(key.Encrypt(w.Context(), c.Object().Compact()))); err != nil {
 		t.Fatal(err)
 	}
 	w.must(w.agent, forced(name))
-	text, err := key.Decrypt(must(os.ReadFile(path)))
+	text, err := key.Decrypt(w.Context(), must(os.ReadFile(path)))
 	if err != nil {
 		t.Fatal(err)
 	}

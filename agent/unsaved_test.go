@@ -146,7 +146,7 @@ func (w *world) writeAs(path string, format crypt.Format, c *account.Account) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	data, err := key.Encrypt(c.Object().Compact())
+	data, err := key.Encrypt(w.Context(), c.Object().Compact())
 	if err == nil {
 		err = account.WriteFile(path, data)
 	}

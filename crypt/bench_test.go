@@ -7,7 +7,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// An account's size, and a token's.
+// About the size of an account or a token.
 var benchText = strings.Repeat("x", 1000)
 
 func BenchmarkDeriveScrypt(b *testing.B) { benchmarkDerive(b, FormatScrypt) }
@@ -34,7 +34,7 @@ func BenchmarkDecrypt(b *testing.B) {
 	file := []byte(mustEncrypt(b, k, benchText))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := k.Decrypt(file); err != nil {
+		if _, err := k.Decrypt(b.Context(), file); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/nacl/secretbox"
 )
 
-// The C tools' format since 2.1.0, read and written; no LF at the end:
+// The C tools' format since 2.1.0, without a final LF:
 //
 //	LENGTH of the box in bytes, decimal
 //	NONCE, 24 bytes base64
@@ -20,9 +20,9 @@ import (
 //	CHECK, base64 of the second half of the derived key
 //	Generated using version: 5.3.3
 //
-// Line 4 is the lengths of nonce, salt, MAC and key, then the base64 variant and Argon2id's parameters; the C tools
-// go by the lengths alone and compile the rest in, so we do. They need line 7 to tell this format from the
-// one before; we tell it by its lines and open a file without line 7 too, as they mostly do.
+// Line 4 has the lengths of nonce, salt, MAC and key, then the base64 variant and the parameters of Argon2id. Like
+// the C tools we check the lengths and ignore the rest, which is always the same. The C tools need line 7 to
+// distinguish this format from the one before. We do not, and also open a file without line 7, as they usually do.
 const (
 	cVersionLabel = "Generated using version:"
 	cVersionLine  = cVersionLabel + " 5.3.3" // the C tools compare it with 2.1.0
@@ -41,14 +41,14 @@ func parseC(file []byte) (*envelope, error) {
 		return nil, damaged(fmt.Sprintf("it has %d lines, not 7", len(lines)))
 	}
 	if !bytes.HasPrefix(append(bytes.Clone(lines[3]), ':'), []byte(cLengths)) {
-		return nil, damaged("line 4 has other lengths than the C tools write")
+		return nil, damaged("its line 4 does not have the lengths of the C tools")
 	}
 	return cEnvelope(FormatC, base64.StdEncoding.AppendDecode, lines[0], lines[1], lines[2], lines[4], lines[5])
 }
 
-// The C tools' format before 2.1.0 is one line of hex, LENGTH:SALT:NONCE:BOX with LENGTH the bytes of the box. It
-// says nothing about the KDF, which changed once, so both are tried. No key is made for it (NewKey), but the
-// key of such a file writes it again: a rotated refresh token must not be lost on an old file.
+// The C tools' format before 2.1.0 is one line, LENGTH:SALT:NONCE:BOX in hex, with the length of the box in decimal.
+// It does not name the KDF, which changed once, so Open tries both. NewKey makes no keys for it, but the key of such
+// a file can write it again: an old file must not lose a rotated refresh token.
 func hexText(e *envelope) []byte {
 	return fmt.Appendf(nil, "%d:%x:%x:%x", len(e.box), e.salt, e.nonce, e.box)
 }
@@ -61,17 +61,16 @@ func parseHex(file []byte) (*envelope, error) {
 	return cEnvelope(FormatHex, hex.AppendDecode, fields[0], fields[2], fields[1], fields[3], nil)
 }
 
-// cEnvelope decodes what both formats of the C tools consist of.
-func cEnvelope(f Format, decode func(dst, src []byte) ([]byte, error), length, nonce, salt, box, check []byte,
-) (*envelope, error) {
+// cEnvelope decodes the fields of a file of the C tools.
+func cEnvelope(f Format, decode decoder, length, nonce, salt, box, check []byte) (*envelope, error) {
 	n, err := strconv.Atoi(string(length))
 	r := recipe{format: f, salt: string(exactly(cSaltLength, salt, decode))}
 	e := &envelope{recipe: r, box: exactly(n, box, decode), check: check}
 	if copy(e.nonce[:], exactly(nonceLength, nonce, decode)) == 0 || e.salt == "" {
-		return nil, damaged("its nonce or its salt is not as it was written")
+		return nil, damaged("its nonce or salt is malformed")
 	}
 	if err != nil || len(e.box) < secretbox.Overhead {
-		return nil, damaged("its content is not as long as it says")
+		return nil, damaged("its content does not have the length that line 1 says")
 	}
 	return e, nil
 }

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What the C tools say about their own files, as far as it is sensible. The key of the example stands for the right
-// password: no Argon2 run is needed.
+// The C tools' own verdicts about their files, if sensible. The key of the example replaces the right password, so
+// that no Argon2 run is needed.
 func TestChangedCFile(t *testing.T) {
 	t.Parallel()
 	k := mustExampleKey(t)
@@ -27,7 +27,7 @@ func TestChangedCFile(t *testing.T) {
 		{3, lines[2][:20], "damaged"},
 		{3, "", "damaged"},
 		{3, "ZP2u8ydigM2JwdZigHxLig==", "other key"},
-		{4, "24:16:16:32:7:4:33554432:1", "opens"}, // as with C: only the lengths count
+		{4, "24:16:16:32:7:4:33554432:1", "opens"}, // as in C: only the lengths count
 		{4, "24:16:16:32", "opens"},
 		{4, "24:16:16", "damaged"},
 		{4, "24:16:16:31:1:2:67108864:2", "damaged"},
@@ -40,7 +40,7 @@ func TestChangedCFile(t *testing.T) {
 		{5, body[:40] + "=" + body[41:], "damaged"},
 		{5, "", "damaged"},
 		{6, lines[5][:4], "opens"},
-		{6, "", "opens"}, // Poly1305 has decided
+		{6, "", "opens"}, // Poly1305 decides
 		{6, "X" + lines[5][1:], "opens"},
 		{7, "Generated using version: 2.1.0", "opens"},
 		{7, "Generated using version: 99.0.0", "opens"},
@@ -49,7 +49,7 @@ func TestChangedCFile(t *testing.T) {
 	} {
 		changed := append([]string(nil), lines...)
 		changed[v.line-1] = v.text
-		plaintext, err := k.Decrypt([]byte(strings.Join(changed, "\n")))
+		plaintext, err := k.Decrypt(t.Context(), []byte(strings.Join(changed, "\n")))
 		if got := class(err); got != v.want || err == nil && string(plaintext.Reveal()) != examplePlaintext {
 			t.Errorf("line %d = %q: %q, %v, want %s", v.line, v.text, plaintext.Reveal(), err, v.want)
 		}
@@ -61,13 +61,13 @@ func TestCutCFile(t *testing.T) {
 	k := mustExampleKey(t)
 	lines := strings.SplitAfter(exampleC, "\n")
 	for n, want := range []string{"damaged", "damaged", "damaged", "damaged", "damaged", "damaged", "opens", "opens"} {
-		if _, err := k.Decrypt([]byte(strings.Join(lines[:n], ""))); class(err) != want {
+		if _, err := k.Decrypt(t.Context(), []byte(strings.Join(lines[:n], ""))); class(err) != want {
 			t.Errorf("the first %d lines: %v, want %s", n, err, want)
 		}
 	}
-	for i := range lines[:5] { // without line 6 it opens, as with an empty one
+	for i := range lines[:5] { // without line 6 it opens, as if that were empty
 		file := strings.Join(lines[:i], "") + strings.Join(lines[i+1:], "")
-		if _, err := k.Decrypt([]byte(file)); class(err) != "damaged" {
+		if _, err := k.Decrypt(t.Context(), []byte(file)); class(err) != "damaged" {
 			t.Errorf("line %d missing: %v", i+1, err)
 		}
 	}
@@ -76,7 +76,7 @@ func TestCutCFile(t *testing.T) {
 		"CRLF":             {strings.ReplaceAll(exampleC, "\n", "\r\n"), "damaged"},
 		"an eighth line":   {exampleC + "\nx", "damaged"},
 	} {
-		if _, err := k.Decrypt([]byte(v.file)); class(err) != v.want {
+		if _, err := k.Decrypt(t.Context(), []byte(v.file)); class(err) != v.want {
 			t.Errorf("%s: %v, want %s", what, err, v.want)
 		}
 	}
@@ -87,7 +87,7 @@ func TestCFileCheckLine(t *testing.T) {
 	t.Parallel()
 	wrong := mustExampleKey(t).derived.Clone().Reveal()
 	wrong[0]++  // does not open the box
-	wrong[63]++ // does not give the check line's end
+	wrong[63]++ // does not give the end of the check line
 	e, err := parse([]byte(exampleC))
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestCFileCheckLine(t *testing.T) {
 		e.check = []byte(whole[:n])
 		_, err := e.open(wrong)
 		want := "wrong password"
-		if n >= minCheck && n < 43 { // the wrong key fits so far: what does not open is damaged
+		if n >= minCheck && n < 43 { // the wrong key matches so far, so the file counts as damaged
 			want = "damaged"
 		}
 		if class(err) != want {
@@ -134,7 +134,7 @@ func TestDamagedHexFile(t *testing.T) {
 	}
 }
 
-// Each byte of a C file that is changed gives the right content or an error, and never a panic.
+// Any changed byte of a C file gives the right content or an error, never a panic.
 func TestEveryByteOfCFile(t *testing.T) {
 	t.Parallel()
 	k := mustExampleKey(t)
@@ -142,7 +142,7 @@ func TestEveryByteOfCFile(t *testing.T) {
 		for _, b := range []byte{exampleC[i] ^ 1, '\n', 0, ':'} {
 			file := []byte(exampleC)
 			file[i] = b
-			plaintext, err := k.Decrypt(file)
+			plaintext, err := k.Decrypt(t.Context(), file)
 			if err == nil && string(plaintext.Reveal()) != examplePlaintext {
 				t.Errorf("byte %d as %#x: opens as %q", i, b, plaintext.Reveal())
 			}

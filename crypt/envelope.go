@@ -12,41 +12,41 @@ import (
 
 const nonceLength = 24
 
-// A recipe says how a password becomes a file's key. Files of one recipe and one password have one key.
+// A recipe says how a key is derived from a password. Files with the same recipe and password have the same key.
 type recipe struct {
 	format Format
 	costs  costs
 	salt   string
 }
 
-// An envelope is an encrypted file, taken apart.
+// An envelope is a parsed file, still encrypted.
 type envelope struct {
 	recipe
 	nonce [nonceLength]byte
 	box   []byte // secretbox, XSalsa20-Poly1305
-	check []byte // in base64: tells, whatever happened to the box, whether a password is the right one
+	check []byte // base64: tells whether the password is right even if the box is damaged
 }
 
-// parse takes a file of any format apart that a password opens: ErrDamaged, ErrTooCostly, ErrFormat.
+// parse parses a file that is encrypted with a password. The errors are ErrDamaged, ErrTooCostly and ErrFormat.
 func parse(file []byte) (*envelope, error) {
 	format, err := Detect(file)
 	if err != nil {
 		return nil, err
 	}
 	if format == FormatGPG {
-		return nil, fmt.Errorf("no password opens a file encrypted to a gpg key: %w", ErrFormat)
+		return nil, fmt.Errorf("no password opens a gpg message: %w", ErrFormat)
 	}
 	e, err := codecs[format].parse(file)
-	if err == nil && format != FormatScrypt { // the C tools compile theirs in
+	if err == nil && format != FormatScrypt { // the C tools have fixed costs
 		e.costs = codecs[format].costs
 	}
 	return e, err
 }
 
-// minCheck is how many characters of a check must fit to count as a sign of the right password: 24 bits.
+// minCheck is the length from which a matching check counts as proof of the right password: 4 characters, 24 bits.
 const minCheck = 4
 
-// keys splits what the KDF has derived: into the key of the box, and the check that e must then have.
+// keys splits the derived bytes into the key of the box and the check that e must have.
 func (e *envelope) keys(derived []byte) (box *[32]byte, check []byte) {
 	switch e.format {
 	case FormatScrypt:
@@ -56,12 +56,12 @@ func (e *envelope) keys(derived []byte) (box *[32]byte, check []byte) {
 	case FormatC:
 		return (*[32]byte)(derived), encode64(derived[32:])
 	}
-	return (*[32]byte)(derived), nil // the hex format has no check: damage looks like a wrong password
+	return (*[32]byte)(derived), nil // the hex formats have no check
 }
 
-// open decrypts e: ErrWrongPassword, ErrDamaged. In our format header and box must both be authentic. The check of a
-// C file, which nothing authenticates, only tells why a box did not open. Like the C tools we compare it as far as the
-// file has it; cut to nothing it says nothing, and most people who cannot open a file have mistyped its password.
+// open decrypts e. The errors are ErrWrongPassword and ErrDamaged. In our format both header and box must be authentic.
+// In a C file nothing authenticates the check, so it only explains why the box does not open: like the C tools, open
+// compares as much of it as the file has, and without one assumes a wrong password.
 func (e *envelope) open(derived []byte) ([]byte, error) {
 	box, check := e.keys(derived)
 	n := len(e.check)
@@ -81,8 +81,11 @@ func (e *envelope) open(derived []byte) ([]byte, error) {
 
 func encode64(b []byte) []byte { return base64.StdEncoding.AppendEncode(nil, b) }
 
-// exactly decodes n bytes, and returns nil where text is something else.
-func exactly(n int, text []byte, decode func(dst, src []byte) ([]byte, error)) []byte {
+// A decoder is one of the AppendDecode functions of encoding/base64 and encoding/hex.
+type decoder func(dst, src []byte) ([]byte, error)
+
+// exactly decodes text, and returns nil unless that gives n bytes.
+func exactly(n int, text []byte, decode decoder) []byte {
 	b, err := decode(nil, text)
 	if err != nil || len(b) != n {
 		clear(b) // it may be a key

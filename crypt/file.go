@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// Our format is text, a line for each concern:
+// Our format is text:
 //
 //	oidc-agent account file v1
 //	scrypt N=65536 r=8 p=1 salt=BASE64
@@ -17,10 +17,10 @@ import (
 //	BASE64, in lines of 64 characters
 //	sha256 HEX
 //
-// One scrypt run gives 64 bytes. The first 32 are the HMAC key of the three lines above the hmac-sha256 line:
-// they tell a wrong password. The other 32 open the body (secretbox). The last line is a plain SHA-256 of all
-// bytes above it, which anyone can compute: it tells damage, and is looked at first. Each text has only one way
-// to be written; anything else is refused. The C tools find no version and no colon in it and so give up.
+// scrypt derives 64 bytes. The first 32 are the key of the HMAC over the first three lines, which detects a wrong
+// password. The other 32 are the key of the body, a secretbox. The last line is a plain SHA-256 of all bytes above
+// it, which anyone can compute; it is checked first and detects damage. A file in any other spelling is rejected. The
+// C tools reject our files, because they find neither their version line nor a colon.
 const (
 	magic        = "oidc-agent account file v"
 	firstWords   = magic + "1\nscrypt "
@@ -31,7 +31,7 @@ const (
 	bodyColumns  = 64
 )
 
-// header is what the HMAC authenticates.
+// header returns the lines that the HMAC authenticates.
 func (e *envelope) header() []byte {
 	c := e.costs
 	return fmt.Appendf(nil, headerFormat, c[0], c[1], c[2], encode64([]byte(e.salt)), encode64(e.nonce[:]))
@@ -45,17 +45,17 @@ func scryptText(e *envelope) []byte {
 	return fmt.Appendf(text, sumFormat, sha256.Sum256(text))
 }
 
-// parseScrypt takes a file of ours apart. Whatever it overlooks shows when the file is not what scryptText writes.
+// parseScrypt may parse loosely, because it rejects every file that differs from what scryptText writes.
 func parseScrypt(file []byte) (*envelope, error) {
-	file = append(bytes.TrimSuffix(slices.Clip(file), []byte("\n")), '\n') // the last LF may have been lost on the way
+	file = append(bytes.TrimSuffix(slices.Clip(file), []byte("\n")), '\n') // a final LF is easily lost
 	end := bytes.LastIndex(file, []byte(sumLabel)) + 1
 	switch {
 	case end == 0:
 		return nil, damaged("its end is missing")
 	case string(file[end:]) != fmt.Sprintf(sumFormat, sha256.Sum256(file[:end])):
-		return nil, damaged("its checksum does not fit its content")
+		return nil, damaged("its checksum does not match")
 	case !bytes.HasPrefix(file, []byte(firstWords)):
-		return nil, fmt.Errorf("file of another version or key derivation, %.50q: %w", file, ErrFormat)
+		return nil, fmt.Errorf("unsupported version or key derivation %.50q: %w", file, ErrFormat)
 	}
 	e := &envelope{recipe: recipe{format: FormatScrypt}}
 	var salt, nonce []byte
@@ -65,12 +65,12 @@ func parseScrypt(file []byte) (*envelope, error) {
 	copy(e.nonce[:], decodeLoosely(nonce))
 	e.box = decodeLoosely(file[end-body.Len() : end])
 	if err != nil || len(e.check) != base64.StdEncoding.EncodedLen(sha256.Size) || !bytes.Equal(scryptText(e), file) {
-		return nil, damaged("its lines are not as they were written")
+		return nil, damaged("its lines are malformed")
 	}
 	return e, e.costs.checkScrypt()
 }
 
-// decodeLoosely reads base64 as far as it goes, over line ends.
+// decodeLoosely decodes base64 up to the first error and ignores line ends.
 func decodeLoosely(text []byte) []byte {
 	b, _ := base64.StdEncoding.AppendDecode(nil, text)
 	return b

@@ -10,7 +10,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// resum puts the right checksum under the text above the last line, so that what lies deeper is reached.
+// resum corrects the checksum in the last line, to test the checks behind it.
 func resum(text string) string {
 	above := text[:strings.LastIndex(strings.TrimSuffix(text, "\n"), "\n")+1]
 	return above + fmt.Sprintf(sumFormat, sha256.Sum256([]byte(above)))
@@ -25,7 +25,7 @@ func TestRoundTrip(t *testing.T) {
 			if first == second {
 				t.Errorf("%v, %d bytes: two files are the same: the nonce is not fresh", k, n)
 			}
-			got, err := k.Decrypt([]byte(first))
+			got, err := k.Decrypt(t.Context(), []byte(first))
 			if err != nil || string(got.Reveal()) != plaintext {
 				t.Errorf("%v, %d bytes: %d bytes, %v", k, n, got.Len(), err)
 			}
@@ -46,7 +46,7 @@ func TestFileIsPlainText(t *testing.T) {
 	}
 }
 
-// Wherever a file of ours is hit, it is damaged and the password is not to blame.
+// A file of ours that is changed anywhere is damaged; the password is not to blame.
 func TestDamagedFile(t *testing.T) {
 	t.Parallel()
 	whole := mustEncrypt(t, cheapKey(t, "secret"), examplePlaintext)
@@ -80,7 +80,7 @@ func TestDamagedFile(t *testing.T) {
 	}
 }
 
-// Behind a right checksum the authenticated parts tell a wrong password from damage.
+// With a right checksum, the authenticated parts distinguish a wrong password from damage.
 func TestForgedFile(t *testing.T) {
 	t.Parallel()
 	k := cheapKey(t, "secret")
@@ -122,8 +122,8 @@ func TestForgedFile(t *testing.T) {
 	}
 }
 
-// Parameters are read strictly and refused before any work: those that are too costly would take minutes or not fit
-// into this machine.
+// Parameters are parsed strictly and checked before any work: those that are too costly would take minutes or more
+// memory than there is.
 func TestScryptParameters(t *testing.T) {
 	t.Parallel()
 	const salt = " salt=MDEyMzQ1Njc4OWFiY2RlZg=="

@@ -1,14 +1,13 @@
-// Package crypt encrypts account files under a password and seals secrets in memory.
+// Package crypt encrypts account files and seals secrets in memory.
 //
-// Files come in four formats (Format): ours (file.go), the one that KIT's C oidc-agent has written since 2.1.0
-// and the one it wrote before (cfile.go), and messages to a gpg key (gpg.go). OpenAny decrypts them, and
-// hands out the Key that writes the file again without the password. A Sealer (seal.go) keeps secrets encrypted
-// while nobody needs them.
+// It knows four file formats (see [Format]): our own (file.go), the C oidc-agent's since version 2.1.0 and the one
+// before (cfile.go), and OpenPGP messages to a gpg key (gpg.go). [OpenAny] decrypts a file of any format and returns
+// the [Key] that writes it again without its password. A [Sealer] keeps unused secrets encrypted in memory.
 //
-// The agent and the commands that write account files enter here; oidc-token does not. The package knows
-// bytes only: neither paths nor JSON nor sockets. Start reading at key.go.
+// The agent and the commands that handle account files may import it; oidc-token must not. It handles bytes only: no
+// paths, no JSON, no sockets. Start reading at key.go.
 //
-// References: [RFC 7914] scrypt, [RFC 9106] Argon2, [RFC 2104] HMAC, [RFC 9580] OpenPGP; secretbox is
+// References: RFC 7914 scrypt, RFC 9106 Argon2, RFC 2104 HMAC, RFC 9580 OpenPGP; secretbox is
 // XSalsa20-Poly1305, https://nacl.cr.yp.to/secretbox.html.
 package crypt
 
@@ -19,23 +18,23 @@ import (
 )
 
 var (
-	// ErrWrongPassword says that the file is whole, as far as its format can tell, but the password is another.
+	// ErrWrongPassword means that the password is wrong and that the file is intact, as far as its format can tell.
 	ErrWrongPassword = errors.New("wrong password")
-	// ErrDamaged says that a file is not what was once written.
+	// ErrDamaged means that the file has changed since it was written.
 	ErrDamaged = errors.New("the file is damaged")
-	// ErrFormat says that a file is not encrypted in any format (or version of it) that we know.
+	// ErrFormat means that the file is not encrypted, or in a format or version that this package does not know.
 	ErrFormat = errors.New("not an encrypted file of a known format")
-	// ErrOtherKey says that a file was encrypted under another salt, with other parameters or in another format
-	// than a Key has: someone has written it anew, perhaps under another password.
-	ErrOtherKey = errors.New("the file is encrypted under another key")
-	// ErrTooCostly says that opening a file would take more memory or time than we are ready to spend.
+	// ErrOtherKey means that a file has another salt, other parameters or another format than the Key: someone has
+	// written it again, perhaps with another password.
+	ErrOtherKey = errors.New("the file is encrypted with another key")
+	// ErrTooCostly means that opening the file would take more memory or time than is allowed.
 	ErrTooCostly = errors.New("opening the file takes too much memory or time")
 )
 
-// damaged is an ErrDamaged with a reason, which shows nothing of the content.
+// damaged returns an ErrDamaged with a reason, which must not show any of the content.
 func damaged(reason string) error { return fmt.Errorf("%w: %s", ErrDamaged, reason) }
 
-// Format is the way in which a file is encrypted.
+// Format is a way in which a file is encrypted.
 type Format int
 
 // The formats. NewKey makes keys for the first two.
@@ -43,33 +42,32 @@ const (
 	FormatScrypt   Format = iota + 1 // ours
 	FormatC                          // the C tools', 2.1.0 and later
 	FormatHex                        // the C tools', before 2.1.0
-	formatOlderHex                   // the same in the outline, with another KDF
-	FormatGPG                        // an armoured OpenPGP message
+	formatOlderHex                   // looks like FormatHex, but has another KDF
+	FormatGPG                        // an armored OpenPGP message
 )
 
-// A codec is what a format consists of.
+// A codec describes a format.
 type codec struct {
 	name      string
-	keyLength int // bytes taken from the KDF
-	costs     costs
-	derive    func(password, salt []byte, c costs, n int) ([]byte, error)
-	parse     func(file []byte) (*envelope, error) // ErrDamaged, ErrTooCostly or ErrFormat before any key is computed
-	text      func(e *envelope) []byte             // undoes parse
+	keyLength int   // bytes taken from the KDF
+	costs     costs // of new keys; in the C tools' formats, of all files
+	parse     func(file []byte) (*envelope, error)
+	text      func(e *envelope) []byte // undoes parse
 }
 
 var codecs = [...]codec{
-	FormatScrypt:   {"scrypt", 64, costs{1 << 16, 8, 1}, scryptKey, parseScrypt, scryptText}, // 64 MiB, some 0.2 s
-	FormatC:        {"c", 64, costs{2, 64 << 10, 1}, argon2idKey, parseC, cText},
-	FormatHex:      {"hex", 32, costs{2, 64 << 10, 1}, argon2idKey, parseHex, hexText},
-	formatOlderHex: {"hex-argon2i", 32, costs{4, 32 << 10, 1}, argon2iKey, parseHex, hexText},
-	FormatGPG:      {name: "gpg"}, // gpg's own affair
+	FormatScrypt:   {"scrypt", 64, costs{1 << 16, 8, 1}, parseScrypt, scryptText}, // 64 MiB, some 0.2 s
+	FormatC:        {"c", 64, costs{2, 64 << 10, 1}, parseC, cText},
+	FormatHex:      {"hex", 32, costs{2, 64 << 10, 1}, parseHex, hexText},
+	formatOlderHex: {"hex-argon2i", 32, costs{4, 32 << 10, 1}, parseHex, hexText},
+	FormatGPG:      {name: "gpg"}, // left to the gpg program
 }
 
 // String returns a short name: scrypt, c, hex, hex-argon2i or gpg.
 func (f Format) String() string { return codecs[f].name }
 
-// Detect tells a file's format by its outline. A damaged file keeps its format as long as it can be
-// recognised by either end; an empty one is ErrDamaged, anything else is ErrFormat.
+// Detect recognizes a file's format by its beginning or its end, so that a damaged file still has one. An empty file
+// is ErrDamaged; anything that is not recognized is ErrFormat.
 func Detect(file []byte) (Format, error) {
 	number := file[:len(file)-len(bytes.TrimLeft(file, "0123456789"))]
 	rest := file[len(number):]

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// seedFiles adds the files that the C tools and we wrote.
+// seedFiles adds files that the C tools and we have written.
 func seedFiles(f *testing.F) {
 	f.Helper()
 	count := 0
@@ -28,8 +28,8 @@ func seedFiles(f *testing.F) {
 	}
 }
 
-// FuzzOpen takes any file apart and opens it with bytes in place of a key: no KDF runs. What parses is written back
-// the same: byte for byte in our format, whose bytes have one meaning only, and as the same envelope in the C tools'.
+// FuzzOpen parses and opens files without running a KDF. A file that parses is written back the same: byte for byte
+// in our format, which has one spelling only, and as the same envelope in the C tools' formats.
 func FuzzOpen(f *testing.F) {
 	seedFiles(f)
 	f.Add([]byte(mustEncrypt(f, mustExampleKey(f), examplePlaintext)))
@@ -37,7 +37,7 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		checkParse(t, file)
 		for _, k := range []*Key{cheapKey(t, "secret"), mustExampleKey(t)} {
-			text, err := k.Decrypt(file)
+			text, err := k.Decrypt(t.Context(), file)
 			if got := string(text.Reveal()); err == nil && got != "{}" && got != examplePlaintext {
 				t.Fatalf("%v opens a file that it has not written: %q", k, got)
 			}
@@ -45,7 +45,7 @@ func FuzzOpen(f *testing.F) {
 				t.Fatalf("%v: %v", k, err)
 			}
 		}
-		if body, ok := strings.CutPrefix(string(file), magic); ok { // else no change gets past the checksum
+		if body, ok := strings.CutPrefix(string(file), magic); ok { // otherwise no change gets past the checksum
 			checkParse(t, []byte(resum(magic+body)))
 		}
 	})
@@ -92,11 +92,11 @@ func FuzzParseKey(f *testing.F) {
 		if k.Format() == FormatGPG {
 			return
 		}
-		file, err := k.Encrypt([]byte("content"))
+		file, err := k.Encrypt(t.Context(), []byte("content"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := k.Decrypt(file); err != nil || string(got.Reveal()) != "content" {
+		if got, err := k.Decrypt(t.Context(), file); err != nil || string(got.Reveal()) != "content" {
 			t.Fatalf("%v: %q, %v", k, got.Reveal(), err)
 		}
 	})

@@ -8,7 +8,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Files that the C tools and an earlier oidc-agent wrote open with their passwords, and no others.
+// Files of the C tools and of an earlier version open with their passwords and with no others.
 func TestGoldenFiles(t *testing.T) {
 	t.Parallel()
 	for folder, want := range map[string]struct {
@@ -29,7 +29,7 @@ func TestGoldenFiles(t *testing.T) {
 	}
 }
 
-// checkGolden: printed is the plaintext and the newline of oidc-gen -p.
+// checkGolden opens a file. printed is the output of oidc-gen -p: the plaintext and a newline.
 func checkGolden(t *testing.T, file []byte, password, printed string, format Format) {
 	got, err := Detect(file)
 	if err != nil || got != format {
@@ -42,7 +42,7 @@ func checkGolden(t *testing.T, file []byte, password, printed string, format For
 	if string(plaintext.Reveal())+"\n" != printed {
 		t.Errorf("the plaintext is\n%s\nwant\n%s", plaintext.Reveal(), printed)
 	}
-	again, err := k.Decrypt([]byte(mustEncrypt(t, k, "new content")))
+	again, err := k.Decrypt(t.Context(), []byte(mustEncrypt(t, k, "new content")))
 	if err != nil || string(again.Reveal()) != "new content" {
 		t.Errorf("written again with its key it opens as %q, %v", again.Reveal(), err)
 	}
@@ -60,7 +60,7 @@ func TestGoldenWrongPassword(t *testing.T) {
 	}
 }
 
-// The hex format was never written by a version that could still be recorded: these are the worked examples.
+// No version that writes the hex formats could be recorded. These are the worked examples.
 func TestHexFiles(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{exampleHexArgon2i, exampleHexArgon2id, exampleHexArgon2id + "\n"} {

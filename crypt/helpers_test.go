@@ -11,7 +11,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// The worked example of the C tools: what a known password, salt and nonce give in each of their formats.
+// The worked example of the C tools: the result of a known password, salt and nonce in each of their formats.
 const (
 	examplePassword  = "correct horse"
 	exampleSalt      = "000102030405060708090a0b0c0d0e0f"
@@ -30,7 +30,7 @@ Generated using version: 5.3.3`
 	exampleHexArgon2id = "69:000102030405060708090a0b0c0d0e0f:202122232425262728292a2b2c2d2e2f3031323334353637:3fccae0f7843ef5f1d6efb0c9043471937882dd26dbc6ddb85bdbc5f09c5c46bb9d82c1640d2db1567018ed904b658c0a79df305fd9caa13accee60ad7e5ad957a7466ffe2"
 )
 
-// exampleKey is the key of exampleC, derived once for all tests.
+// exampleKey derives the key of exampleC once for all tests.
 var exampleKey = sync.OnceValues(func() (*Key, error) {
 	salt, err := hex.DecodeString(exampleSalt)
 	if err != nil {
@@ -39,7 +39,7 @@ var exampleKey = sync.OnceValues(func() (*Key, error) {
 	return recipe{FormatC, codecs[FormatC].costs, string(salt)}.derive(secret.FromString(examplePassword))
 })
 
-// cheap has the smallest costs that scrypt allows, so that tables of files need no patience.
+// cheap has the smallest costs that scrypt allows, to keep tests fast.
 var cheap = recipe{FormatScrypt, costs{2, 1, 1}, "0123456789abcdef"}
 
 func cheapKey(t testing.TB, password string) *Key {
@@ -56,7 +56,7 @@ func mustDerive(t testing.TB, r recipe, password string) *Key {
 	return k
 }
 
-// tryOpen returns the class of the error with which a file opens.
+// tryOpen opens a file and returns the class of the error.
 func tryOpen(file, password string) string {
 	_, _, err := Open([]byte(file), secret.FromString(password))
 	return class(err)
@@ -73,7 +73,7 @@ func mustExampleKey(t testing.TB) *Key {
 
 func mustEncrypt(t testing.TB, k *Key, plaintext string) string {
 	t.Helper()
-	file, err := k.Encrypt([]byte(plaintext))
+	file, err := k.Encrypt(t.Context(), []byte(plaintext))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// class names an error's kind, for tables.
+// class names an error for tables.
 func class(err error) string {
 	switch {
 	case err == nil:

@@ -8,55 +8,49 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"golang.org/x/crypto/nacl/secretbox"
 
 	"oidc-agent/proto/secret"
 )
 
-// A Key opens a file again and again, and writes it so that the same password, or the same gpg key, goes on opening
-// it: no password and no other run of the KDF are needed, the salt stays, each write has a fresh nonce. It does not
-// print, and is safe for concurrent use until it is wiped.
+// A Key decrypts a file and encrypts it again, any number of times. It needs neither the password nor another run of
+// the KDF: the salt stays the same, and every write has a fresh nonce. The same password, or the same gpg key, still
+// opens the file afterwards. A Key does not print, and is safe for concurrent use until it is wiped.
 type Key struct {
 	recipe
-	derived secret.Secret // what the KDF gave
-	gpgID   string        // of FormatGPG, where there is no more: the key itself is the gpg program's
+	derived secret.Secret // from the KDF
+	gpgID   string        // of FormatGPG, which has nothing else: the gpg program holds the key itself
 }
-
-// gpgTimeout bounds a run of gpg for a Key: its agent may ask for a passphrase.
-const gpgTimeout = time.Minute
 
 var (
 	errKeyText = errors.New("not the text of a file key")
 	errKeyGone = errors.New("the key has been wiped")
 )
 
-// NewKey derives a key under a fresh salt for a new file, FormatScrypt or FormatC. It takes 64 MiB of memory and
-// some 0.2 s.
+// NewKey derives the key of a new file, FormatScrypt or FormatC, with a fresh salt. It takes 64 MiB and some 0.2 s.
 func NewKey(password secret.Secret, f Format) (*Key, error) {
 	salt := make([]byte, 16)
 	rand.Read(salt)
 	return recipe{f, codecs[f].costs, string(salt)}.derive(password)
 }
 
-// GPGKey is the key of files for a key of the gpg program. Its id is a key id or a fingerprint in hex, as in the files;
-// other names of a key work where gpg trusts that key, while hex says exactly which key is meant.
+// GPGKey returns the key of files that the gpg program encrypts. id should be a key id or a fingerprint in hex, which
+// says exactly which key is meant. Another name of a key, such as a mail address, works only if gpg trusts that key.
 func GPGKey(id string) *Key { return &Key{recipe: recipe{format: FormatGPG}, gpgID: id} }
 
 func (r recipe) derive(password secret.Secret) (*Key, error) {
-	c := codecs[r.format]
-	derived, err := c.derive(password.Reveal(), []byte(r.salt), r.costs, c.keyLength)
+	derived, err := r.costs.derive(r.format, password.Reveal(), []byte(r.salt), codecs[r.format].keyLength)
 	if err != nil {
 		return nil, fmt.Errorf("deriving the file's key: %w", err)
 	}
 	return &Key{recipe: r, derived: secret.New(derived)}, nil
 }
 
-// Open decrypts file and returns its key as well. Before any work it looks at the SHA-256 (ErrDamaged) and at the
-// parameters (ErrTooCostly), then it authenticates the header (ErrWrongPassword) and the content (ErrDamaged).
-// The C tools' formats have no SHA-256 and no authenticated header, so there some damage looks like a wrong password.
-// The error is ErrFormat for anything that no password opens.
+// Open decrypts a file with its password and also returns its key. The error is ErrFormat for a file that is not
+// encrypted with a password. Our own format is checked in this order: the SHA-256 (ErrDamaged) and the parameters
+// (ErrTooCostly) before any work is done, then the header (ErrWrongPassword), then the content (ErrDamaged). In the C
+// tools' formats, which lack the SHA-256 and an authenticated header, some damage looks like a wrong password.
 func Open(file []byte, password secret.Secret) (secret.Secret, *Key, error) {
 	e, err := parse(file)
 	if err != nil {
@@ -83,15 +77,17 @@ func (e *envelope) openWith(password secret.Secret) (secret.Secret, *Key, error)
 	return secret.New(text), k, nil
 }
 
-// OpenAny decrypts a file of any format and returns its key as well: as [Open] does with each password with which ask
-// calls try, until that returns no error; or through the gpg program, whose agent may ask for a passphrase until ctx
-// ends, and whose words on stderr an error holds.
+// OpenAny decrypts a file of any format and also returns its key. For a file that is encrypted with a password it
+// calls ask once; ask calls try with each password that it has, until try returns nil, and returns the last error of
+// try or one of its own. A gpg message is decrypted by the gpg program, whose agent may prompt for a passphrase until
+// ctx ends; ask is not called then, and an error repeats what gpg wrote to its stderr.
 func OpenAny(ctx context.Context, file []byte, ask func(try func(password secret.Secret) error) error,
 ) (text secret.Secret, key *Key, err error) {
-	switch format, err := Detect(file); {
-	case err != nil:
+	format, err := Detect(file)
+	if err != nil {
 		return text, nil, err
-	case format == FormatGPG:
+	}
+	if format == FormatGPG {
 		id, err := gpgKeyID(file)
 		if err == nil {
 			text, err = decryptGPG(ctx, file)
@@ -105,18 +101,15 @@ func OpenAny(ctx context.Context, file []byte, ask func(try func(password secret
 	return text, key, err
 }
 
-// Encrypt returns the text of a whole file.
-func (k *Key) Encrypt(plaintext []byte) ([]byte, error) {
+// Encrypt returns a whole file with plaintext as its content. ctx matters only to the gpg program.
+func (k *Key) Encrypt(ctx context.Context, plaintext []byte) ([]byte, error) {
 	if k.format == FormatGPG {
-		ctx, cancel := context.WithTimeout(context.Background(), gpgTimeout)
-		defer cancel()
 		return encryptGPG(ctx, plaintext, k.gpgID)
 	}
 	if k.derived.IsEmpty() {
 		return nil, errKeyGone
 	}
-	// XSalsa20's nonce of 24 bytes is chosen at random for every message: under one key, two nonces meet with a
-	// probability of 2^-97 after 2^48 writes.
+	// XSalsa20's nonces can be random: of 2^48 with one key, two are equal with a probability of 2^-97.
 	var nonce [nonceLength]byte
 	rand.Read(nonce[:])
 	return k.encrypt(plaintext, nonce), nil
@@ -129,9 +122,10 @@ func (k *Key) encrypt(plaintext []byte, nonce [nonceLength]byte) []byte {
 	return codecs[k.format].text(e)
 }
 
-// Decrypt opens a file that was written with this key. ErrOtherKey: it has another format, salt or parameters, or is
-// no message of gpg; otherwise the errors are those of OpenAny.
-func (k *Key) Decrypt(file []byte) (text secret.Secret, err error) {
+// Decrypt returns the content of a file that was written with this key. The error is ErrOtherKey if the file has
+// another format, salt or parameters; otherwise the errors are those of OpenAny. ctx matters only to the gpg program,
+// whose agent may prompt for a passphrase until ctx ends.
+func (k *Key) Decrypt(ctx context.Context, file []byte) (text secret.Secret, err error) {
 	format, err := Detect(file)
 	switch {
 	case err != nil:
@@ -139,8 +133,6 @@ func (k *Key) Decrypt(file []byte) (text secret.Secret, err error) {
 	case (format == FormatGPG) != (k.format == FormatGPG):
 		return text, ErrOtherKey
 	case format == FormatGPG:
-		ctx, cancel := context.WithTimeout(context.Background(), gpgTimeout)
-		defer cancel()
 		return decryptGPG(ctx, file)
 	}
 	e, err := parse(file)
@@ -148,7 +140,7 @@ func (k *Key) Decrypt(file []byte) (text secret.Secret, err error) {
 		return text, err
 	}
 	if e.format == FormatHex && k.format == formatOlderHex {
-		e.format, e.costs = k.format, k.costs // the file does not tell
+		e.format, e.costs = k.format, k.costs // the file does not say which of the two it is
 	}
 	switch {
 	case e.recipe != k.recipe:
@@ -163,21 +155,21 @@ func (k *Key) Decrypt(file []byte) (text secret.Secret, err error) {
 // Format returns the format of the files that the key writes.
 func (k *Key) Format() Format { return k.format }
 
-// Wipe overwrites the derived bytes. Afterwards the key opens and writes nothing: that is an error.
+// Wipe overwrites the derived bytes. Afterwards Encrypt and Decrypt return an error.
 func (k *Key) Wipe() { k.derived.Wipe() }
 
-// Marshal returns the key as one line of text, FORMAT COST COST COST SALT:KEY with salt and key in base64, or gpg:ID.
-// It travels on the agent's socket.
+// Marshal returns a line of text to send over the agent's socket: FORMAT COST COST COST SALT:KEY with salt and key in
+// base64, or gpg:ID.
 func (k *Key) Marshal() secret.Secret {
 	if k.format == FormatGPG {
 		return secret.FromString("gpg:" + k.gpgID)
 	}
 	text := fmt.Appendf(nil, "%v %d %d %d %s:", k.format, k.costs[0], k.costs[1], k.costs[2], encode64([]byte(k.salt)))
-	text = slices.Grow(text, 256) // longer than any key: it must not move and leave a copy
+	text = slices.Grow(text, 256) // more than any key needs: growing later would leave a copy of it in memory
 	return secret.New(base64.StdEncoding.AppendEncode(text, k.derived.Reveal()))
 }
 
-// ParseKey reads what Marshal wrote. The text stays with the caller, who wipes it; an error does not show it.
+// ParseKey reads the text that Marshal returns. The caller still owns and wipes it. An error does not show it.
 func ParseKey(text []byte) (*Key, error) {
 	head, tail, _ := bytes.Cut(text, []byte(":"))
 	if string(head) == "gpg" && len(tail) > 0 {
@@ -196,8 +188,8 @@ func ParseKey(text []byte) (*Key, error) {
 	if k.derived.IsEmpty() {
 		return nil, errKeyText
 	}
-	// The costs and the salt are right if the key opens what it writes.
-	if _, err := k.Decrypt(k.encrypt(nil, [nonceLength]byte{})); err != nil {
+	// The costs and the salt are valid if the key opens what it writes.
+	if _, err := k.Decrypt(context.Background(), k.encrypt(nil, [nonceLength]byte{})); err != nil {
 		k.Wipe()
 		return nil, errKeyText
 	}

@@ -28,10 +28,10 @@ func TestMarshalKey(t *testing.T) {
 		if !again.Marshal().Equal(text) || again.Format() != k.Format() {
 			t.Errorf("%v comes back as %v", k, again)
 		}
-		if got, err := again.Decrypt([]byte(file)); err != nil || string(got.Reveal()) != "content" {
+		if got, err := again.Decrypt(t.Context(), []byte(file)); err != nil || string(got.Reveal()) != "content" {
 			t.Errorf("%v, marshalled: %q, %v", k, got.Reveal(), err)
 		}
-		if _, err := k.Decrypt([]byte(mustEncrypt(t, again, "more"))); err != nil {
+		if _, err := k.Decrypt(t.Context(), []byte(mustEncrypt(t, again, "more"))); err != nil {
 			t.Errorf("what it wrote: %v", err)
 		}
 	}
@@ -92,19 +92,19 @@ func TestOtherKey(t *testing.T) {
 		{"another password", mustEncrypt(t, cheapKey(t, "other"), "{}"), "wrong password"},
 		{"no file", "{}", "unknown"},
 	} {
-		if _, err := k.Decrypt([]byte(v.file)); class(err) != v.want {
+		if _, err := k.Decrypt(t.Context(), []byte(v.file)); class(err) != v.want {
 			t.Errorf("%s: %v, want %s", v.what, err, v.want)
 		}
 	}
-	if _, err := mustExampleKey(t).Decrypt([]byte(exampleHexArgon2id)); class(err) != "other key" {
+	if _, err := mustExampleKey(t).Decrypt(t.Context(), []byte(exampleHexArgon2id)); class(err) != "other key" {
 		t.Errorf("another format with the same salt and costs: %v", err)
 	}
-	if _, err := GPGKey("0123456789ABCDEF").Decrypt([]byte(exampleC)); class(err) != "other key" {
+	if _, err := GPGKey("0123456789ABCDEF").Decrypt(t.Context(), []byte(exampleC)); class(err) != "other key" {
 		t.Errorf("a file under a password, for gpg: %v", err)
 	}
 }
 
-// New keys have salts of their own and the costs that we mean to write.
+// New keys have fresh salts and the intended costs.
 func TestNewKey(t *testing.T) {
 	t.Parallel()
 	password := secret.FromString("secret")
@@ -135,10 +135,10 @@ func TestWipedKey(t *testing.T) {
 	if string(derived) != strings.Repeat("\x00", 64) {
 		t.Errorf("the derived bytes are still there: %x", derived)
 	}
-	if data, err := k.Encrypt([]byte("text")); err != errKeyGone || data != nil {
+	if data, err := k.Encrypt(t.Context(), []byte("text")); err != errKeyGone || data != nil {
 		t.Errorf("encrypts: %q, %v", data, err)
 	}
-	if text, err := k.Decrypt([]byte(file)); err != errKeyGone || !text.IsEmpty() {
+	if text, err := k.Decrypt(t.Context(), []byte(file)); err != errKeyGone || !text.IsEmpty() {
 		t.Errorf("decrypts: %v", err)
 	}
 }

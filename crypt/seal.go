@@ -2,6 +2,7 @@ package crypt
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"sync"
@@ -11,28 +12,26 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// A Sealer keeps secrets encrypted in memory while nobody needs them, under a random key that never leaves the
-// process: a swapped page, a core or a stray pointer shows a box, not a token. Who can read all of the
-// memory finds the key as well. It is safe for concurrent use.
+// A Sealer keeps secrets encrypted in memory while they are not in use. Its random key never leaves the process, so a
+// swapped page, part of a core dump or an overread buffer does not show a token. Anyone who can read the whole memory
+// finds the key as well, unless the Sealer is locked. A Sealer is safe for concurrent use.
 type Sealer struct {
 	mu       sync.Mutex
-	key      secret.Secret // 32 bytes, empty while locked
-	locked   []byte        // the key under a password, nil while there is none
+	key      secret.Secret // 32 bytes; empty while locked
+	locked   []byte        // the key encrypted with a password; nil while not locked
 	unlocked sync.Cond
 }
 
-// ErrLocked is the error of a Sealer whose key is locked away.
+// ErrLocked means that the Sealer is locked.
 var ErrLocked = errors.New("locked")
 
-var errSealed = errors.New("the sealed secret is from another process or was changed")
+// Sealed is a secret that only the Sealer that sealed it can open. The zero value is the sealed empty secret.
+type Sealed struct{ box []byte }
 
-// Sealed is a secret that only the Sealer which made it can open. The zero value is the sealed empty secret.
-type Sealed struct{ box []byte } // nonce, then secretbox of the secret with its padding
-
-// IsEmpty reports whether the secret inside is empty.
+// IsEmpty reports whether the secret is empty.
 func (s Sealed) IsEmpty() bool { return len(s.box) == 0 }
 
-// NewSealer makes a Sealer with a fresh key.
+// NewSealer returns a Sealer with a fresh key.
 func NewSealer() *Sealer {
 	key := make([]byte, 32)
 	rand.Read(key)
@@ -41,8 +40,7 @@ func NewSealer() *Sealer {
 	return s
 }
 
-// Seal encrypts plaintext and wipes it. While the Sealer is locked there is no key, and Seal waits: a secret is
-// not lost.
+// Seal encrypts plaintext and wipes it. While the Sealer is locked it has no key, so Seal waits for Unlock.
 func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	defer plaintext.Wipe()
 	if plaintext.IsEmpty() {
@@ -50,7 +48,7 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	}
 	padded := pad(plaintext.Reveal())
 	defer clear(padded)
-	var nonce [nonceLength]byte // at random, as in Key.Encrypt
+	var nonce [nonceLength]byte // random, see Key.Encrypt
 	rand.Read(nonce[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,18 +58,18 @@ func (s *Sealer) Seal(plaintext secret.Secret) Sealed {
 	return Sealed{secretbox.Seal(nonce[:], padded, &nonce, (*[32]byte)(s.key.Reveal()))}
 }
 
-// paddingMark begins the padding; zeros follow.
+// paddingMark begins the padding. Zeros follow.
 const paddingMark = 1
 
-// pad returns a copy that fills blocks of Salsa20, of 64 bytes, but for the half of the first that secretbox needs
-// itself. What fills a part of one would be worked on in a copy on the stack, which nobody wipes.
+// pad returns a copy that is padded to whole blocks of Salsa20, 64 bytes each; secretbox itself uses half of the first.
+// Salsa20 would copy a partial block to the stack, where nothing wipes it.
 func pad(plaintext []byte) []byte {
 	padded := make([]byte, 32+(len(plaintext)+32)/64*64)
 	padded[copy(padded, plaintext)] = paddingMark
 	return padded
 }
 
-// Open decrypts into fresh memory, which the caller wipes after use.
+// Open returns a secret that the caller wipes after use. The error is ErrLocked while the Sealer is locked.
 func (s *Sealer) Open(sealed Sealed) (secret.Secret, error) {
 	if sealed.IsEmpty() {
 		return secret.Secret{}, nil
@@ -84,13 +82,13 @@ func (s *Sealer) Open(sealed Sealed) (secret.Secret, error) {
 	nonce, box := (*[nonceLength]byte)(sealed.box), sealed.box[nonceLength:]
 	plaintext, ok := secretbox.Open(nil, box, nonce, (*[32]byte)(s.key.Reveal()))
 	if !ok {
-		return secret.Secret{}, errSealed
+		return secret.Secret{}, errors.New("the sealed secret was changed or is from another process")
 	}
 	return secret.New(plaintext[:bytes.LastIndexByte(plaintext, paddingMark)]), nil
 }
 
-// Lock encrypts the sealer's key under a password and wipes it: until Unlock nothing can be opened, not even by
-// who can read all of the memory. It takes a run of scrypt.
+// Lock encrypts the Sealer's key with a password and wipes it, which takes a run of scrypt. Until Unlock nobody can
+// open a secret, even by reading the whole memory. The error is ErrLocked if the Sealer is locked already.
 func (s *Sealer) Lock(password secret.Secret) error {
 	key, err := NewKey(password, FormatScrypt)
 	if err != nil {
@@ -102,15 +100,14 @@ func (s *Sealer) Lock(password secret.Secret) error {
 	if s.locked != nil {
 		return ErrLocked
 	}
-	if s.locked, err = key.Encrypt(s.key.Reveal()); err != nil {
+	if s.locked, err = key.Encrypt(context.Background(), s.key.Reveal()); err != nil {
 		return err
 	}
 	s.key.Wipe()
 	return nil
 }
 
-// Unlock takes back Lock. The error is ErrWrongPassword where the password is another one. It takes a run of
-// scrypt.
+// Unlock undoes Lock, if the Sealer is locked. It takes a run of scrypt. The error may be ErrWrongPassword.
 func (s *Sealer) Unlock(password secret.Secret) error {
 	s.mu.Lock()
 	locked := s.locked

@@ -11,12 +11,12 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Nothing of a secret is left on the stack of a goroutine that has sealed and opened it.
+// No part of a secret is left on the stack of a goroutine that has sealed and opened it.
 func TestSealerLeavesNothing(t *testing.T) {
 	s := NewSealer()
 	text := make([]byte, 137)
 	rand.Read(text)
-	masked := make([]byte, 16) // the end of it, such that the search does not find itself
+	masked := make([]byte, 16) // its end, inverted so that the search does not find itself
 	for i := range masked {
 		masked[i] = ^text[len(text)-16+i]
 	}
@@ -26,7 +26,7 @@ func TestSealerLeavesNothing(t *testing.T) {
 		again, err := s.Open(s.Seal(secret.New(text)))
 		again.Wipe()
 		opened <- err
-		<-end // until then the stack stays as it is
+		<-end // until then the stack does not change
 	}()
 	if err := <-opened; err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestSealerLeavesNothing(t *testing.T) {
 			if i := bytes.Index(inverted[:n], masked); i >= 0 {
 				t.Errorf("the end of the secret is at %x", at+int64(i))
 			}
-			clear(inverted) // masked becomes the secret there
+			clear(inverted) // inverted, masked is the secret again
 		}
 	}
 }

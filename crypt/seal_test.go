@@ -52,7 +52,7 @@ func TestSealerRefuses(t *testing.T) {
 	}
 }
 
-// Secrets of all lengths come back, also such that look like padding, and none leaves a part of a block.
+// Secrets of all lengths come back, even if they look like padding, and none leaves a partial block.
 func TestSealLengths(t *testing.T) {
 	t.Parallel()
 	s := NewSealer()

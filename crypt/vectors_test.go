@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// The vectors of RFC 7914 section 12, but for the last, which takes 1 GiB. Those of RFC 9106 section 5.3 have a secret
-// and associated data, which x/crypto/argon2 does not take, so Argon2 stands on the vectors of its reference
-// implementation (phc-winner-argon2, src/test.c, version 0x13) and on keys that libsodium derived.
+// The vectors of RFC 7914 section 12, except the last, which takes 1 GiB. Those of RFC 9106 section 5.3 have a secret
+// and associated data, which x/crypto/argon2 does not support. So Argon2 is tested with the vectors of its reference
+// implementation (phc-winner-argon2, src/test.c, version 0x13) and with keys that libsodium derived.
 func TestKDFVectors(t *testing.T) {
 	t.Parallel()
 	salt := string(unhex(t, exampleSalt))
@@ -31,14 +31,14 @@ func TestKDFVectors(t *testing.T) {
 		{formatOlderHex, older, examplePassword, salt, "d12724df31c6e5e2389fe81ef349d778a63add5a6e859b63acc597822fe92a2d"},
 	} {
 		want := unhex(t, v.want)
-		got, err := codecs[v.format].derive([]byte(v.password), []byte(v.salt), v.costs, len(want))
+		got, err := v.costs.derive(v.format, []byte(v.password), []byte(v.salt), len(want))
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%v, %v of %q: %x, %v, want %x", v.format, v.costs, v.password, got, err, want)
 		}
 	}
 }
 
-// A C file is written byte for byte as libsodium has it.
+// C files are byte for byte what libsodium gives.
 func TestWriteExampleFiles(t *testing.T) {
 	t.Parallel()
 	salt, nonce := string(unhex(t, exampleSalt)), [nonceLength]byte(unhex(t, exampleNonce))

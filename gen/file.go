@@ -149,6 +149,9 @@ func (f *file) newKey(r *request) (*crypt.Key, error) {
 	return crypt.NewKey(password, f.format(r))
 }
 
+// gpgTimeout limits a run of gpg while the file is locked. The user may have to type a passphrase.
+const gpgTimeout = time.Minute
+
 // format returns the format for a file with a password. A C agent can rewrite its own format only.
 func (f *file) format(r *request) crypt.Format {
 	switch {
@@ -206,7 +209,9 @@ func (f *file) current() (secret.Secret, error) {
 	case f.key == nil:
 		return f.text, fmt.Errorf("%s: someone else changed it in the meantime", f.path)
 	}
-	return f.key.Decrypt(data)
+	ctx, cancel := context.WithTimeout(context.Background(), gpgTimeout)
+	defer cancel()
+	return f.key.Decrypt(ctx, data)
 }
 
 // writeAccount encrypts an account into a file. Files that the C tools can read name the scopes twice: 4.x
@@ -221,7 +226,9 @@ func writeAccount(path string, config *account.Account, key *crypt.Key) error {
 }
 
 func writeText(path string, text secret.Secret, key *crypt.Key) error {
-	data, err := key.Encrypt(text.Reveal())
+	ctx, cancel := context.WithTimeout(context.Background(), gpgTimeout)
+	defer cancel()
+	data, err := key.Encrypt(ctx, text.Reveal())
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,7 @@ func newMemoryStory(t *testing.T, serve func(*httptest.Server), key *crypt.Key, 
 			a.SetText("cert_path", filepath.Join(dir, "home", "ca.pem"))
 		}
 		m.accounts = append(m.accounts, a)
-		text, err := key.Encrypt(a.Layout())
+		text, err := key.Encrypt(m.Context(), a.Layout())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -70,7 +70,7 @@ func (s *site) write(refreshToken string) {
 	s.Helper()
 	config := cjson.New().SetText("name", "demo").SetText("issuer_url", s.Issuer()).SetText("client_id", siteClient).
 		SetText("client_secret", siteClient).SetText("refresh_token", refreshToken).SetText("what", "the user has put into it")
-	data, err := s.key.Encrypt(config.Compact())
+	data, err := s.key.Encrypt(s.Context(), config.Compact())
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func (s *site) read() *cjson.Object {
 	if err != nil {
 		s.Fatal(err)
 	}
-	text, err := s.key.Decrypt(data)
+	text, err := s.key.Decrypt(s.Context(), data)
 	if err != nil {
 		s.Fatalf("%d bytes: %v", len(data), err)
 	}

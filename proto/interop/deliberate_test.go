@@ -61,7 +61,7 @@ var deliberates = []deliberate{
 	{"pty-token-not-loaded", 1, "ours loads the account", streams{"terminal": "Enter decryption password for account config 'demo': ", "exit": "none: still running after 3 s"}},
 
 	// What C does and should not.
-	{"add-corrupt", 4, "our files have a checksum: a damaged one is not used", streams{"stdout": "", "stderr": `Error: \S+: the file is damaged: its checksum does not fit its content`, "exit": "1"}},
+	{"add-corrupt", 4, "our files have a checksum: a damaged one is not used", streams{"stdout": "", "stderr": `Error: \S+: the file is damaged: its checksum does not match`, "exit": "1"}},
 	{"agent-kill-socket-gone", 2, "SIGTERM leaves nothing behind", streams{"stdout": "", "stderr": `ls: cannot access '<SOCKET>': .*\nls: cannot access '<SOCKET_DIR>': .*`}},
 	// A process that has ended is still there until init has seen it.
 	{"agent-command-after", 1, "the agent ends with its command, as the manual says", streams{"stdout": "(?:gone)?", "stderr": `ls: cannot access '<SOCKET>': .*`, "exit": "2"}},

@@ -14,27 +14,27 @@ import (
 const (
 	// maxText is how many characters of a provider's text are shown.
 	maxText = 300
-	// cut stands in a text for what was taken out.
+	// cut replaces a secret in a text.
 	cut = "[...]"
-	// minSecret is the shortest secret that is looked for in texts: cutting shorter ones would only spoil words.
+	// minSecret is the length from which secrets are removed from texts. Shorter ones are often parts of words.
 	minSecret = 4
-	// unreserved are the characters of a URI that need no escape (RFC 3986 section 2.3); a JWS in compact serialization
-	// is made of them (RFC 7515 section 7.1).
+	// unreserved are the characters that need no escape in a URI (RFC 3986 section 2.3). A JWS in compact
+	// serialization consists of them (RFC 7515 section 7.1).
 	unreserved = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
 )
 
-// cleanText makes a provider's text fit to be shown or logged: one line of printable characters, not long, without
-// secrets. RFC 6749 section 5.2 allows visible ASCII and blanks only; few keep to it.
+// cleanText makes a provider's text safe to show and log: one short line of printable characters, without secrets.
+// RFC 6749 section 5.2 allows only visible ASCII and blanks, but few providers comply.
 func cleanText(s string, secrets []secret.Secret) string {
 	s = redact(s, secrets)
-	// Again afterwards: a character that printable drops may have stood inside a token.
+	// Again, because printable may have removed a character from the middle of a secret.
 	return shortened(cutJWTs(redact(printable(s), secrets)))
 }
 
-// shown quotes a value that came from outside, for an error's text.
+// shown quotes a value from outside for an error text.
 func shown(s string) string { return strconv.Quote(shortened(printable(s))) }
 
-// printable drops what moves a terminal's cursor or turns text around, and joins words by single blanks.
+// printable removes characters that control a terminal or the direction of text, and multiple blanks.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -55,8 +55,8 @@ func shortened(s string) string {
 	return string([]rune(s)[:maxText]) + "…"
 }
 
-// redact cuts out secrets, as they are and as a form encodes them: IAM repeats the refresh token that it does not know.
-// The longest come first, so that no part of one is left because a short one stands inside it.
+// redact removes secrets, verbatim and form-encoded: INDIGO IAM repeats a refresh token that it does not know. It
+// starts with the longest, so that removing a shorter one does not leave part of it.
 func redact(s string, secrets []secret.Secret) string {
 	b := []byte(s)
 	for _, x := range slices.SortedFunc(slices.Values(secrets), func(a, b secret.Secret) int { return b.Len() - a.Len() }) {
@@ -69,7 +69,7 @@ func redact(s string, secrets []secret.Secret) string {
 	return string(b)
 }
 
-// cutJWTs cuts out words that start as the base64 of `{"` does, whoever's they are.
+// cutJWTs removes words that begin like the base64 of `{"`, whosever tokens they are.
 func cutJWTs(s string) string {
 	var out strings.Builder
 	for {

@@ -16,36 +16,36 @@ import (
 	"time"
 )
 
-// ConnectionError tells that no whole answer came from a provider.
+// ConnectionError means that no complete response came from the provider.
 type ConnectionError struct {
-	Unsent bool // there was no connection to send anything on: the provider knows nothing of the request
+	Unsent bool // no connection was made, so the provider knows nothing of the request
 	err    error
 	problem
 }
 
-// Unwrap returns the cause, as context.Canceled or syscall.ECONNREFUSED.
+// Unwrap returns the cause, such as context.Canceled or syscall.ECONNREFUSED.
 func (e *ConnectionError) Unwrap() error { return e.err }
 
-// problem is a cause in words.
+// problem describes a cause for the user.
 type problem struct {
 	text    string
-	lasting bool // until somebody acts, as on an unknown host name or a bad certificate
+	lasting bool // a retry is useless, as with an unknown host name or a bad certificate
 }
 
-// Error is one line.
+// Error returns one line.
 func (p problem) Error() string { return p.text }
 
-// connectionError makes of an error of http.Client one line that names the host, the proxy and the cause. An error of
-// checkRedirect passes unchanged.
+// connectionError turns an error of http.Client into one that names the host, the proxy and the cause in one line. It
+// returns an error of checkRedirect unchanged.
 func connectionError(host string, proxy *url.URL, took time.Duration, unsent bool, err error) error {
 	if refused, ok := errors.AsType[*Error](err); ok {
 		return refused
 	}
-	if outer, ok := errors.AsType[*url.Error](err); ok { // its text holds the whole URL
+	if outer, ok := errors.AsType[*url.Error](err); ok { // its text has the whole URL
 		err = outer.Err
 	}
 	host = printable(host)
-	if proxy != nil { // its URL may hold a password
+	if proxy != nil { // do not show its URL: it may contain a password
 		if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "proxyconnect" {
 			host = fmt.Sprintf("the proxy %s (for %s)", printable(proxy.Host), host)
 		} else {
@@ -70,7 +70,7 @@ func connectionError(host string, proxy *url.URL, took time.Duration, unsent boo
 	return &ConnectionError{unsent, err, p}
 }
 
-// problemOf says why there is no connection.
+// problemOf describes why there is no connection.
 func problemOf(err error) problem {
 	if known, ok := errors.AsType[problem](err); ok {
 		return known
@@ -88,13 +88,13 @@ func problemOf(err error) problem {
 		return problem{errno.Error(), false}
 	}
 	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		last := unknown.Cert // who signed the last certificate that the provider sent is the one to be trusted
+		last := unknown.Cert // the issuer of the last certificate in the provider's chain is the missing authority
 		if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
 			last = e.UnverifiedCertificates[len(e.UnverifiedCertificates)-1]
 		}
 		return problem{"its certificate comes from an unknown authority: " + shown(last.Issuer.String()) +
-			"; if that is right, name a file with the authority's certificate by oidc-gen --cp, " +
-			"or by SSL_CERT_FILE when the agent is started", true}
+			"; if you trust it, give a file with its certificate to oidc-gen --cp, " +
+			"or start the agent with SSL_CERT_FILE set to that file", true}
 	}
 	if name, ok := errors.AsType[x509.HostnameError](err); ok {
 		text := strings.TrimPrefix(cleanText(name.Error(), nil), "x509: ")
@@ -102,7 +102,7 @@ func problemOf(err error) problem {
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		text := "its certificate is not valid: " + cleanText(invalid.Error(), nil)
-		if invalid.Reason == x509.Expired { // the clock as well: on many a machine that is what is wrong
+		if invalid.Reason == x509.Expired { // often it is the local clock that is wrong
 			const layout = "2006-01-02 15:04 MST"
 			from, to := invalid.Cert.NotBefore.UTC().Format(layout), invalid.Cert.NotAfter.UTC().Format(layout)
 			now := time.Now().UTC().Format(layout)
@@ -111,9 +111,9 @@ func problemOf(err error) problem {
 		return problem{text, true}
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
-		return problem{"it does not speak TLS there", true}
+		return problem{"the server does not speak TLS", true}
 	}
-	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // crypto/tls: of the other side
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // a TLS alert
 		return problem{cleanText(alert.Err.Error(), nil), true}
 	}
 	return problem{cleanText(err.Error(), nil), false}

@@ -26,7 +26,7 @@ import (
 	"time"
 )
 
-// caFile writes the certificate of a test server where a CAFile can name it.
+// caFile writes the certificate of a test server to a file for Options.CAFile.
 func caFile(t testing.TB, srv *httptest.Server) string {
 	t.Helper()
 	return pemFile(t, t.TempDir(), "ca.pem", srv.Certificate().Raw)
@@ -49,7 +49,7 @@ func countNew(n *atomic.Int32) func(net.Conn, http.ConnState) {
 	}
 }
 
-// testCertificate is signed by itself.
+// testCertificate returns a self-signed certificate.
 func testCertificate(t *testing.T, host string, from, to time.Time) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -114,7 +114,7 @@ func TestTLSErrors(t *testing.T) {
 	}
 }
 
-// The authority to be trusted is the one that signed the last certificate that was sent.
+// The missing authority is the issuer of the last certificate in the server's chain.
 func TestMissingAuthority(t *testing.T) {
 	t.Parallel()
 	chain := []*x509.Certificate{
@@ -149,12 +149,12 @@ func TestConnectionErrors(t *testing.T) {
 	defer cutOff.Close()
 	for _, c := range []struct {
 		name, issuer string
-		err          error // of the transport, instead of the network
+		err          error // from the transport, instead of a server
 		want         string
 		temporary    bool
 	}{
 		{"refused", refused.URL, nil, "could not connect to " + refused.Listener.Addr().String() + ": connection refused", true},
-		{"no TLS there", strings.Replace(plain.URL, "http:", "https:", 1), nil, ": it does not speak TLS there", false},
+		{"no TLS there", strings.Replace(plain.URL, "http:", "https:", 1), nil, ": the server does not speak TLS", false},
 		{"hang up", hangUp.URL, nil, "closed the connection before its answer was complete", true},
 		{"cut off", cutOff.URL, nil, "closed the connection before its answer was complete", true},
 		{"unknown host", "https://op.example", &net.DNSError{Name: "op.example", Err: "no such host", IsNotFound: true}, "could not connect to op.example: no such host", false},
@@ -212,7 +212,7 @@ func TestCAFile(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil { // must not be opened
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil { // it must not be opened
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ path, want string }{

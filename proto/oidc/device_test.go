@@ -61,7 +61,7 @@ func TestDeviceAnswers(t *testing.T) {
 		{"no uri", `{"device_code":"d","user_code":"u"}`, 0, 0, `"verification_url" is missing`},
 		{"javascript", `{"device_code":"d","user_code":"u","verification_uri":"javascript:alert(1)"}`, 0, 0, `"verification_uri": "javascript:alert(1)" is not an https URL`},
 		{"file complete", head + `,"verification_uri_complete":"file:///etc/passwd"}`, 0, 0, `"verification_uri_complete": "file:///etc/passwd" is not`},
-		{"escape in uri", `{"device_code":"d","user_code":"u","verification_uri":"https://op.example/\u001b[2J"}`, 0, 0, "no URL may have"},
+		{"escape in uri", `{"device_code":"d","user_code":"u","verification_uri":"https://op.example/\u001b[2J"}`, 0, 0, "not allowed in a URL"},
 		{"interval of a wrong type", head + `,"interval":{}}`, 0, 0, `"interval" is an object, a number expected`},
 		{"refused", `{"error":"invalid_scope","error_description":"no"}`, 0, 0, "invalid_scope: no"},
 	} {

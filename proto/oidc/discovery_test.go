@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// iamDocument has the shape of an INDIGO IAM's, with members that we do not know.
+// iamDocument is like an INDIGO IAM's, with members that we do not use.
 const iamDocument = `{
   "issuer": "https://iam.example/",
   "authorization_endpoint": "https://iam.example/authorize",
@@ -60,7 +60,7 @@ func TestDiscoverIAM(t *testing.T) {
 	}
 }
 
-// Where the document is looked for, in which order, and what ends the search.
+// The locations of the metadata, their order, and what ends the search.
 func TestDiscoveryPlaces(t *testing.T) {
 	t.Parallel()
 	const host = "https://h.example"
@@ -102,7 +102,7 @@ func TestDiscoveryPlaces(t *testing.T) {
 	}
 }
 
-// Only a 404 sends us to the next place, with or without a body of the OAuth kind.
+// Only a 404 leads to the next location, with or without an OAuth error in the body.
 func TestDiscoverySearchEnds(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]int{500: 1, 403: 1, 200: 1, 404: 2} {
@@ -138,8 +138,8 @@ func TestDiscoveryRefused(t *testing.T) {
 		{"no token endpoint", issuer, `{"issuer":"https://op.example"}`, `"token_endpoint" is missing`},
 		{"endpoint an array", issuer, `{"issuer":"https://op.example","token_endpoint":[]}`, `"token_endpoint" is an array, a string expected`},
 		{"http endpoint", issuer, `{"issuer":"https://op.example","token_endpoint":"http://op.example/t"}`, `"token_endpoint": "http://op.example/t" is not an https URL`},
-		{"loopback endpoint", issuer, `{"issuer":"https://op.example","token_endpoint":"http://127.0.0.1/t"}`, `"token_endpoint": "http://127.0.0.1/t" is not https, as the issuer is`},
-		{"loopback endpoint in capitals", issuer, `{"issuer":"https://op.example","token_endpoint":"HTTP://127.0.0.1/t"}`, "is not https, as the issuer is"},
+		{"loopback endpoint", issuer, `{"issuer":"https://op.example","token_endpoint":"http://127.0.0.1/t"}`, `"token_endpoint": "http://127.0.0.1/t" is not https, but the issuer is`},
+		{"loopback endpoint in capitals", issuer, `{"issuer":"https://op.example","token_endpoint":"HTTP://127.0.0.1/t"}`, "is not https, but the issuer is"},
 		{"endpoint with fragment", issuer, `{"issuer":"https://op.example","token_endpoint":"https://op.example/t","jwks_uri":"https://op.example/k#x"}`, `"jwks_uri": "https://op.example/k#x" has a fragment`},
 		{"relative endpoint", issuer, `{"issuer":"https://op.example","token_endpoint":"/t"}`, "is not an https URL"},
 		{"scopes a string", issuer, `{"issuer":"https://op.example","token_endpoint":"https://op.example/t","scopes_supported":"openid"}`, `"scopes_supported" is a string, an array of strings expected`},
@@ -197,7 +197,7 @@ func FuzzDiscovery(f *testing.F) {
 	})
 }
 
-// Where only the endpoint is known the document names the issuer; it may lie in a file.
+// If only the endpoint is known the document names the issuer. The endpoint may be a file.
 func TestDiscoverByEndpoint(t *testing.T) {
 	t.Parallel()
 	const document = `{"issuer":"https://op.example/","token_endpoint":"https://op.example/token"}`
@@ -220,7 +220,7 @@ func TestDiscoverByEndpoint(t *testing.T) {
 	}
 }
 
-// RFC 9111 section 5.2.2.1, within bounds.
+// RFC 9111 section 5.2.2.1, within limits.
 func TestMetadataLifetime(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]time.Duration{

@@ -12,18 +12,18 @@ const (
 	CodeSlowDown             = "slow_down"
 )
 
-// Error is an answer of a provider that is no success. Its texts are cleaned: no control characters, not long, and no
-// secret that we sent.
+// Error is a response of a provider that is not a success. Its texts are safe to show: they are short and have
+// neither control characters nor secrets that were sent.
 type Error struct {
-	// Code is the error member of a refusal (RFC 6749 section 5.2, RFC 7591 section 3.2.2, RFC 6750 section 3; IAM's
-	// registration puts a sentence there). Empty: the answer is not what its endpoint answers by OAuth or OpenID Connect.
+	// Code is the error code (RFC 6749 section 5.2, RFC 7591 section 3.2.2, RFC 6750 section 3); INDIGO IAM's
+	// registration has a sentence there. It is empty if the response is not one that OAuth or OpenID Connect defines.
 	Code        string
-	Description string        // error_description, or empty; without a code, what is wrong with the answer
-	Status      int           // HTTP status of the answer; 0 when it came through the browser
-	RetryAfter  time.Duration // how long the provider asks to wait (RFC 9110 section 10.2.3), or 0
+	Description string        // error_description, may be empty; without a code, what is wrong with the response
+	Status      int           // HTTP status; 0 if the response came through the browser
+	RetryAfter  time.Duration // how long the provider asks to wait (RFC 9110 section 10.2.3); 0 if it does not say
 }
 
-// Error is "code: description", or only the code: scripts and the C tools look at the text's start.
+// Error returns "code: description" or only the code. Scripts and the C tools compare the beginning.
 func (e *Error) Error() string {
 	if e.Code == "" || e.Description == "" {
 		return e.Code + e.Description
@@ -31,15 +31,14 @@ func (e *Error) Error() string {
 	return e.Code + ": " + e.Description
 }
 
-// TokenExpired reports whether, in answer to a refresh, the refresh token is expired, revoked or unknown: only a new
-// login helps. That is invalid_grant (RFC 6749 section 5.2); INDIGO IAM says 401 invalid_token.
+// TokenExpired reports whether a refresh failed because the refresh token is expired, revoked or unknown: the user must
+// log in again. The code is invalid_grant (RFC 6749 section 5.2); INDIGO IAM has invalid_token with status 401.
 func (e *Error) TokenExpired() bool {
 	return e.Code == "invalid_grant" || e.Code == "invalid_token" && e.Status == http.StatusUnauthorized
 }
 
-// Temporary reports whether what failed may succeed later, and after which time at the earliest: 0 where the provider
-// does not say. Code or status speak of the moment then, not of the request (RFC 6749 section 4.1.2.1, RFC 9110 section
-// 15.6, RFC 6585 section 4).
+// Temporary reports whether the same request may succeed later (RFC 6749 section 4.1.2.1, RFC 9110 section 15.6, RFC
+// 6585 section 4), and how long to wait at least: 0 if the provider does not say.
 func Temporary(err error) (after time.Duration, ok bool) {
 	if e, answered := errors.AsType[*Error](err); answered {
 		switch e.Status {
@@ -55,9 +54,8 @@ func Temporary(err error) (after time.Duration, ok bool) {
 	return 0, broken && !e.lasting
 }
 
-// NoEndpointError tells that the provider's metadata has no endpoint for what was asked. It is the endpoint's name in
-// the metadata, as "device_authorization_endpoint".
+// NoEndpointError is the name of an endpoint that the metadata lacks, such as "device_authorization_endpoint".
 type NoEndpointError string
 
-// Error names the endpoint.
+// Error returns a text that names the endpoint.
 func (e NoEndpointError) Error() string { return "the provider's metadata has no " + string(e) }

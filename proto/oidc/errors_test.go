@@ -21,7 +21,7 @@ func refreshed(t testing.TB, c *Client) (*TokenResponse, error) {
 	return at(c, testMetadata()).Refresh(t.Context(), secret.FromString(testRefreshToken), TokenRequest{})
 }
 
-// What a provider says becomes exactly "code: description", cleaned.
+// A provider's error becomes exactly "code: description", without control characters and secrets.
 func TestErrorTexts(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("é", 400)
@@ -139,7 +139,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// RFC 6750 section 3: without a body the error stands in the challenge.
+// RFC 6750 section 3: without a body the error is in the challenge.
 func TestChallenges(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]string{
@@ -161,7 +161,7 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-// Secrets that stand inside one another leave nothing of themselves.
+// Of secrets that contain one another no part remains.
 func TestRedactOverlap(t *testing.T) {
 	t.Parallel()
 	secrets := []secret.Secret{secret.FromString("abcd"), secret.FromString("xxabcdyy"), secret.FromString("p+w &"), secret.FromString("xy")}
@@ -170,7 +170,7 @@ func TestRedactOverlap(t *testing.T) {
 	}
 }
 
-// A secret with characters that are dropped from texts is found before they are.
+// A secret with unprintable characters is found before those are removed.
 func TestRedactUnprintable(t *testing.T) {
 	t.Parallel()
 	if got := cleanText("bad p\x01w\tdx!", []secret.Secret{secret.FromString("p\x01w\td")}); got != "bad [...]x!" {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What an account names as a file neither holds us up nor fills the memory.
+// A "file" that an account names can neither block us nor fill the memory.
 func TestFilesThatAreNone(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")

@@ -9,7 +9,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// What the form encoder writes, url.ParseQuery reads back, whatever the bytes.
+// url.ParseQuery reads what the form encoder writes, whatever the bytes.
 func FuzzForm(f *testing.F) {
 	f.Add("scope", "openid profile", "p&w=+%\"\\:")
 	f.Add("a b", "", "ü\x00\xff~")
@@ -31,7 +31,7 @@ func FuzzForm(f *testing.F) {
 	})
 }
 
-// A buffer that a growing form leaves behind holds nothing.
+// A form that grows wipes its old buffer.
 func TestFormLeavesNothing(t *testing.T) {
 	t.Parallel()
 	f := new(form)
@@ -48,7 +48,7 @@ func TestFormLeavesNothing(t *testing.T) {
 	}
 }
 
-// A request that cannot be made leaves nothing either.
+// A request that is not sent wipes its form as well.
 func TestUnsentFormIsWiped(t *testing.T) {
 	t.Parallel()
 	md := testMetadata()
@@ -80,7 +80,7 @@ func TestClientAuthentication(t *testing.T) {
 		{"both offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"client_secret_post", "client_secret_basic"}, basic(`id:s%3A+%25%2B%26%22%5C`), "", "", ""},
 		{"post offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"private_key_jwt", "client_secret_post"}, "", "id", `s: %+&"\`, ""},
 		{"none offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"none"}, "", "id", "", ""},
-		{"nothing of ours offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"private_key_jwt"}, "", "", "", "by \"[private_key_jwt]\" is not supported"},
+		{"nothing of ours offered", Provider{ClientID: "id", ClientSecret: odd}, []string{"private_key_jwt"}, "", "", "", "with \"[private_key_jwt]\" is not supported"},
 		{"registration said post", Provider{ClientID: "id", ClientSecret: odd, AuthMethod: "client_secret_post"}, []string{"client_secret_basic"}, "", "id", `s: %+&"\`, ""},
 		{"registration said basic", Provider{ClientID: "id", ClientSecret: odd, AuthMethod: "client_secret_basic"}, []string{"client_secret_post"}, basic(`id:s%3A+%25%2B%26%22%5C`), "", "", ""},
 		{"registration said none", Provider{ClientID: "id", ClientSecret: odd, AuthMethod: "none"}, nil, "", "id", "", ""},

@@ -15,7 +15,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// addRecorded adds what providers sent to the C agents, which answered it on as the member key.
+// addRecorded adds recorded messages: what providers sent to the C agents, which passed it on in the member key.
 func addRecorded(f *testing.F, name, key string) {
 	paths, err := filepath.Glob("../interop/testdata/ipc/*/" + name)
 	if err != nil || len(paths) == 0 {
@@ -49,7 +49,7 @@ func FuzzRegistrationResponse(f *testing.F) {
 		}
 		var plain map[string]any
 		numbers := json.NewDecoder(bytes.NewReader(body))
-		numbers.UseNumber() // one that no float holds is valid JSON
+		numbers.UseNumber() // JSON allows numbers that no float can represent
 		if numbers.Decode(&plain) != nil || string(got) != string(body) {
 			t.Errorf("%q became %q", body, got)
 		}
@@ -83,7 +83,7 @@ func FuzzDeviceResponse(f *testing.F) {
 	})
 }
 
-// checkErrorText: an error is one line that shows no secret.
+// checkErrorText checks that an error is one line that shows no secret.
 func checkErrorText(t *testing.T, err error, secret string) {
 	t.Helper()
 	text := err.Error()
@@ -92,8 +92,8 @@ func checkErrorText(t *testing.T, err error, secret string) {
 	}
 }
 
-// FuzzVerifyIDToken: whatever the provider publishes and whatever comes as a token, only the one that the key has
-// signed is good.
+// FuzzVerifyIDToken checks that, whatever the provider publishes and sends, only the token that the key has signed is
+// accepted.
 func FuzzVerifyIDToken(f *testing.F) {
 	s := newSigner("ed", ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
 	claims := map[string]any{"iss": "https://op.example/", "sub": "ann", "aud": "client", "exp": 4102444800, "iat": 1700000000}
@@ -126,7 +126,7 @@ func FuzzVerifyIDToken(f *testing.F) {
 	})
 }
 
-// FuzzAuthorizationResponse: a code counts only beside our state and the right issuer, and no error is believed without.
+// FuzzAuthorizationResponse checks that neither a code nor an error counts without our state and the right issuer.
 func FuzzAuthorizationResponse(f *testing.F) {
 	f.Add("code=abc&state=s")
 	f.Add("code=abc&state=t")

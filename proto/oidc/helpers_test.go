@@ -16,12 +16,12 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// handled returns a client whose requests all go to a handler.
+// handled returns a client whose requests go to a handler.
 func handled(t testing.TB, handler http.HandlerFunc) *Client {
 	t.Helper()
 	return mustClient(t, Options{UserAgent: "oidc-agent/test", Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
 		if req.Body == nil {
-			req.Body = http.NoBody // as a server has it
+			req.Body = http.NoBody // as in a server
 		}
 		defer req.Body.Close()
 		w := httptest.NewRecorder()
@@ -41,7 +41,7 @@ func mustClient(t testing.TB, o Options) *Client {
 	return c
 }
 
-// answering returns a client that gets one answer to everything.
+// answering returns a client that always gets the same response.
 func answering(t testing.TB, status int, contentType, body string) *Client {
 	t.Helper()
 	return handled(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -51,7 +51,7 @@ func answering(t testing.TB, status int, contentType, body string) *Client {
 	})
 }
 
-// recording returns a client that gets one JSON answer, and the request that it sent last.
+// recording returns a client that always gets the same JSON, and its last request.
 func recording(t testing.TB, status int, body string) (*Client, *recorded) {
 	t.Helper()
 	rec := new(recorded)
@@ -77,7 +77,7 @@ type recorded struct {
 	form              url.Values
 }
 
-// testMetadata is a provider with every endpoint.
+// testMetadata describes a provider with every endpoint.
 func testMetadata() *Metadata {
 	return &Metadata{
 		Issuer:                      "https://op.example/",
@@ -90,12 +90,12 @@ func testMetadata() *Metadata {
 	}
 }
 
-// at is a provider of these metadata, at which there is a client with a secret.
+// at returns a provider with this metadata, where a client with a secret is registered.
 func at(c *Client, md *Metadata) *Provider {
 	return &Provider{Client: c, Metadata: md, ClientID: "client", ClientSecret: secret.FromString("client-password")}
 }
 
-// wantText fails unless err's text holds want; an empty want means no error.
+// wantText checks that err's text contains want; an empty want means no error.
 func wantText(t testing.TB, err error, want string) {
 	t.Helper()
 	switch {

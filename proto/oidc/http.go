@@ -1,9 +1,9 @@
-// Package oidc speaks OAuth 2.0 and OpenID Connect to providers over net/http: discovery, client registration, the
-// device, code, refresh and password grants, revocation, and the verification of JWTs. It keeps nothing but connections
-// and the providers' public keys, prompts nobody and tries nothing twice.
+// Package oidc is a client for OAuth 2.0 and OpenID Connect providers: discovery, client registration, the device,
+// code, refresh and password grants, revocation, and the verification of JWTs. It stores nothing but connections and
+// the providers' public keys, never prompts the user and never repeats a request.
 //
-// The agent alone may enter. Start with [NewClient] and [Client.Discover]; what they return makes a [Provider], which
-// has the other calls. Every rule stands beside the section that it comes from:
+// Only the agent may import it. Start with [NewClient] and [Client.Discover]. Their results make a [Provider], whose
+// methods are the other requests. The code cites the section that each rule comes from:
 //
 //   - RFC 6749 OAuth 2.0, RFC 6750 bearer tokens, RFC 7009 revocation, RFC 7636 PKCE
 //   - RFC 7591 and RFC 7592 client registration and its management
@@ -35,26 +35,25 @@ import (
 
 // Options configure a [Client]. The zero value is usable.
 type Options struct {
-	CAFile    string            // a PEM file, or a directory of such, in the place of the system's roots and the grid's
+	CAFile    string            // a PEM file or a directory of PEM files, instead of the CAs of the system and the grid
 	UserAgent string            // sent with each request (RFC 9110 section 10.1.5)
-	Transport http.RoundTripper // in the place of the network, CAFile is not looked at then; for tests
+	Transport http.RoundTripper // instead of the network, and of CAFile; for tests
 }
 
-// Client makes requests to any number of providers and keeps their connections for later requests. It is safe for
-// concurrent use.
+// Client sends requests to any number of providers and keeps the connections open. It is safe for concurrent use.
 //
-// Every call ends at its context's deadline, or after 15 seconds when that has none. The errors are: [*Error] for an
-// answer that is no success, [*ConnectionError] where no whole answer came, [NoEndpointError] where the metadata lacks
-// what is needed.
+// Every request ends at its context's deadline, or after 15 seconds if there is none. Errors that callers can tell
+// apart are [*Error] if the provider's response is not a success, [*ConnectionError] if no complete response came,
+// and [NoEndpointError] if the provider's metadata lacks the endpoint.
 type Client struct {
 	http      *http.Client
 	proxy     func(*http.Request) (*url.URL, error)
 	userAgent string
-	keys      sync.Map     // keySet by jwks_uri
+	keys      sync.Map     // jwks_uri -> keySet
 	open      atomic.Int64 // connections in memory
 }
 
-// NewClient returns a client. It fails when the CA file cannot be read or holds no certificate.
+// NewClient returns a client. It is an error if the CA file cannot be read or contains no certificate.
 func NewClient(o Options) (*Client, error) {
 	c := &Client{userAgent: o.UserAgent, proxy: func(*http.Request) (*url.URL, error) { return nil, nil }}
 	if o.Transport == nil {
@@ -68,27 +67,26 @@ func NewClient(o Options) (*Client, error) {
 	return c, nil
 }
 
-// CloseIdle closes the connections that no request uses now. Their buffers hold the last exchange until they are
-// collected: see [Client.Open].
+// CloseIdle closes the connections that no request is using. Their buffers contain the last request and response
+// until the garbage collector frees them; see [Client.Open].
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
-// Open counts the connections that are still in memory, closed or not.
+// Open returns the number of connections that are still in memory, open or closed.
 func (c *Client) Open() int64 { return c.open.Load() }
 
-// request is one exchange to be made.
 type request struct {
 	method, url string
 	header      http.Header
 	body        []byte
-	secrets     []secret.Secret // what was sent and must not come back in an error's text
+	secrets     []secret.Secret // what is sent and must not appear in an error text
 }
 
-// newRequest asks for JSON: RFC 6749 section 5.1 has it, but some providers send forms to those who do not ask.
+// newRequest asks for JSON. RFC 6749 section 5.1 requires it anyway, but some providers prefer forms.
 func newRequest(method, url string) *request {
 	return &request{method: method, url: url, header: http.Header{"Accept": {"application/json"}}}
 }
 
-// bearer authorizes a request with a token (RFC 6750 section 2.1). An empty one changes nothing.
+// bearer authorizes a request with a token, if it is not empty (RFC 6750 section 2.1).
 func (q *request) bearer(token secret.Secret) {
 	if !token.IsEmpty() {
 		q.header.Set("Authorization", "Bearer "+string(token.Reveal()))
@@ -96,7 +94,7 @@ func (q *request) bearer(token secret.Secret) {
 	}
 }
 
-// exchange makes one exchange, reads the answer whole, and has read take it. A redirect that is not followed is an error.
+// exchange sends a request and passes the complete response to read. A redirect that is not followed is an error.
 func (c *Client) exchange(ctx context.Context, q *request, read reader) error {
 	u, err := parseURL(q.url)
 	if err != nil {
@@ -116,7 +114,7 @@ func (c *Client) exchange(ctx context.Context, q *request, read reader) error {
 	if q.body != nil {
 		req.ContentLength = int64(len(q.body))
 		req.Body = newWipedBody(q.body)
-		// Called when a kept connection turns out dead before anything was written to it.
+		// net/http calls it if an idle connection turns out to be dead before anything was written to it.
 		req.GetBody = func() (io.ReadCloser, error) { return newWipedBody(q.body), nil }
 	}
 	failed := func(err error) error {
@@ -134,7 +132,7 @@ func (c *Client) exchange(ctx context.Context, q *request, read reader) error {
 		return r.redirectError("which is not followed")
 	}
 	if r.body, err = readBody(resp.Body, resp.ContentLength); err == errTooLong {
-		debug.FreeOSMemory() // nobody else needs so much
+		debug.FreeOSMemory() // nothing else needs this much memory
 		return r.unexpected(err.Error())
 	} else if err != nil {
 		return failed(err)
@@ -142,14 +140,14 @@ func (c *Client) exchange(ctx context.Context, q *request, read reader) error {
 	return r.take(read)
 }
 
-// maxRedirects is how many redirects a GET follows in a row.
+// maxRedirects is how many redirects a GET follows.
 const maxRedirects = 5
 
-// checkRedirect is http.Client's hook: a nil error follows.
+// checkRedirect implements http.Client's CheckRedirect: nil follows the redirect.
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	first := via[0]
-	// RFC 9110 section 15.4.8: a 307 repeats the POST with all its secrets, wherever Location says. Credentials in a
-	// header stay with the endpoint that they were meant for, too.
+	// RFC 9110 section 15.4.8: a 307 would repeat a POST with its secrets at any URL that the provider names. Nor may
+	// a header with credentials go anywhere but to its endpoint.
 	if first.Method != http.MethodGet || first.Header.Get("Authorization") != "" {
 		return http.ErrUseLastResponse
 	}
@@ -163,42 +161,41 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// parseURL accepts what requests may be sent to: https, or http on the loopback interface.
+// parseURL parses a URL that requests may be sent to: https, or http on the loopback interface.
 func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		// RFC 3986 section 2: a URI is made of visible ASCII. The rest could fool who reads it.
-		return nil, fmt.Errorf("%s holds a character that no URL may have", shown(raw))
+		// RFC 3986 section 2: a URI consists of visible ASCII. Other characters could deceive a reader.
+		return nil, fmt.Errorf("%s contains a character that is not allowed in a URL", shown(raw))
 	case err != nil:
 		return nil, fmt.Errorf("%s is not a URL", shown(raw))
-	case u.User != nil: // not shown: that is where passwords are written
-		return nil, fmt.Errorf("the URL of %s holds a user name", shown(u.Host))
+	case u.User != nil: // do not show it: it may contain a password
+		return nil, fmt.Errorf("the URL of %s contains a user name", shown(u.Host))
 	case strings.Contains(raw, "#"):
 		// RFC 6749 sections 3.1 and 3.2; RFC 8414 section 2.
 		return nil, fmt.Errorf("%s has a fragment", shown(raw))
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 		return u, nil
 	case u.Scheme != "https" || u.Hostname() == "":
-		// RFC 6749 sections 3.1 and 3.2: TLS is required wherever credentials travel.
+		// RFC 6749 sections 3.1 and 3.2: credentials require TLS.
 		return nil, fmt.Errorf("%s is not an https URL (http is allowed on loopback only)", shown(raw))
 	}
 	return u, nil
 }
 
-// isLoopback reports whether host is 127.0.0.0/8, ::1 or localhost, where TLS protects from nobody.
+// isLoopback reports whether host is in 127.0.0.0/8, ::1 or localhost, where TLS is of no use.
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
-// maxBody is the longest answer that is read, in bytes after decompression. The longest known (a discovery document
-// with all its scopes) has some 20 KiB.
+// maxBody limits the size of a decompressed response in bytes. The largest known one is a metadata document of 20 KiB.
 const maxBody = 1 << 20
 
 var errTooLong = errors.New("longer than 1 MiB")
 
-// readBody reads to the end, or to the limit. Tokens fit into the buffer, so that no copy is left where it had to grow.
+// readBody reads a response. Its buffer is large enough for tokens, because growing would leave copies in memory.
 func readBody(body io.Reader, length int64) ([]byte, error) {
 	if length > maxBody {
 		return nil, errTooLong
@@ -215,10 +212,10 @@ func readBody(body io.Reader, length int64) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// wipedBody is a request's body that is wiped once the transport is done with it, which may be after Do has returned
-// (see http.RoundTripper). It has a copy of its own, for GetBody may be called later.
+// wipedBody is a request body that is wiped when the transport closes it, which may be after Do has returned (see
+// http.RoundTripper). It wipes a copy, because GetBody may need the original later.
 type wipedBody struct {
-	mu    sync.Mutex // Close may come while another goroutine reads
+	mu    sync.Mutex // Close may be called during a Read
 	bytes []byte
 	rest  bytes.Reader
 }
@@ -229,14 +226,12 @@ func newWipedBody(body []byte) *wipedBody {
 	return b
 }
 
-// Read implements io.Reader.
 func (b *wipedBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.rest.Read(p)
 }
 
-// Close implements io.Closer.
 func (b *wipedBody) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

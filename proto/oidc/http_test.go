@@ -55,7 +55,7 @@ func TestParseURL(t *testing.T) {
 	}
 }
 
-// A POST is never sent again to where a redirect points, whatever its status.
+// A POST is never repeated at the target of a redirect, whatever the status.
 func TestNoRedirectOfPosts(t *testing.T) {
 	t.Parallel()
 	md := testMetadata()
@@ -125,7 +125,7 @@ func TestRedirectsOfGets(t *testing.T) {
 	}
 }
 
-// An answer is read up to 1 MiB, counted after decompression.
+// At most 1 MiB of a response is read, after decompression.
 func TestBodyLimit(t *testing.T) {
 	t.Parallel()
 	document := `{"issuer":"ISSUER","token_endpoint":"ISSUER/token","x":"`
@@ -188,7 +188,7 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Without a deadline a silent provider holds a call for 15 seconds, with one no longer than that.
+// A provider that does not answer blocks a request until its deadline, or for 15 seconds if it has none.
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -218,7 +218,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// A body that comes a byte a minute ends at the deadline too.
+// A response that comes at a byte a minute also ends at the deadline.
 func TestDeadlineOfBody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -242,7 +242,7 @@ func (r trickle) Read(p []byte) (int, error) {
 	}
 }
 
-// The bytes of a request's body are zero once the exchange is over, wherever they were copied to.
+// All copies of a request's body are wiped after the exchange.
 func TestRequestBodyIsWiped(t *testing.T) {
 	t.Parallel()
 	var sent *wipedBody

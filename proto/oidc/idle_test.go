@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A connection is counted until nothing is left of it.
+// A connection is counted until it is no longer in memory.
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())

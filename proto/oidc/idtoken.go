@@ -12,24 +12,24 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// leeway is how far the provider's clock and ours may be apart (RFC 7519 section 4.1.4).
+// leeway is how much the provider's clock and ours may differ (RFC 7519 section 4.1.4).
 const leeway = time.Minute
 
-// IDTokenCheck is what an id_token must agree with.
+// IDTokenCheck is what an id_token must match.
 type IDTokenCheck struct {
-	Nonce   string // of the authorization request; empty: none was sent, and what the token says does not matter
-	Subject string // of the login before; empty: any
-	// Refreshed is for a refresh (Core section 12.2): its token may be the login's own, and expired. What it brings is
-	// new by the exchange itself, and lives for seconds that need no clock.
+	Nonce   string // of the authorization request; if empty, the token's nonce does not matter
+	Subject string // of the login; if empty, any subject is accepted
+	// Refreshed accepts an expired id_token, because the response to a refresh may repeat that of the login (Core
+	// section 12.2). That the rest of the response is new follows from the request, without a clock.
 	Refreshed bool
 }
 
-// VerifyIDToken checks signature and claims of an answer's id_token (Core section 3.1.3.7) and returns whom it is
-// about. Over TLS the token endpoint vouches for the signature (step 6) where the keys cannot be had; never for one
-// that is wrong, or none, or by a shared secret.
+// VerifyIDToken checks the signature and the claims of a response's id_token (Core section 3.1.3.7) and returns its
+// subject. If the provider's keys are not available, a TLS connection to the token endpoint replaces the check of the
+// signature (step 6). It does not excuse an invalid signature, the algorithm none or a shared secret.
 func (p *Provider) VerifyIDToken(ctx context.Context, t *TokenResponse, want IDTokenCheck) (subject string, err error) {
 	j, alg, err := p.verify(ctx, t.IDToken)
-	if _, open := errors.AsType[unverifiable](err); err != nil && !(open && strings.HasPrefix(p.TokenEndpoint, "https:")) {
+	if _, unknown := errors.AsType[unverifiable](err); err != nil && !(unknown && strings.HasPrefix(p.TokenEndpoint, "https:")) {
 		return "", fmt.Errorf("id_token: %w", err)
 	}
 	o := j.claims
@@ -55,7 +55,7 @@ func (o *object) checkParties(p *Provider, want IDTokenCheck) {
 	switch {
 	case !sameIssuer(issuer, p.Issuer): // step 2
 		o.fail("\"iss\" is %s, not %s", shown(issuer), shown(p.Issuer))
-	// Step 3: we trust no other audience, unless the provider says that the token was made for us (azp, step 4).
+	// Step 3: we trust no other audience, unless azp says that the token was issued to us (step 4).
 	case !slices.Contains(audience, client) || len(audience) > 1 && azp != client:
 		o.fail("\"aud\" is %s, not our client", shown(fmt.Sprint(audience)))
 	case azp != "" && azp != client: // step 5
@@ -67,7 +67,7 @@ func (o *object) checkParties(p *Provider, want IDTokenCheck) {
 	}
 }
 
-// checkTimes names our clock as well, and the provider's where it is known: on many a machine that is what is wrong.
+// checkTimes names both clocks in its errors, if it knows the provider's: often it is the local clock that is wrong.
 func (o *object) checkTimes(now, theirs time.Time, want IDTokenCheck) {
 	expires, issued, from := o.date("exp"), o.date("iat"), o.date("nbf")
 	stamp := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -86,8 +86,8 @@ func (o *object) checkTimes(now, theirs time.Time, want IDTokenCheck) {
 	}
 }
 
-// checkAccessTokenHash is Core section 3.1.3.8: at_hash is the left half of the access token's hash. Section 3.1.3.6:
-// it is optional in the code flow.
+// checkAccessTokenHash checks that at_hash is the left half of the access token's hash (Core section 3.1.3.8). It is
+// optional in the code flow (section 3.1.3.6).
 func (o *object) checkAccessTokenHash(alg algorithm, accessToken secret.Secret) {
 	if accessToken.IsEmpty() || !o.has("at_hash") {
 		return
@@ -98,8 +98,7 @@ func (o *object) checkAccessTokenHash(alg algorithm, accessToken secret.Secret) 
 	}
 }
 
-// UnverifiedIssuer returns the iss claim of a JWT (RFC 7519 section 4.1.1), of which nothing is verified: it says only
-// whose keys to try.
+// UnverifiedIssuer returns the iss claim of a JWT (RFC 7519 section 4.1.1), unverified. It tells whose keys to try.
 func UnverifiedIssuer(token secret.Secret) (string, error) {
 	j, err := decodeJWT(token)
 	if err != nil {
@@ -109,18 +108,17 @@ func UnverifiedIssuer(token secret.Secret) (string, error) {
 	return issuer, j.claims.err
 }
 
-// VerifySignature checks that a JWT, of whatever kind, was signed with one of the keys that its issuer publishes. It
-// looks at no claim but iss, and not at the times. invalid is what is wrong with the token, or nil; with an error
-// nothing is known.
+// VerifySignature checks that a JWT of any kind is signed with a key of its issuer, p. It checks no claim but iss.
+// invalid is what is wrong with the token, or nil; if err is not nil the signature could not be checked.
 func (p *Provider) VerifySignature(ctx context.Context, token secret.Secret) (invalid, err error) {
 	j, _, err := p.verify(ctx, token)
-	if _, open := errors.AsType[unverifiable](err); open {
+	if _, unknown := errors.AsType[unverifiable](err); unknown {
 		return nil, err
 	}
 	if err != nil {
 		return err, nil
 	}
-	if issuer := j.claims.text("iss"); issuer != p.Issuer {
+	if issuer := j.claims.text("iss"); !sameIssuer(issuer, p.Issuer) {
 		return fmt.Errorf("\"iss\" is %s, not %s", shown(issuer), shown(p.Issuer)), nil
 	}
 	return nil, nil

@@ -50,7 +50,7 @@ func newSigner(id string, key crypto.Signer) signer {
 	return signer{key, jwk}
 }
 
-// without returns the key with members changed, or left out where they are nil.
+// with returns the public key with some members changed, or removed if they are nil.
 func (s signer) with(members map[string]any) map[string]any {
 	jwk := maps.Clone(s.jwk)
 	for name, value := range members {
@@ -61,7 +61,7 @@ func (s signer) with(members map[string]any) map[string]any {
 	return jwk
 }
 
-// testSigners are made once: RSA keys take long.
+// testSigners creates the keys once, because RSA keys take long.
 var testSigners = sync.OnceValue(func() map[string]signer {
 	signers := map[string]signer{}
 	for _, name := range []string{"rsa", "rsa2", "rsa3"} {
@@ -88,7 +88,7 @@ var testSigners = sync.OnceValue(func() map[string]signer {
 
 var testHashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}
 
-// sign makes a token. The algorithm is the header's.
+// sign returns a token, signed with the header's algorithm.
 func sign(t testing.TB, s signer, header, claims map[string]any) string {
 	t.Helper()
 	h, err := json.Marshal(header)
@@ -126,7 +126,7 @@ func sign(t testing.TB, s signer, header, claims map[string]any) string {
 	return string(signed) + "." + b64(signature)
 }
 
-// serving returns a client that gets these keys, and counts how often.
+// serving returns a client that gets these keys, and counts its requests.
 func serving(t testing.TB, requests *int, keys ...map[string]any) *Client {
 	return handled(t, func(w http.ResponseWriter, req *http.Request) {
 		if *requests++; req.URL.String() != "https://op.example/jwk" {
@@ -136,7 +136,7 @@ func serving(t testing.TB, requests *int, keys ...map[string]any) *Client {
 	})
 }
 
-// goodClaims are valid at the moment.
+// goodClaims returns claims that are valid now.
 func goodClaims() map[string]any {
 	now := time.Now().Unix()
 	return map[string]any{"iss": "https://op.example/", "sub": "ann", "aud": "client", "exp": now + 300, "iat": now, "nonce": "n"}
@@ -144,7 +144,7 @@ func goodClaims() map[string]any {
 
 var goodCheck = IDTokenCheck{Nonce: "n"}
 
-// verified verifies an id_token of a provider on loopback: there is no TLS to vouch for it.
+// verified verifies an id_token of a provider on loopback, where no TLS replaces the check of the signature.
 func verified(t testing.TB, c *Client, token string, want IDTokenCheck) (subject string, err error) {
 	t.Helper()
 	md := testMetadata()
@@ -188,12 +188,12 @@ func TestAlgorithms(t *testing.T) {
 
 type idTokenCase struct {
 	name, claim string
-	value       any // nil: left out
+	value       any // nil: removed
 	check       func(*IDTokenCheck)
 	want        string
 }
 
-// idTokenCases each change one claim of goodClaims.
+// idTokenCases returns cases that each change one claim of goodClaims.
 func idTokenCases() []idTokenCase {
 	now := time.Now().Unix()
 	sum := sha256.Sum256([]byte("access-token"))
@@ -240,7 +240,7 @@ func idTokenCases() []idTokenCase {
 	}
 }
 
-// One claim after the other wrong, each refused by its own check.
+// Each wrong claim is rejected by its own check.
 func TestIDTokenClaims(t *testing.T) {
 	t.Parallel()
 	s, requests := testSigners()["p256"], 0
@@ -265,7 +265,7 @@ func TestIDTokenClaims(t *testing.T) {
 	}
 }
 
-// What no signature makes good.
+// Headers that no signature makes acceptable.
 func TestIDTokenHeaders(t *testing.T) {
 	t.Parallel()
 	signers := testSigners()
@@ -286,13 +286,13 @@ func TestIDTokenHeaders(t *testing.T) {
 	for _, c := range []struct {
 		name, token, want string
 	}{
-		{"HS256 with the client's secret", hs256([]byte("client-password")), `signed by "HS256", which is not accepted`},
-		{"HS256 with the public key", hs256(n), `signed by "HS256", which is not accepted`},
-		{"none", unsigned("none"), `signed by "none"`},
-		{"None", unsigned("None"), `signed by "None"`},
-		{"nOnE", unsigned("nOnE"), `signed by "nOnE"`},
-		{"rs256", sign(t, rsaKey, map[string]any{"alg": "rs256"}, goodClaims()), `signed by "rs256"`},
-		{"alg missing", sign(t, rsaKey, map[string]any{"kid": "rsa"}, goodClaims()), `signed by ""`},
+		{"HS256 with the client's secret", hs256([]byte("client-password")), `signed with "HS256", which is not accepted`},
+		{"HS256 with the public key", hs256(n), `signed with "HS256", which is not accepted`},
+		{"none", unsigned("none"), `signed with "none"`},
+		{"None", unsigned("None"), `signed with "None"`},
+		{"nOnE", unsigned("nOnE"), `signed with "nOnE"`},
+		{"rs256", sign(t, rsaKey, map[string]any{"alg": "rs256"}, goodClaims()), `signed with "rs256"`},
+		{"alg missing", sign(t, rsaKey, map[string]any{"kid": "rsa"}, goodClaims()), `signed with ""`},
 		{"crit", sign(t, rsaKey, map[string]any{"alg": "RS256", "kid": "rsa", "crit": []string{"b64"}, "b64": true}, goodClaims()), "extension"},
 		{"kid a number", sign(t, rsaKey, map[string]any{"alg": "RS256", "kid": 1}, goodClaims()), `"kid" is a number`},
 		{"kid of an EC key", sign(t, rsaKey, map[string]any{"alg": "RS256", "kid": "p256"}, goodClaims()), "its signature is not valid"},
@@ -308,7 +308,7 @@ func TestIDTokenHeaders(t *testing.T) {
 	}
 }
 
-// An id_token for several parties is ours where the provider names us as the one that it was made for.
+// An id_token for several audiences is accepted only if azp says that it was issued to us.
 func TestSeveralAudiences(t *testing.T) {
 	t.Parallel()
 	s, requests := testSigners()["p256"], 0
@@ -324,7 +324,7 @@ func TestSeveralAudiences(t *testing.T) {
 	}
 }
 
-// TLS vouches for a token whose signature nobody can verify, and for no other; and never for its claims.
+// TLS replaces only a check of the signature that is impossible. It never replaces the checks of the claims.
 func TestDirect(t *testing.T) {
 	t.Parallel()
 	known, stranger := testSigners()["p256"], testSigners()["p384"]
@@ -343,10 +343,10 @@ func TestDirect(t *testing.T) {
 		{"broken keys, wrong aud", sign(t, known, es256, foreign), `<html>`, false, `"aud" is`},
 		{"no jwks_uri", good, "", false, ""},
 		{"no jwks_uri, http", good, "", true, "no jwks_uri"},
-		{"shared secret", encoded(`{"alg":"HS256"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed by "HS256"`},
-		{"unknown algorithm", encoded(`{"alg":"XX1"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed by "XX1"`},
-		{"none", encoded(`{"alg":"none"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed by "none"`},
-		{"wrong signature", bad, "", false, ""}, // nobody can tell
+		{"shared secret", encoded(`{"alg":"HS256"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed with "HS256"`},
+		{"unknown algorithm", encoded(`{"alg":"XX1"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed with "XX1"`},
+		{"none", encoded(`{"alg":"none"}`) + good[strings.Index(good, "."):], `<html>`, false, `signed with "none"`},
+		{"wrong signature", bad, "", false, ""}, // which cannot be checked
 		{"wrong signature, keys", bad, "jwk", false, "its signature is not valid"},
 		{"key that is not published", sign(t, stranger, map[string]any{"alg": "ES384"}, goodClaims()), "jwk", false, "publishes no key"},
 	} {

@@ -12,8 +12,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// object is a JSON object of a provider. Its getters keep the first error, as bufio.Scanner does. null is taken for
-// absent throughout. Names are compared exactly, which struct tags of encoding/json would not do.
+// object is a JSON object from a provider. Its methods keep the first error in err, as bufio.Scanner does. A member
+// that is null counts as absent. Names are compared exactly, unlike the struct tags of encoding/json.
 type object struct {
 	members map[string]json.RawMessage
 	err     error
@@ -27,7 +27,7 @@ func parseObject(data []byte) (*object, error) {
 	return o, nil
 }
 
-// wipe overwrites the values; nothing can be read from o afterwards.
+// wipe overwrites the values. The object must not be used afterwards.
 func (o *object) wipe() {
 	for _, raw := range o.members {
 		clear(raw)
@@ -47,10 +47,10 @@ func (o *object) raw(name string) json.RawMessage {
 	return nil
 }
 
-// has reports whether there is such a member and it is not null.
+// has reports whether there is such a member.
 func (o *object) has(name string) bool { return o.raw(name) != nil }
 
-// required fails where one of the members is absent, null or an empty string.
+// required fails if one of the members is absent or an empty string.
 func (o *object) required(names ...string) {
 	for _, name := range names {
 		if raw := o.raw(name); raw == nil || string(raw) == `""` {
@@ -59,7 +59,7 @@ func (o *object) required(names ...string) {
 	}
 }
 
-// get decodes a member into v; an absent one leaves v as it is.
+// get decodes a member into v. If the member is absent it does not change v.
 func (o *object) get(name, expected string, v any) {
 	if raw := o.raw(name); raw != nil && json.Unmarshal(raw, v) != nil {
 		kinds := map[byte]string{'"': "a string", '{': "an object", '[': "an array", 't': "a boolean", 'f': "a boolean"}
@@ -77,7 +77,7 @@ func (o *object) texts(name string) (list []string) {
 	return list
 }
 
-// url reads a URL that parseURL accepts.
+// url returns a URL that parseURL accepts, or an empty string if the member is absent.
 func (o *object) url(name string) string {
 	text := o.text(name)
 	if _, err := parseURL(text); err != nil && text != "" {
@@ -86,36 +86,35 @@ func (o *object) url(name string) string {
 	return text
 }
 
-// date reads a NumericDate (RFC 7519 section 2): a number of any form, but no string. An absent one is 1970.
+// date returns a NumericDate (RFC 7519 section 2), a number in any notation. An absent member is 1970.
 func (o *object) date(name string) time.Time {
 	var seconds float64
 	o.get(name, "a number", &seconds)
-	const year9999 = 253402300799 // what lies beyond would overflow
+	const year9999 = 253402300799 // much later times would overflow
 	return time.Unix(int64(max(-year9999, min(seconds, year9999))), 0)
 }
 
-// seconds reads a number, or a string that holds one, as some providers write it. Fractions are cut off, and what is
-// further from 0 than maxSeconds is brought there.
+// seconds returns a number, cut to ±maxSeconds. Some providers write a string with a number instead.
 func (o *object) seconds(name string) int64 {
-	var text json.Number // takes both
+	var text json.Number // accepts both
 	o.get(name, "a number", &text)
-	n, _ := strconv.ParseFloat(string(text), 64) // one out of its range is infinite
+	n, _ := strconv.ParseFloat(string(text), 64) // infinite if out of range
 	return int64(max(-maxSeconds, min(n, maxSeconds)))
 }
 
-// secret reads a string without making a Go string of it. The member can be read only once.
+// secret returns a string without creating a Go string. The member can be read only once.
 func (o *object) secret(name string) secret.Secret {
 	var s unquoted
 	o.get(name, "a string", &s)
 	return secret.New(s)
 }
 
-// unquoted is a JSON string as bytes of its own.
+// unquoted is the content of a JSON string.
 type unquoted []byte
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (u *unquoted) UnmarshalText(text []byte) error {
 	*u = bytes.Clone(text)
-	clear(text) // encoding/json's copy, or ours of the member
+	clear(text) // a copy by encoding/json, or the member itself
 	return nil
 }

@@ -12,40 +12,32 @@ import (
 )
 
 const (
-	// keysLifetime is how long a JWK set is believed without looking again.
+	// keysLifetime is how long a JWK set is used. A key that the provider has withdrawn must not stay good.
 	keysLifetime = time.Hour
-	// missPause is how long after a search for an unknown key there is no other: bad tokens must not make us flood the
-	// provider.
+	// missPause is how long unknown keys are not looked up again: bad tokens must not make us flood the provider.
 	missPause = time.Minute
-	// failPause is the same after a fetch that failed: of many who wait for tokens only one shall wait for keys that do
-	// not come. A provider that is back must not be held off for long.
-	failPause = 5 * time.Second
-	// keysTimeout bounds a fetch, which whoever waits for a token waits for as well.
+	// keysTimeout limits a fetch, because the user waits for it as well as for the token.
 	keysTimeout = 4 * time.Second
-	// maxKeys bounds the keys of a set: all of them are tried on a token that does not name its key.
+	// maxKeys limits a JWK set, because a token that does not name its key is tried with all of them.
 	maxKeys = 64
 )
 
-// keySet is what a client knows of a provider's keys (Core section 10.1.1). No lock is held over the network: two who
-// fetch at once both store the same.
+// keySet holds a provider's public keys (Core section 10.1.1).
 type keySet struct {
 	keys    []verificationKey
-	expires time.Time // when to fetch it again
-	missed  time.Time // when it was fetched last because a key was not in it
-	failed  error     // of the last fetch; the keys are those before it
+	expires time.Time
+	retry   time.Time // when to look for an unknown key again
 }
 
-var (
-	errNoKey     = errors.New("the provider publishes no key that it is signed with")
-	errSignature = errors.New("its signature is not valid")
-)
+var errNoKey = errors.New("the provider publishes no key that it is signed with")
 
-// unverifiable is why nobody can tell whether a signature is right. It hides its cause: that a fetch of keys may succeed
-// later is no reason to present a refresh token again.
+// unverifiable is the reason why a signature can be neither confirmed nor refuted. It does not unwrap: that the keys
+// may be available later is no reason to present a refresh token again.
 type unverifiable struct{ error }
 
-// verify takes a token apart and looks for its key among those that the provider publishes, and at none that the token
-// brings along (RFC 8725 section 3.10: jku, jwk, x5u and x5c). The error is [unverifiable] where the keys cannot be had.
+// verify decodes a token and checks its signature with the keys that the provider publishes, never with one that the
+// token brings along (RFC 8725 section 3.10: jku, jwk, x5u and x5c). The error is [unverifiable] if the keys are not
+// available; known keys stay good then. Without a lock, two callers may fetch and store the same keys.
 func (p *Provider) verify(ctx context.Context, token secret.Secret) (j *jwt, alg algorithm, err error) {
 	if j, err = decodeJWT(token); err != nil {
 		return j, alg, err
@@ -59,49 +51,43 @@ func (p *Provider) verify(ctx context.Context, token secret.Secret) (j *jwt, alg
 	known, _ := p.keys.Load(p.JWKSURI)
 	set, _ := known.(keySet)
 	now := time.Now()
-	if now.After(set.expires) {
-		set = p.renewKeys(ctx, set)
-	}
 	err = set.verify(j, alg)
-	if err == errNoKey && set.failed == nil && now.Sub(set.missed) > missPause {
-		// Core section 10.1.1: the provider may have changed its keys a moment ago.
-		set.missed = now
-		set = p.renewKeys(ctx, set)
-		err = set.verify(j, alg)
+	if now.Before(set.expires) && (err != errNoKey || now.Before(set.retry)) {
+		return j, alg, err
 	}
-	if err == errNoKey && set.failed != nil {
-		err = unverifiable{set.failed}
+	// Core section 10.1.1: an unknown key may be a new one.
+	keys, failed := p.fetchKeys(ctx)
+	switch {
+	case failed == nil:
+		set = keySet{keys: keys, expires: now.Add(keysLifetime)}
+		if err = set.verify(j, alg); err == errNoKey {
+			set.retry = now.Add(missPause)
+		}
+		p.keys.Store(p.JWKSURI, set)
+	case err == errNoKey:
+		err = unverifiable{fmt.Errorf("keys at %s: %w", shown(p.JWKSURI), failed)}
 	}
 	return j, alg, err
 }
 
-// renewKeys fetches a set anew. Where that fails the keys stay as they were, and the next attempt waits.
-func (p *Provider) renewKeys(ctx context.Context, old keySet) keySet {
-	fetch, cancel := context.WithTimeout(ctx, keysTimeout)
+func (p *Provider) fetchKeys(ctx context.Context) (keys []verificationKey, err error) {
+	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
-	set := keySet{expires: time.Now().Add(keysLifetime), missed: old.missed}
-	err := p.exchange(fetch, newRequest(http.MethodGet, p.JWKSURI), func(o *object, _ *response) {
+	err = p.exchange(ctx, newRequest(http.MethodGet, p.JWKSURI), func(o *object, _ *response) {
 		var list []json.RawMessage
 		o.required("keys") // RFC 7517 section 5.1
 		o.get("keys", "an array", &list)
 		for _, raw := range list {
-			if k, ok := parseKey(raw); ok && len(set.keys) < maxKeys {
-				set.keys = append(set.keys, k)
+			if k, ok := parseKey(raw); ok && len(keys) < maxKeys {
+				keys = append(keys, k)
 			}
 		}
 	})
-	if err != nil {
-		err = fmt.Errorf("keys at %s: %w", shown(p.JWKSURI), err)
-		set = keySet{old.keys, time.Now().Add(failPause), old.missed, err}
-	}
-	if ctx.Err() == nil { // a caller who left says nothing about the provider
-		p.keys.Store(p.JWKSURI, set)
-	}
-	return set
+	return keys, err
 }
 
-// verify tries the keys that fit. A token that names a key of the set stands or falls by that; any other may be signed
-// with one that we do not know yet.
+// verify tries the keys that fit the token's header. If the token names a key of the set, a signature by another key
+// is invalid; otherwise the signature may be by a key that is not in the set.
 func (set keySet) verify(j *jwt, alg algorithm) error {
 	id, named := j.header.text("kid"), false
 	for _, k := range set.keys {
@@ -114,7 +100,7 @@ func (set keySet) verify(j *jwt, alg algorithm) error {
 		named = named || id != "" && k.id == id
 	}
 	if named {
-		return errSignature
+		return errors.New("its signature is not valid")
 	}
 	return errNoKey
 }

@@ -8,8 +8,8 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	_ "crypto/sha256" // of the algorithms ending in 256
-	_ "crypto/sha512" // of the others
+	_ "crypto/sha256" // for the algorithms that end in 256
+	_ "crypto/sha512" // for the others
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -20,16 +20,15 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// jwt is a JSON Web Token (RFC 7519) in JWS compact serialization (RFC 7515 section 7.1). Nothing in it is verified.
+// jwt is a decoded, unverified JSON Web Token (RFC 7519) in JWS compact serialization (RFC 7515 section 7.1).
 type jwt struct {
 	header, claims *object
-	signed         []byte // what the signature is for
+	signed         []byte // the JWS signing input
 	signature      []byte
 }
 
-// decodeJWT takes a token apart. The three parts must be there, in base64url without padding, the first two JSON
-// objects with no member twice; the third may be empty, as that of IAM's refresh tokens is. An opaque token is an
-// error. A token's text is never part of one.
+// decodeJWT decodes a token of three parts in base64url without padding: two JSON objects without duplicate members,
+// and a signature, which is empty in INDIGO IAM's refresh tokens. An error does not contain the token.
 func decodeJWT(token secret.Secret) (*jwt, error) {
 	parts := bytes.Split(token.Reveal(), []byte("."))
 	if token.Len() > maxBody || len(parts) != 3 {
@@ -56,7 +55,7 @@ func decodePart(part []byte) (*object, error) {
 	return o, checkUnique(data)
 }
 
-// decodeBase64URL is RFC 7515 section 2. The decoder of the standard library passes over line breaks.
+// decodeBase64URL decodes base64url as RFC 7515 section 2 defines it. The standard library would allow line breaks.
 func decodeBase64URL(part []byte) ([]byte, error) {
 	data, err := base64.RawURLEncoding.Strict().AppendDecode(nil, part)
 	if err != nil || bytes.ContainsAny(part, "\r\n") {
@@ -65,8 +64,8 @@ func decodeBase64URL(part []byte) ([]byte, error) {
 	return data, nil
 }
 
-// checkUnique fails where an object, known to be well-formed, has a member twice: RFC 7519 section 4 and RFC 7515
-// section 4 allow to reject such, and nobody knows which of the two another program would take.
+// checkUnique returns an error if a JSON object has duplicate members. RFC 7519 section 4 and RFC 7515 section 4
+// allow rejecting them; another program might use the other one.
 func checkUnique(data []byte) error {
 	d, seen := json.NewDecoder(bytes.NewReader(data)), map[json.Token]bool{}
 	d.Token() // the brace
@@ -76,7 +75,7 @@ func checkUnique(data []byte) error {
 			return err
 		}
 		if seen[name] {
-			return fmt.Errorf("%s stands there twice", shown(fmt.Sprint(name)))
+			return fmt.Errorf("%s occurs twice", shown(fmt.Sprint(name)))
 		}
 		seen[name] = true
 	}
@@ -86,12 +85,12 @@ func checkUnique(data []byte) error {
 // algorithm is a signature algorithm for JWS (RFC 7518 section 3.1, RFC 8037 section 3.1).
 type algorithm struct {
 	name  string
-	hash  crypto.Hash    // of the signature and of at_hash
-	curve elliptic.Curve // RFC 7518 section 3.4: each algorithm has its one curve
+	hash  crypto.Hash    // for the signature and for at_hash
+	curve elliptic.Curve // of the ECDSA algorithms (RFC 7518 section 3.4)
 }
 
-// algorithms are all that we accept. RFC 8725 sections 3.1 and 3.2: none of them is "none", and none takes a key that
-// the provider publishes for a shared secret (HS256 and its sisters).
+// algorithms are those that we accept. RFC 8725 sections 3.1 and 3.2: neither "none", nor HS256 and the like, with
+// which a public key could be abused as a shared secret.
 var algorithms = [...]algorithm{
 	{"RS256", crypto.SHA256, nil}, {"RS384", crypto.SHA384, nil}, {"RS512", crypto.SHA512, nil},
 	{"PS256", crypto.SHA256, nil}, {"PS384", crypto.SHA384, nil}, {"PS512", crypto.SHA512, nil},
@@ -99,22 +98,22 @@ var algorithms = [...]algorithm{
 	{"ES512", crypto.SHA512, elliptic.P521()}, {"EdDSA", crypto.SHA512, nil},
 }
 
-// algorithm reads the header. Algorithms are compared exactly: neither "None" nor "rs256" is one.
+// algorithm returns the algorithm that the header names. The case matters: "None" and "rs256" are not accepted.
 func (j *jwt) algorithm() (algorithm, error) {
 	name := j.header.text("alg")
-	j.header.text("kid") // for its error
+	j.header.text("kid") // it must be a string
 	if j.header.has("crit") {
 		// RFC 7515 section 4.1.11
-		return algorithm{}, errors.New("its header demands an extension (\"crit\") that we do not have")
+		return algorithm{}, errors.New("its header requires an extension (\"crit\") that is not supported")
 	}
 	i := slices.IndexFunc(algorithms[:], func(a algorithm) bool { return a.name == name })
 	if i < 0 {
-		return algorithm{}, fmt.Errorf("it is signed by %s, which is not accepted", shown(name))
+		return algorithm{}, fmt.Errorf("it is signed with %s, which is not accepted", shown(name))
 	}
 	return algorithms[i], j.header.err
 }
 
-// verifies reports whether the token was signed with this algorithm and this key.
+// verifies reports whether the token is signed with this algorithm and this key.
 func (a algorithm) verifies(j *jwt, key crypto.PublicKey) bool {
 	digest := a.digest(j.signed)
 	switch k := key.(type) {
@@ -122,11 +121,11 @@ func (a algorithm) verifies(j *jwt, key crypto.PublicKey) bool {
 		switch a.name[:2] {
 		case "RS": // RFC 7518 section 3.3
 			return rsa.VerifyPKCS1v15(k, a.hash, digest, j.signature) == nil
-		case "PS": // RFC 7518 section 3.5: the salt is as long as the hash
+		case "PS": // RFC 7518 section 3.5: salt and hash have the same length
 			o := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 			return rsa.VerifyPSS(k, a.hash, digest, j.signature, o) == nil
 		}
-	case *ecdsa.PublicKey: // RFC 7518 section 3.4: two numbers of the curve's size, one behind the other, no DER
+	case *ecdsa.PublicKey: // RFC 7518 section 3.4: R and S of the curve's size, concatenated; not DER
 		size := (k.Params().BitSize + 7) / 8
 		if k.Curve != a.curve || len(j.signature) != 2*size {
 			return false
@@ -147,12 +146,12 @@ func (a algorithm) digest(data []byte) []byte {
 
 // verificationKey is a key of a JWK set (RFC 7517 section 4).
 type verificationKey struct {
-	id, alg string // empty: not told
+	id, alg string // empty if the provider does not say
 	key     crypto.PublicKey
 }
 
-// parseKey returns false for a key that is not for us: RFC 7517 section 5 says to pass over keys of unknown types, with
-// missing members, or with values that are out of range.
+// parseKey returns false for a key that we cannot use. RFC 7517 section 5: ignore keys with an unknown type, missing
+// members or values out of range.
 func parseKey(raw json.RawMessage) (verificationKey, bool) {
 	o, err := parseObject(raw)
 	if err != nil {
@@ -162,7 +161,7 @@ func parseKey(raw json.RawMessage) (verificationKey, bool) {
 	switch o.text("kty") {
 	case "RSA": // RFC 7518 section 6.3
 		n, e := new(big.Int).SetBytes(o.binary("n")), new(big.Int).SetBytes(o.binary("e"))
-		// RFC 7518 sections 3.3 and 3.5: 2048 bits at least; and not so many that verifying takes long.
+		// RFC 7518 sections 3.3 and 3.5: at least 2048 bits. Very large keys would make verification slow.
 		if bits := n.BitLen(); bits >= 2048 && bits <= 8192 && e.BitLen() > 1 && e.BitLen() < 32 {
 			k.key = &rsa.PublicKey{N: n, E: int(e.Int64())}
 		}
@@ -171,7 +170,7 @@ func parseKey(raw json.RawMessage) (verificationKey, bool) {
 			if a.curve == nil || a.curve.Params().Name != o.text("crv") {
 				continue
 			}
-			// SEC 1 section 2.3.3: 4, x, y. The parser checks their size, and that the point is on the curve.
+			// SEC 1 section 2.3.3: 4, x, y. The parser checks their sizes and that the point is on the curve.
 			point := slices.Concat([]byte{4}, o.binary("x"), o.binary("y"))
 			if key, err := ecdsa.ParseUncompressedPublicKey(a.curve, point); err == nil {
 				k.key = key
@@ -182,7 +181,7 @@ func parseKey(raw json.RawMessage) (verificationKey, bool) {
 			k.key = ed25519.PublicKey(x)
 		}
 	}
-	// RFC 7517 sections 4.2 and 4.3: keys for encryption do not verify.
+	// RFC 7517 sections 4.2 and 4.3: the key may be for encryption only.
 	use, ops := o.text("use"), o.texts("key_ops")
 	meant := (use == "" || use == "sig") && (!o.has("key_ops") || slices.Contains(ops, "verify"))
 	return k, k.key != nil && meant && o.err == nil

@@ -7,7 +7,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Each kind of request carries its own extension parameters and no others.
+// Each kind of request has its own extension parameters and no others.
 func TestParameters(t *testing.T) {
 	t.Parallel()
 	p := at(nil, testMetadata())
@@ -26,7 +26,7 @@ func TestParameters(t *testing.T) {
 	} {
 		client, sent := recording(t, 400, `{"error":"x"}`)
 		p.Client = client
-		call() // the answer does not matter
+		call() // the response does not matter
 		if sent.form.Get("kind") != kind || sent.form.Get("a b") != "c&d" {
 			t.Errorf("%s sent %v", kind, sent.form)
 		}

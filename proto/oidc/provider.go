@@ -11,33 +11,33 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// Provider is a provider as one client sees it: what all requests need.
+// Provider is a provider and the OAuth client that is registered with it.
 type Provider struct {
 	*Client
 	*Metadata
-	// Register and VerifySignature need nothing of what follows.
+	// Register and VerifySignature do not need the remaining fields.
 	ClientID     string
-	ClientSecret secret.Secret // empty: the client does not authenticate (RFC 6749 section 2.1, public)
-	AuthMethod   string        // the token_endpoint_auth_method of the registration; empty: the metadata decide
-	// Public clients are shared by many users and only name themselves. Some providers (Google) give them a secret that
-	// is none and want it in the body.
+	ClientSecret secret.Secret // empty for a client that does not authenticate (RFC 6749 section 2.1, public)
+	AuthMethod   string        // token_endpoint_auth_method of the registration; if empty, the metadata decides
+	// Public means that the client is shared by many users, so that its secret, if it has one, is not secret.
+	// Providers that give it one (Google) expect it in the body.
 	Public         bool
-	LegacyAudience bool // send the audience in one parameter, as it was done before RFC 8707
-	// Extend adds the extension parameters (RFC 6749 section 8.2) that a site or a user wants in a kind of request:
-	// "refresh", "auth_url", "code-exchange", "device-init", "device-polling", "revocation" or "password", as the C
-	// tools call them. nil: there are none.
+	LegacyAudience bool // send the audience in one parameter, as before RFC 8707
+	// Extend, if not nil, adds the extension parameters (RFC 6749 section 8.2) that the site or the user has
+	// configured for a kind of request. The kinds have the names that the C tools use: "refresh", "auth_url",
+	// "code-exchange", "device-init", "device-polling", "revocation" and "password".
 	Extend func(kind string, add func(name, value string))
 }
 
-// Client authentication methods that we have (RFC 7591 section 2, Core section 9).
+// The supported client authentication methods (RFC 7591 section 2, Core section 9).
 const (
 	secretBasic = "client_secret_basic"
 	secretPost  = "client_secret_post"
 	authNone    = "none"
 )
 
-// preferred is the best of the methods that are offered, or empty. RFC 6749 section 2.3.1: every server knows Basic,
-// the body is for those that cannot have it.
+// preferred returns the best of the offered methods, or an empty string. RFC 6749 section 2.3.1: servers must support
+// Basic, and the secret in the body is not recommended.
 func preferred(offered []string) string {
 	for _, method := range []string{secretBasic, secretPost, authNone} {
 		if slices.Contains(offered, method) {
@@ -47,7 +47,7 @@ func preferred(offered []string) string {
 	return ""
 }
 
-// authMethod chooses one method, for RFC 6749 section 2.3 forbids more than one in a request.
+// authMethod chooses one method, because RFC 6749 section 2.3 forbids more than one in a request.
 func (p *Provider) authMethod() (string, error) {
 	offered := p.TokenEndpointAuthMethodsSupported
 	switch {
@@ -63,13 +63,13 @@ func (p *Provider) authMethod() (string, error) {
 	if method := preferred(offered); method != "" {
 		return method, nil
 	}
-	return "", fmt.Errorf("client authentication by %s is not supported", shown(fmt.Sprint(offered)))
+	return "", fmt.Errorf("client authentication with %s is not supported", shown(fmt.Sprint(offered)))
 }
 
-// post sends the form with the client's authentication and the extension parameters, wipes it, and has read take the
-// answer. The endpoint stands in the metadata under name.
+// post sends the form with the client's authentication and the extension parameters, wipes it, and passes the
+// response to read. name is the endpoint's name in the metadata.
 func (p *Provider) post(ctx context.Context, kind, name, endpoint string, f *form, read reader) error {
-	defer func() { clear(f.body) }() // where it is by then
+	defer func() { clear(f.body) }() // as it is then, not now
 	if endpoint == "" {
 		return NoEndpointError(name)
 	}
@@ -87,7 +87,7 @@ func (p *Provider) post(ctx context.Context, kind, name, endpoint string, f *for
 		f.secrets = append(f.secrets, p.ClientSecret)
 	}
 	if method != secretBasic || kind == "device-init" {
-		// RFC 6749 section 3.2.1: only those who do not authenticate need it, but IAM wants it for devices from all.
+		// RFC 6749 section 3.2.1: only public clients need it, but INDIGO IAM requires it for the device flow.
 		f.add("client_id", p.ClientID)
 	}
 	if method == secretPost {
@@ -97,8 +97,7 @@ func (p *Provider) post(ctx context.Context, kind, name, endpoint string, f *for
 	return p.exchange(ctx, q, read)
 }
 
-// basic returns the Authorization header. RFC 6749 section 2.3.1: both parts are form-encoded first, so that a colon, a
-// blank or a percent sign in them arrives as it is.
+// basic returns the Authorization header. RFC 6749 section 2.3.1: id and secret are form-encoded first.
 func (p *Provider) basic() string {
 	pair := append(appendEscaped(nil, []byte(p.ClientID)), ':')
 	pair = appendEscaped(pair, p.ClientSecret.Reveal())
@@ -108,14 +107,13 @@ func (p *Provider) basic() string {
 	return string(header)
 }
 
-// form is an application/x-www-form-urlencoded body that leaves no copy of its secrets behind, as url.Values would.
+// form is an application/x-www-form-urlencoded body. Unlike url.Values it leaves no copies of secrets in memory.
 type form struct {
 	body    []byte
 	secrets []secret.Secret
 }
 
-// addBytes appends name=value (RFC 6749 appendix B). An empty value is left out: RFC 6749 sections 3.1 and 3.2 take it
-// for omitted.
+// addBytes appends name=value (RFC 6749 appendix B), unless value is empty (sections 3.1 and 3.2: the same as omitted).
 func (f *form) addBytes(name string, value []byte) {
 	if len(value) == 0 {
 		return
@@ -135,11 +133,10 @@ func (f *form) addSecret(name string, value secret.Secret) {
 	f.secrets = append(f.secrets, value)
 }
 
-// addScope joins the words by single blanks (RFC 6749 section 3.3): some providers refuse any other.
+// addScope separates scopes by single blanks (RFC 6749 section 3.3), because some providers reject anything else.
 func (f *form) addScope(scope string) { f.add("scope", strings.Join(strings.Fields(scope), " ")) }
 
-// appendEscaped encodes as HTML forms do: UTF-8, a blank as +, unreserved characters as they are, the rest as %XX (RFC
-// 6749 appendix B).
+// appendEscaped appends value in form encoding (RFC 6749 appendix B).
 func appendEscaped(dst, value []byte) []byte {
 	const digits = "0123456789ABCDEF"
 	dst = secret.Grow(dst, 3*len(value))

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,8 +31,8 @@ func TestProxyErrors(t *testing.T) {
 		{&net.OpError{Op: "proxyconnect", Err: syscall.ETIMEDOUT}, "the proxy squid:3128 (for op.example) did not answer within", false},
 		{io.ErrUnexpectedEOF, "op.example (through the proxy squid:3128) closed the connection", false},
 		{refusal(&url.URL{}, 407), "op.example (through the proxy squid:3128): the proxy asks for a user name and password", true},
-		{refusal(user, 407), "the proxy does not accept the user name and password in HTTPS_PROXY", true},
-		{refusal(user, 401), "the proxy does not accept the user name and password in HTTPS_PROXY", true},
+		{refusal(user, 407), "the proxy does not accept the user name and password that HTTPS_PROXY had", true},
+		{refusal(user, 401), "the proxy does not accept the user name and password that HTTPS_PROXY had", true},
 		{refusal(user, 403), "the proxy does not allow it", true},
 		{refusal(user, 503), "the proxy could not connect (HTTP status 503)", false},
 	} {
@@ -45,7 +47,7 @@ func TestProxyErrors(t *testing.T) {
 	}
 }
 
-// Go's own function makes a direct connection where the variable is no URL.
+// Go's own function would connect directly if the variable is not a URL.
 func TestEnvironmentProxy(t *testing.T) {
 	client := mustClient(t, Options{})
 	for _, value := range []string{"http://eve:%pass@squid:3128", "eve:pa#ss@squid:3128", "http://eve:pa/ss@squid:3128"} {
@@ -61,7 +63,7 @@ func TestEnvironmentProxy(t *testing.T) {
 	}
 }
 
-// The grid's CAs are trusted beside the system's.
+// The grid's CAs are trusted as well as the system's.
 func TestGridRoots(t *testing.T) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		io.WriteString(w, `{"issuer":"https://`+req.Host+`","token_endpoint":"https://op.example"}`)
@@ -72,12 +74,18 @@ func TestGridRoots(t *testing.T) {
 	if pool, err := loadRoots(""); pool != nil || err != nil {
 		t.Errorf("a pool without a certificate of the grid, %v", err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "0a1b2c3d.signing_policy"), []byte("access_id_CA X509 '/CN=x'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if pool, err := loadRoots(""); pool == nil || err != nil {
+		t.Errorf("without a certificate of the grid the system's are lost: %v", err)
+	}
 	pemFile(t, dir, "0a1b2c3d.0", srv.Certificate().Raw)
 	_, err := mustClient(t, Options{}).Discover(t.Context(), srv.URL, "")
 	wantText(t, err, "")
 }
 
-// The two clocks say whether a token or the machine is wrong.
+// Errors name both clocks, so that the user sees which one is wrong.
 func TestClocks(t *testing.T) {
 	t.Parallel()
 	claims, err := parseObject([]byte(`{"exp":1}`))

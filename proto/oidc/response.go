@@ -11,21 +11,20 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// response is an answer that was read whole.
 type response struct {
 	status  int
 	header  http.Header
 	body    []byte
-	secrets []secret.Secret // what the request held
+	secrets []secret.Secret // what the request contained
 }
 
 func (r *response) ok() bool { return r.status >= 200 && r.status < 300 }
 
-// reader takes what it needs of an answer; what it finds wrong stands in the object's err.
+// A reader takes what it needs from a response. If it finds a fault it sets the object's err.
 type reader func(*object, *response)
 
-// take has read take the JSON object of a success, and wipes it. Without read the body of a success does not matter. An
-// error member counts with any status: device grants are refused with 400, 401, 428 and 200 in the field.
+// take passes the JSON object of a success to read and wipes it. If read is nil the body does not matter. A member
+// "error" is a refusal with any status: in practice device grants are refused with 400, 401, 428 and 200.
 func (r *response) take(read reader) error {
 	defer clear(r.body)
 	if read == nil && r.ok() {
@@ -33,7 +32,7 @@ func (r *response) take(read reader) error {
 	}
 	o, err := parseObject(r.body)
 	if err != nil {
-		// RFC 6750 section 3: the error may stand in the header.
+		// RFC 6750 section 3: the error may be in the header.
 		if code := challengeParameter(r.header, "error"); code != "" && !r.ok() {
 			return r.refusal(code, challengeParameter(r.header, "error_description"))
 		}
@@ -54,16 +53,16 @@ func (r *response) take(read reader) error {
 	return nil
 }
 
-// refusal is an error in OAuth's terms.
+// refusal returns an error that OAuth defines.
 func (r *response) refusal(code, description string) *Error {
-	// A code of the RFCs is taken as it is: a user's password may be a part of it, as "grant".
+	// Do not redact the RFCs' codes: the user's password may be part of one, such as "grant".
 	if strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" {
 		code = cleanText(code, r.secrets)
 	}
 	return &Error{shortened(code), cleanText(description, r.secrets), r.status, retryAfter(r.header, time.Now())}
 }
 
-// unexpected returns an error that shows the body as well if that is a failure's and made for people.
+// unexpected returns an error for a response that OAuth does not define. It shows a failure's body if that is text.
 func (r *response) unexpected(problem string) *Error {
 	text := "provider answered with HTTP status " + strconv.Itoa(r.status)
 	kind, _, _ := strings.Cut(r.header.Get("Content-Type"), ";")
@@ -77,7 +76,7 @@ func (r *response) unexpected(problem string) *Error {
 	return &Error{"", text, r.status, retryAfter(r.header, time.Now())}
 }
 
-// redirectError names the target without its query, where a provider may repeat what it was sent.
+// redirectError names the target without its query, in which a provider may repeat what it was sent.
 func (r *response) redirectError(why string) *Error {
 	target := r.header.Get("Location")
 	if u, err := url.Parse(target); err == nil {
@@ -87,21 +86,21 @@ func (r *response) redirectError(why string) *Error {
 	return r.unexpected(fmt.Sprintf("a redirect to %q, %s", cleanText(target, r.secrets), why))
 }
 
-// maxSeconds is the longest time that is believed: ten years. Longer ones would overflow a time.Duration.
+// maxSeconds limits the times in responses to ten years, which a time.Duration can represent.
 const maxSeconds = 10 * 365 * 24 * 3600
 
 // retryAfter reads a Retry-After header: seconds, or a date (RFC 9110 section 10.2.3).
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := header.Get("Retry-After")
-	seconds, _ := strconv.ParseInt(value, 10, 64) // too large a number becomes the largest
+	seconds, _ := strconv.ParseInt(value, 10, 64) // the largest int64 if out of range
 	if date, err := http.ParseTime(value); err == nil {
 		seconds = int64(date.Sub(now) / time.Second)
 	}
 	return time.Duration(max(0, min(seconds, maxSeconds))) * time.Second
 }
 
-// challengeParameter reads a parameter of the WWW-Authenticate headers, a quoted string or a token (RFC 9110 section
-// 11.6.1). It is for people: what only looks like one, inside another's text, counts as well.
+// challengeParameter returns a parameter of the WWW-Authenticate headers, a quoted string or a token (RFC 9110
+// section 11.6.1). It does not parse strictly: a match inside another parameter's text counts, too.
 func challengeParameter(header http.Header, name string) string {
 	all := strings.ReplaceAll(strings.Join(header.Values("WWW-Authenticate"), ","), ",", ", ")
 	_, value, _ := strings.Cut(all, " "+name+"=")

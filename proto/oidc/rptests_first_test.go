@@ -26,7 +26,7 @@ func strictly(c *iam.Config) { c.StrictAuthMethod = true }
 
 func likeTheSuite(c *iam.Config) { c.Conformance, c.Rotate = true, true }
 
-// firstRules guard secrets: nothing else matters as much.
+// firstRules protect secrets, which matters most.
 var firstRules = []rptest{
 	{name: "tok-redirect", cases: []rpcase{
 		{by: []string{"tok-redirect-307"}, want: "a redirect to"},
@@ -43,7 +43,7 @@ var firstRules = []rptest{
 	{name: "ref-rotated", cases: []rpcase{
 		{do: func(p *party) error { return errors.Join(refreshing()(p), p.refresh()) }},
 		{do: keepsOldRefreshToken},
-		{do: refreshing("tok-type-DPoP"), want: `"token_type" is`}, // and keeps the new one
+		{do: refreshing("tok-type-DPoP"), want: `"token_type" is`}, // and keeps the new refresh token
 	}},
 	agents("ref-race", "rotate_test.go TestTwoAgents", "one flight for many callers, and one rotation for two agents, are the agent's doing"),
 	{name: "cb-state", cases: []rpcase{
@@ -62,7 +62,7 @@ var firstRules = []rptest{
 	}},
 }
 
-// redirected sends a request with secrets on to another host, which the network knows not.
+// redirected redirects a request with secrets to another host, which the network does not know.
 func redirected(path string, do func(*party) error) func(*party) error {
 	return func(p *party) error {
 		if err := p.login(); err != nil {
@@ -74,7 +74,7 @@ func redirected(path string, do func(*party) error) func(*party) error {
 	}
 }
 
-// wholeLife is long enough for most of the punctuation to come by.
+// wholeLife is so many rotations that most punctuation occurs in a token.
 func wholeLife(p *party) error {
 	for range 5 {
 		p.subject = ""
@@ -112,7 +112,7 @@ func keepsOldRefreshToken(p *party) error {
 	return p.refresh()
 }
 
-// goodAfterBad: what is not the answer to this login does not end it.
+// goodAfterBad checks that a response to another login does not end this one.
 func goodAfterBad(p *party) error {
 	if err := p.discover(); err != nil {
 		return err
@@ -181,7 +181,7 @@ var deviceRules = []rptest{
 	}},
 }
 
-// pollingUntil is a device flow that nobody approves, whose last poll comes after so many seconds.
+// pollingUntil is a device flow that nobody approves, with its last poll after so many seconds.
 func pollingUntil(last int) func(*party) error {
 	var at []int
 	for n := 5; n <= last; n += 5 {

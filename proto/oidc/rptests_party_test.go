@@ -19,8 +19,8 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// network leads to providers by their hosts, without sockets. A request to any other host is an error of the
-// client's, but where there is nil.
+// network connects to providers by their hosts, without sockets. A request to any other host is a fault of the
+// client, unless that host is there with nil.
 type network struct {
 	t     *testing.T
 	hosts map[string]*iam.Server
@@ -81,7 +81,7 @@ type wire struct {
 	begun  chan struct{} // closed when the header is complete
 	once   sync.Once
 	status int
-	left   int // bytes that were announced and not sent; below zero: none were
+	left   int // announced bytes that are not sent yet; negative: none announced
 }
 
 func (w *wire) Header() http.Header { return w.header }
@@ -109,7 +109,7 @@ func (p *party) discover() (err error) {
 	return err
 }
 
-// browse goes where the client sends the browser, and returns the query that it brings back.
+// browse opens the client's authorization URL and returns the query that comes back.
 func (p *party) browse(scope, challenge, state, nonce string) (string, error) {
 	var err error
 	p.lastNonce = nonce
@@ -159,7 +159,7 @@ func (p *party) loginFor(scope string) error {
 	return p.accept(t, oidc.IDTokenCheck{Nonce: p.lastNonce})
 }
 
-// accept takes the tokens of a login whose ID token is good.
+// accept takes the tokens of a login with a good id_token.
 func (p *party) accept(t *oidc.TokenResponse, check oidc.IDTokenCheck) error {
 	if err := p.verify(t, check); err != nil {
 		return err
@@ -177,7 +177,7 @@ func (p *party) verify(t *oidc.TokenResponse, check oidc.IDTokenCheck) (err erro
 	return err
 }
 
-// refresh asks for a new access token. A new refresh token is kept, whatever is wrong with the rest.
+// refresh requests a new access token. It keeps a new refresh token, whatever is wrong with the rest.
 func (p *party) refresh() error { return p.refreshFor(oidc.TokenRequest{}) }
 
 func (p *party) refreshFor(request oidc.TokenRequest) error {
@@ -196,7 +196,7 @@ func (p *party) refreshFor(request oidc.TokenRequest) error {
 	return err
 }
 
-// refreshing is a login at a good provider that then misbehaves at the refresh.
+// refreshing is a login at a provider that misbehaves only at the refresh.
 func refreshing(by ...string) func(*party) error {
 	return func(p *party) error {
 		p.rotating()
@@ -217,8 +217,8 @@ func refreshing(by ...string) func(*party) error {
 
 func (p *party) rotating() { p.idp.Change(func(s *iam.Settings) { s.Rotate = true }) }
 
-// device is the whole device flow, polling as oidc-gen does, whom the agent tells to slow down after a failure that passes
-// as well (RFC 8628 section 3.5).
+// device is the whole device flow. It polls as oidc-gen does, which the agent tells to slow down after a temporary
+// failure, too (RFC 8628 section 3.5).
 func (p *party) device() error {
 	if err := p.discover(); err != nil {
 		return err
@@ -251,7 +251,7 @@ func (p *party) device() error {
 
 func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
 
-// polling is a device flow whose polls come at these seconds after its start.
+// polling is a device flow with polls at these seconds after its start.
 func polling(at ...int) func(*party) error {
 	return func(p *party) error {
 		err := p.device()
@@ -272,7 +272,7 @@ func polling(at ...int) func(*party) error {
 	}
 }
 
-// register makes the client that the party goes on with.
+// register registers the client that the party then uses.
 func (p *party) register() (r registered, err error) {
 	if err := p.discover(); err != nil {
 		return r, err
@@ -289,7 +289,7 @@ func (p *party) register() (r registered, err error) {
 	return r, nil
 }
 
-// registered is what oidc-gen takes of a client.
+// registered is what oidc-gen uses of a registration response.
 type registered struct {
 	ID           string   `json:"client_id"`
 	Secret       string   `json:"client_secret"`
@@ -306,7 +306,7 @@ func (p *party) registerAndLogin() error {
 	return p.login()
 }
 
-// last is the last request to a path.
+// last returns the last request to a path.
 func (p *party) last(path string) iam.Request {
 	p.Helper()
 	for _, r := range slices.Backward(p.idp.Requests()) {

@@ -11,7 +11,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// atIssuer is a login of a user who spells the issuer in this way.
+// atIssuer is the login of a user who spells the issuer like this.
 func atIssuer(issuer string) func(*party) error {
 	return func(p *party) error {
 		p.issuer = issuer
@@ -37,7 +37,7 @@ var discoveryRules = []rptest{
 		{do: atIssuer("https://idp.example/#a"), want: "has a fragment"},
 		{do: atIssuer("http://idp.example/"), want: "is not an https URL"},
 		{by: []string{"disc-form"}, want: `"token_endpoint"`},
-		{by: []string{"disc-form-loopback"}, want: "is not https, as the issuer is"},
+		{by: []string{"disc-form-loopback"}, want: "is not https, but the issuer is"},
 		{by: []string{"disc-other-host"}},
 	}},
 	checks("disc-defaults", func(p *party) error {
@@ -144,7 +144,7 @@ var callbackRules = []rptest{
 	}},
 }
 
-// mixedUp is a login at an evil provider that sends the browser to an honest one.
+// mixedUp is a login at an attacker's provider that sends the browser to an honest one.
 func mixedUp(p *party) error {
 	honest := p.add(iam.Config{Issuer: "https://elsewhere.example/", Alg: iam.ES256, Settings: iam.Settings{AutoApprove: true},
 		Clients: []iam.Client{{ClientID: clientID, ClientSecret: "another", RedirectURIs: []string{redirectURI}}}})
@@ -155,8 +155,7 @@ func mixedUp(p *party) error {
 	return err
 }
 
-// injected gives the client an answer that is made for an attacker's login, at a provider whose PKCE protects
-// from nothing.
+// injected gives the client the response to an attacker's login, at a provider that does not enforce PKCE.
 func injected(state string) func(*party) error {
 	return func(p *party) error {
 		if err := p.discover(); err != nil {
@@ -186,13 +185,13 @@ var registrationRules = []rptest{
 		if !slices.Equal(r.RedirectURIs, []string{"http://localhost:1"}) || r.AuthMethod != "client_secret_post" {
 			p.Errorf("%+v", r)
 		}
-		err = errors.Join(err, p.login()) // the fake still knows the redirect URI that was asked for
+		err = errors.Join(err, p.login()) // the fake still has the requested redirect URI
 		if sent := p.last("token"); sent.Header.Get("Authorization") != "" || !sent.Form().Has("client_secret") {
 			p.Error("not authenticated by the method that came back")
 		}
 		return err
 	}, "reg-replaced"),
-	{name: "reg-expiry", cases: []rpcase{ // the client is kept, whatever it says
+	{name: "reg-expiry", cases: []rpcase{ // the client is kept, whatever its expiry
 		{by: []string{"reg-expiry"}, do: (*party).registerAndLogin},
 		{by: []string{"reg-expiry-past"}, do: (*party).registerAndLogin},
 		{by: []string{"reg-expiry-absent"}, do: (*party).registerAndLogin},

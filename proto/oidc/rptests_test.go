@@ -13,36 +13,35 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// The relying party's tests: what a client must withstand of a provider. Names that start with a family's
-// prefix are modules of the OpenID Foundation's conformance suite: oidcc-client-test, fapi1, fapi2 and ciba for
-// its families of clients. The others are rules of the RFCs that the suite does not test.
+// Tests of the relying party: what a provider may do to a client. Names that begin with a family's prefix are modules
+// of the OpenID Foundation's conformance suite: oidcc-client-test, fapi1, fapi2 and ciba. The others are rules of the
+// RFCs that the suite does not test.
 
-// An rptest is one rule, held in one or more cases.
+// An rptest is one rule, tested in one or more cases.
 type rptest struct {
 	name  string
 	cases []rpcase
-	// notApplicable tells why this package cannot break the rule. One whose rule is the agent's names the
-	// agent's test that holds it.
+	// notApplicable says why this package cannot break the rule. If it is the agent's rule, agentTest names a test.
 	notApplicable string
 	agentTest     string // "code_test.go TestCodeFlow"
 }
 
-// An rpcase is a misbehaviour, and what must come of it.
+// An rpcase is a misbehaviour and its expected result.
 type rpcase struct {
-	by   []string           // the provider: switches of iam
-	with func(*iam.Config)  // the provider: its configuration; nil: the party's own
-	do   func(*party) error // the client; nil: the whole login by code
-	want string             // part of the error; empty: the client accepts
+	by   []string           // the provider's switches in iam
+	with func(*iam.Config)  // the provider's configuration; nil: the default
+	do   func(*party) error // what the client does; nil: a login by code
+	want string             // part of the error; empty: none
 }
 
-// both are a rule that a single switch tries.
+// rejects and accepts are rules that a single switch tests.
 func rejects(name, want string, by ...string) rptest {
 	return rptest{name: name, cases: []rpcase{{by: by, want: want}}}
 }
 
 func accepts(name string, by ...string) rptest { return rptest{name: name, cases: []rpcase{{by: by}}} }
 
-// checks is a rule that takes more than a login to see.
+// checks is a rule that needs more than a login.
 func checks(name string, do func(*party) error, by ...string) rptest {
 	return rptest{name: name, cases: []rpcase{{by: by, do: do}}}
 }
@@ -51,12 +50,12 @@ func fails(name, want string, do func(*party) error, by ...string) rptest {
 	return rptest{name: name, cases: []rpcase{{by: by, do: do, want: want}}}
 }
 
-// agents is a rule that the agent keeps, not this package.
+// agents is a rule for the agent, not for this package.
 func agents(name, test, reason string) rptest {
 	return rptest{name: name, notApplicable: reason, agentTest: test}
 }
 
-// The numbers of rules, so that none gets lost.
+// The numbers of rules, so that none is lost.
 const (
 	rulesOfSuite = 63
 	rulesOfRFCs  = 61
@@ -64,7 +63,7 @@ const (
 
 func TestRelyingParty(t *testing.T) {
 	var passed, notApplicable atomic.Int32
-	// In the order of danger: first what gives secrets away, last what only breaks.
+	// The most dangerous first: what gives away secrets before what only fails.
 	suite := slices.Concat(firstRules, deviceRules, idTokenRules, signatureRules, flowRules, familyRules,
 		discoveryRules, callbackRules, registrationRules, tokenRules, jwtRules)
 	t.Cleanup(func() {
@@ -100,7 +99,7 @@ func TestRelyingParty(t *testing.T) {
 	}
 }
 
-// checkAgentTest looks whether the test that the reason relies on is still there.
+// checkAgentTest checks that the agent's test still exists.
 func (r rptest) checkAgentTest(t *testing.T) {
 	if r.agentTest == "" {
 		return
@@ -132,7 +131,7 @@ func (c rpcase) run(t *testing.T) {
 	}
 }
 
-// checkRejected: of a bad answer nothing is handed out, and the error gives no secret away.
+// checkRejected checks that nothing of a bad response is used and that the error shows no secret.
 func (p *party) checkRejected(err error) {
 	p.Helper()
 	if p.accepted != nil {
@@ -169,7 +168,7 @@ type party struct {
 	lastNonce string
 
 	subject  string              // of the login
-	accepted *oidc.TokenResponse // what the client would hand out
+	accepted *oidc.TokenResponse // what the client would return to the user
 	kept     secret.Secret       // the refresh token that it would save
 }
 
@@ -193,7 +192,7 @@ func newParty(t *testing.T, with func(*iam.Config)) *party {
 	return p
 }
 
-// misbehave turns a switch of the provider on.
+// misbehave turns on a switch of the provider.
 func (p *party) misbehave(name string) {
 	p.Helper()
 	if err := p.idp.Switch(name); err != nil {
@@ -201,7 +200,7 @@ func (p *party) misbehave(name string) {
 	}
 }
 
-// asked checks how often an address was asked.
+// asked checks the number of requests to a URL.
 func (p *party) asked(what string, times int) {
 	p.Helper()
 	if n := p.idp.Counters()[what]; n != times {

@@ -12,7 +12,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// granted looks at the tokens of a login.
+// granted checks the tokens of a login.
 func granted(look func(t *oidc.TokenResponse) bool) func(*party) error {
 	return func(p *party) error {
 		err := p.login()
@@ -102,7 +102,7 @@ var tokenRules = []rptest{
 			p.Errorf("error %v", err)
 		}
 		p.asked("POST token", 2)
-		return loginAgain(p.refresh()) // the answer that was lost had the only good refresh token
+		return loginAgain(p.refresh()) // the only valid refresh token was in the lost response
 	}),
 	{name: "ref-dead", cases: []rpcase{
 		{do: func(p *party) error {
@@ -140,13 +140,13 @@ var tokenRules = []rptest{
 		}
 		return p.refresh()
 	}),
-	// Nonce and auth_time of the login are nowhere kept: an agent that was started since knows them not. What binds the
-	// answer to it is the refresh token that was sent.
+	// Nobody stores the nonce and auth_time of the login: an agent may have been restarted since. The refresh token
+	// in the request binds the response to it.
 	{name: "ref-idtoken", cases: []rpcase{
 		{do: refreshing()}, // a new iat
 		{do: refreshing("ref-idtoken-absent")},
 		{do: refreshing("missing-nonce")},
-		{do: refreshing("expired-exp")}, // that of the login once more
+		{do: refreshing("expired-exp")}, // that of the login again
 		{do: refreshing("invalid-aud"), want: `"aud"`},
 	}},
 	{name: "revoke", cases: []rpcase{
@@ -166,7 +166,7 @@ func unknownRefreshToken(p *party) error {
 	return p.refresh()
 }
 
-// waitsAsTold: the error tells when to come again, and the code is not spent.
+// waitsAsTold checks that the error says when to retry, and that the code is still valid then.
 func waitsAsTold(p *party) error {
 	if err := p.discover(); err != nil {
 		return err
@@ -186,7 +186,7 @@ func waitsAsTold(p *party) error {
 	return p.accept(t, oidc.IDTokenCheck{})
 }
 
-// loginAgain turns the one error that says so into a success.
+// loginAgain turns the error that asks for a new login into a success.
 func loginAgain(err error) error {
 	if refused := new(oidc.Error); errors.As(err, &refused) && refused.TokenExpired() {
 		return nil
@@ -194,7 +194,7 @@ func loginAgain(err error) error {
 	return errors.Join(errors.New("not told to log in again"), err)
 }
 
-// shaky is a refresh that fails without the refresh token's fault, and then succeeds.
+// shaky is a refresh that fails although the refresh token is good, and then succeeds.
 func shaky(by string) func(*party) error {
 	return func(p *party) error {
 		if err := p.login(); err != nil {
@@ -233,7 +233,7 @@ func revoked(p *party) error {
 	}
 	token := p.kept.Clone()
 	p.accepted = nil
-	for range 2 { // the second time it is unknown
+	for range 2 { // the second time the token is unknown
 		if err := p.at.Revoke(p.Context(), token); err != nil {
 			return err
 		}
@@ -255,7 +255,7 @@ var jwtRules = []rptest{
 	}},
 	{name: "jwt-keys", cases: []rpcase{
 		{by: []string{"header-jwk"}, want: "signature is not valid"},
-		{by: []string{"header-urls"}}, // and no request goes there
+		{by: []string{"header-urls"}}, // no request goes to them
 		{by: []string{"keys-enc"}, want: "publishes no key"},
 		{by: []string{"keys-alg"}, want: "publishes no key"},
 	}},
@@ -274,7 +274,7 @@ var jwtRules = []rptest{
 		{by: []string{"jwt-4-parts"}, want: "three parts"},
 		{by: []string{"jwt-5-parts"}, want: "three parts"},
 		{by: []string{"jwt-padding"}, want: "base64url"},
-		{by: []string{"claim-twice"}, want: `"sub" stands there twice`},
+		{by: []string{"claim-twice"}, want: `"sub" occurs twice`},
 		{by: []string{"jwt-unsigned"}, want: "is not accepted"},
 		{want: "three parts", do: func(*party) error {
 			_, err := oidc.UnverifiedIssuer(secret.FromString("e30.e30." + strings.Repeat("A", 10<<20)))

@@ -18,43 +18,43 @@ const (
 	GrantRefreshToken      = "refresh_token"
 )
 
-// TokenRequest is what an access token shall be good for.
+// TokenRequest says what an access token is for.
 type TokenRequest struct {
-	Scope    string   // words; empty: what was granted
-	Audience []string // the services that shall accept the token; empty: the provider's choice
+	Scope    string   // separated by blanks; if empty, what the user has granted
+	Audience []string // the services that should accept the token; if empty, the provider decides
 }
 
-// TokenResponse is a successful answer of the token endpoint (RFC 6749 section 5.1, Core section 3.1.3.3).
+// TokenResponse is a successful response of the token endpoint (RFC 6749 section 5.1, Core section 3.1.3.3).
 type TokenResponse struct {
 	AccessToken  secret.Secret
-	ExpiresIn    int64         // lifetime in seconds; 0: not told; at least 1 when told
-	Scope        string        // what was granted
-	HasScope     bool          // the answer has a scope; else it is the one asked for (RFC 6749 section 5.1)
-	RefreshToken secret.Secret // empty: a refresh token that was used stays good (RFC 6749 section 6)
-	IDToken      secret.Secret // not verified: see [Provider.VerifyIDToken]; may be empty
-	date         time.Time     // of the answer by the provider's clock, zero: not told (RFC 9110 section 6.6.1)
+	ExpiresIn    int64         // lifetime in seconds, at least 1; 0 if the provider does not say
+	Scope        string        // the granted scope
+	HasScope     bool          // if false, the granted scope is the requested one (RFC 6749 section 5.1)
+	RefreshToken secret.Secret // if empty, the present refresh token stays valid (RFC 6749 section 6)
+	IDToken      secret.Secret // not verified, see [Provider.VerifyIDToken]; may be empty
+	date         time.Time     // the provider's clock (RFC 9110 section 6.6.1); zero if the response does not say
 }
 
-// Wipe overwrites all tokens.
+// Wipe overwrites the tokens.
 func (t *TokenResponse) Wipe() {
 	t.AccessToken.Wipe()
 	t.RefreshToken.Wipe()
 	t.IDToken.Wipe()
 }
 
-// Refresh asks for a new access token (RFC 6749 section 6). An [*Error] whose TokenExpired is true means that the user
-// must log in again.
+// Refresh requests a new access token (RFC 6749 section 6). An [*Error] whose TokenExpired method returns true means
+// that the user must log in again.
 //
-// With an error that finds fault with a successful answer the response may still not be nil: it then holds only a new
-// refresh token. Keep that, for the provider has most likely put the old one out of use.
+// If the provider's response is a success but has a fault, Refresh returns an error and, if there is one, the new
+// refresh token alone. The caller must keep that token, because the provider has probably revoked the old one.
 func (p *Provider) Refresh(ctx context.Context, refreshToken secret.Secret, t TokenRequest) (*TokenResponse, error) {
 	f := new(form)
 	f.addSecret("refresh_token", refreshToken)
 	return p.requestToken(ctx, "refresh", GrantRefreshToken, f, t)
 }
 
-// Password logs in by user name and password (RFC 6749 section 4.3). RFC 9700 section 2.4 forbids this grant; it is for
-// providers that have no other, and never chosen unasked.
+// Password logs in with a user name and a password (RFC 6749 section 4.3). RFC 9700 section 2.4 forbids this grant.
+// It is for providers that have no other, and only if the user asks for it.
 func (p *Provider) Password(
 	ctx context.Context, username string, password secret.Secret, t TokenRequest,
 ) (*TokenResponse, error) {
@@ -64,8 +64,8 @@ func (p *Provider) Password(
 	return p.requestToken(ctx, "password", GrantPassword, f, t)
 }
 
-// ExchangeCode redeems an authorization code (RFC 6749 section 4.1.3). redirectURI is the one of the authorization
-// request, to the letter; verifier belongs to its challenge. A scope is not for here.
+// ExchangeCode redeems an authorization code (RFC 6749 section 4.1.3). redirectURI must be exactly that of the
+// authorization request, and verifier must belong to its code challenge. t must not have a scope.
 func (p *Provider) ExchangeCode(
 	ctx context.Context, code secret.Secret, redirectURI string, verifier secret.Secret, t TokenRequest,
 ) (*TokenResponse, error) {
@@ -76,8 +76,8 @@ func (p *Provider) ExchangeCode(
 	return p.requestToken(ctx, "code-exchange", GrantAuthorizationCode, f, t)
 }
 
-// Revoke puts a refresh token out of use (RFC 7009 section 2.1). It succeeds as well when the provider does not know
-// the token (section 2.2); after an error the token must be taken for alive.
+// Revoke revokes a refresh token (RFC 7009 section 2.1). It also succeeds if the provider does not know the token
+// (section 2.2). After an error the token may still be valid.
 func (p *Provider) Revoke(ctx context.Context, refreshToken secret.Secret) error {
 	f := new(form)
 	f.addSecret("token", refreshToken)
@@ -100,11 +100,10 @@ func (p *Provider) requestToken(ctx context.Context, kind, grant string, f *form
 	return answer, err
 }
 
-// addAudience adds a resource parameter for each absolute URI (RFC 8707 section 2), and one audience parameter for the
-// rest, which that RFC has no place for.
+// addAudience adds a resource for each absolute URI (RFC 8707 section 2), and one audience for all others.
 func (p *Provider) addAudience(audience []string, f *form) {
 	var names []string
-	// An INDIGO IAM, known by its registration endpoint, has only audience, words separated by blanks.
+	// INDIGO IAM, recognized by its registration endpoint, knows only audience, separated by blanks.
 	legacy := p.LegacyAudience || strings.Contains(p.RegistrationEndpoint, "/iam/api/")
 	for _, service := range audience {
 		if !legacy && isResource(service) {
@@ -116,8 +115,8 @@ func (p *Provider) addAudience(audience []string, f *form) {
 	f.add("audience", strings.Join(names, " "))
 }
 
-// isResource tells an absolute URI without fragment (RFC 8707 section 2, RFC 3986 section 4.3). host:8443 has the shape
-// of one as well, but is none in anybody's mind.
+// isResource reports whether s is an absolute URI without a fragment (RFC 8707 section 2, RFC 3986 section 4.3).
+// host:8443 would be one by its syntax, but is meant as a host and a port.
 func isResource(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil || !u.IsAbs() || strings.Contains(s, "#") {
@@ -126,19 +125,19 @@ func isResource(s string) bool {
 	return u.Opaque == "" || strings.Trim(u.Opaque, "0123456789") != ""
 }
 
-// read keeps a new refresh token even of an answer that is faulty otherwise, and nothing else then.
+// read reads a response. If that has a fault, read keeps the new refresh token and nothing else.
 func (t *TokenResponse) read(o *object) {
 	t.RefreshToken = o.secret("refresh_token")
 	o.required("access_token", "token_type") // RFC 6749 section 5.1
 	t.AccessToken = o.secret("access_token")
 	if kind := o.text("token_type"); !strings.EqualFold(kind, "Bearer") {
-		// RFC 6749 section 7.1: a token of a type that one does not understand must not be used.
+		// RFC 6749 section 7.1: a client must not use a token of an unknown type.
 		o.fail("\"token_type\" is %s, Bearer expected", shown(kind))
 	}
 	t.Scope, t.HasScope = o.text("scope"), o.has("scope")
 	t.IDToken = o.secret("id_token")
 	if o.has("expires_in") {
-		// RFC 6749 section 5.1. What lives no time at all must not pass for "not told".
+		// RFC 6749 section 5.1. A lifetime of 0 must not look like an unknown one.
 		t.ExpiresIn = max(1, o.seconds("expires_in"))
 	}
 	if o.err != nil {

@@ -72,7 +72,7 @@ func TestTokenResponse(t *testing.T) {
 	}
 }
 
-// A rotated refresh token is handed out even where the rest of the answer is no good.
+// A new refresh token is returned even if the rest of the response has a fault.
 func TestRotatedTokenSurvives(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
@@ -100,7 +100,7 @@ func TestTokenOf16KiB(t *testing.T) {
 	}
 }
 
-// What each grant sends.
+// The parameters of each grant.
 func TestTokenRequests(t *testing.T) {
 	t.Parallel()
 	text := secret.FromString
@@ -188,7 +188,7 @@ func TestRevoke(t *testing.T) {
 	wantText(t, err, "metadata has no revocation_endpoint")
 }
 
-// No member of a token response keeps a secret once it was read.
+// No member of a token response contains a secret after it was read.
 func TestTokenResponseIsWiped(t *testing.T) {
 	t.Parallel()
 	o, err := parseObject([]byte(`{"access_token":"hunter2","token_type":"Bearer","refresh_token":"\u0068unter2"}`))
@@ -203,6 +203,21 @@ func TestTokenResponseIsWiped(t *testing.T) {
 	for _, b := range raw {
 		if strings.Trim(string(b), "\x00") != "" {
 			t.Errorf("%q is left", b)
+		}
+	}
+}
+
+// Wipe reaches all tokens.
+func TestWipeTokenResponse(t *testing.T) {
+	t.Parallel()
+	r := &TokenResponse{
+		AccessToken: secret.FromString("at"), RefreshToken: secret.FromString("rt"), IDToken: secret.FromString("it"),
+	}
+	tokens := []secret.Secret{r.AccessToken, r.RefreshToken, r.IDToken}
+	r.Wipe()
+	for i, token := range tokens {
+		if !token.IsEmpty() {
+			t.Errorf("token %d is left", i+1)
 		}
 	}
 }
@@ -229,7 +244,7 @@ func FuzzTokenResponse(f *testing.F) {
 	})
 }
 
-// One refresh over a kept connection to a TLS provider.
+// One refresh over an open connection to a TLS provider.
 func BenchmarkRefresh(b *testing.B) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		io.Copy(io.Discard, req.Body)

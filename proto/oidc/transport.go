@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// newTransport returns the transport of all requests. nil roots are the system's, loaded at the first handshake. open
-// counts the connections that are still in memory.
+// newTransport returns the transport of all requests. If roots is nil the system's CAs are loaded at the first
+// handshake. open counts the connections that are still in memory.
 func newTransport(roots *x509.CertPool, open *atomic.Int64) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, Control: limitSilence}
 	return &http.Transport{
@@ -34,20 +34,20 @@ func newTransport(roots *x509.CertPool, open *atomic.Int64) *http.Transport {
 			}
 			return conn, err
 		},
-		// RFC 9325 section 3.1.1: nothing below TLS 1.2.
+		// RFC 9325 section 3.1.1: at least TLS 1.2.
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout: 10 * time.Second,
-		ForceAttemptHTTP2:   true, // a DialContext of our own would turn it off
-		// Scripts ask again within minutes, and a new connection costs two or three round trips.
+		ForceAttemptHTTP2:   true, // which our DialContext would turn off
+		// Scripts send another request within minutes, and a new connection costs two or three round trips.
 		IdleConnTimeout:        5 * time.Minute,
 		MaxIdleConnsPerHost:    4,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 }
 
-// limitSilence is a net.Dialer's Control: it bounds how long a connection may leave what we sent unacknowledged. After
-// a suspend, or behind a firewall that forgets, a kept connection is dead without a word; HTTP/2 would go on using it
-// for as long as the kernel repeats itself, which is a quarter of an hour. A kernel that refuses keeps its own limit.
+// limitSilence is a net.Dialer's Control. It limits how long sent data may remain unacknowledged. After a suspend, or
+// behind a firewall that has forgotten it, an open connection may be dead without notice. HTTP/2 would continue to
+// use it for a quarter of an hour, until the kernel gives up, as it still does if it rejects the option.
 func limitSilence(_, _ string, conn syscall.RawConn) error {
 	const tcpUserTimeout, milliseconds = 0x12, 10_000 // TCP_USER_TIMEOUT of Linux: RFC 5482, tcp(7)
 	if runtime.GOOS != "linux" {
@@ -58,14 +58,12 @@ func limitSilence(_, _ string, conn syscall.RawConn) error {
 	})
 }
 
-// maxRoots is the largest file of certificates in bytes, some fifty times what a system has.
-const maxRoots = 16 << 20
-
-// loadRoots reads the certificates of a PEM file, or of all files in a directory. Without a path they are the system's
-// (or what SSL_CERT_FILE and SSL_CERT_DIR name) and those of the grid; nil: the system's alone.
+// loadRoots loads the CAs in a PEM file or in all files of a directory. If path is empty it loads those of the system
+// (or of SSL_CERT_FILE and SSL_CERT_DIR) and of the grid; it returns nil if there are none of the grid.
 func loadRoots(path string) (*x509.CertPool, error) {
 	files, err := filesAt(cmp.Or(path, os.Getenv("X509_CERT_DIR"), "/etc/grid-security/certificates"))
 	pool, found := x509.NewCertPool(), false
+	const maxSize = 16 << 20 // some fifty times what a system has
 	switch {
 	case path == "" && (err != nil || len(files) == 0): // not a grid site
 		return nil, nil
@@ -78,12 +76,11 @@ func loadRoots(path string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("CA file: %w", err)
 	}
 	for _, file := range files {
-		data, err := readFile(file, maxRoots)
+		data, err := readFile(file, maxSize)
 		if err != nil && file == path {
 			return nil, fmt.Errorf("CA file: %w", err)
 		}
-		// A directory holds policies and revocation lists as well: those are passed over, and what cannot be read is
-		// missed at the first handshake that needs it.
+		// A directory also has policies and revocation lists. If a CA cannot be read, a handshake will say so.
 		found = pool.AppendCertsFromPEM(data) || found
 	}
 	if !found {
@@ -92,7 +89,7 @@ func loadRoots(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// filesAt lists what is in a directory. What is none stands for itself.
+// filesAt returns the files in a directory, or path itself if it is not a directory.
 func filesAt(path string) ([]string, error) {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, syscall.ENOTDIR) {
@@ -105,8 +102,7 @@ func filesAt(path string) ([]string, error) {
 	return files, err
 }
 
-// readFile reads a file that an account names. What is no file is refused: nobody may ever write into a pipe, and a
-// device may have no end.
+// readFile reads a file that an account names. It must be regular: a pipe may block forever, a device have no end.
 func readFile(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -122,9 +118,9 @@ var errProxyURL = problem{
 	"HTTPS_PROXY is not a URL (in a user name or password write %25 for %, %23 for #, %2F for /, %3F for ?)", true,
 }
 
-// environmentProxy is http.ProxyFromEnvironment, which makes a direct connection where the variable is no URL.
+// environmentProxy is http.ProxyFromEnvironment, which would connect directly if the variable is not a URL.
 func environmentProxy(req *http.Request) (*url.URL, error) {
-	value := cmp.Or(os.Getenv("HTTPS_PROXY"), os.Getenv("https_proxy")) // http goes to loopback only, without a proxy
+	value := cmp.Or(os.Getenv("HTTPS_PROXY"), os.Getenv("https_proxy")) // http: on loopback only
 	if !strings.Contains(value, "://") {
 		value = "http://" + value
 	}
@@ -134,8 +130,8 @@ func environmentProxy(req *http.Request) (*url.URL, error) {
 	return http.ProxyFromEnvironment(req)
 }
 
-// checkProxy is a transport's OnProxyConnectResponse: it explains an answer to CONNECT (RFC 9110 section 9.3.6) that
-// makes no tunnel. A gateway's troubles pass, a prohibition does not.
+// checkProxy is a transport's OnProxyConnectResponse. It explains a response to CONNECT that opens no tunnel (RFC
+// 9110 section 9.3.6). A gateway error may pass, unlike a refusal.
 func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	p := problem{
 		fmt.Sprintf("the proxy could not connect (HTTP status %d)", resp.StatusCode),
@@ -144,10 +140,10 @@ func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.R
 	switch resp.StatusCode {
 	case http.StatusOK:
 		return nil
-	case http.StatusProxyAuthRequired, http.StatusUnauthorized: // tinyproxy says the latter to a wrong password
+	case http.StatusProxyAuthRequired, http.StatusUnauthorized: // tinyproxy returns the latter for a wrong password
 		p.text = "the proxy asks for a user name and password: start the agent with HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
 		if proxy.User != nil {
-			p.text = "the proxy does not accept the user name and password in HTTPS_PROXY, as they were when the agent started"
+			p.text = "the proxy does not accept the user name and password that HTTPS_PROXY had when the agent started"
 		}
 	case http.StatusForbidden:
 		p.text = "the proxy does not allow it (HTTP status 403)"

@@ -9,7 +9,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// A token of any kind is its issuer's, or not, or nobody can tell.
+// A token of any kind is its issuer's, or is not, or cannot be checked.
 func TestVerifySignature(t *testing.T) {
 	t.Parallel()
 	ours, theirs := testSigners()["rsa"], testSigners()["rsa2"]
@@ -24,10 +24,11 @@ func TestVerifySignature(t *testing.T) {
 		{"good", good, "", false},
 		{"another key", sign(t, theirs, rs256, claims), "signature", true},
 		{"unknown key", sign(t, theirs, map[string]any{"alg": "RS256", "kid": "rsa2"}, claims), "no key", true},
-		{"another issuer", sign(t, ours, rs256, map[string]any{"iss": "https://op.example"}), `"iss" is`, true},
+		{"issuer without its slash", sign(t, ours, rs256, map[string]any{"iss": "https://op.example"}), "", false},
+		{"another issuer", sign(t, ours, rs256, map[string]any{"iss": "https://op.example/x"}), `"iss" is`, true},
 		{"no issuer", sign(t, ours, rs256, map[string]any{}), `"iss" is`, true},
-		{"none", b64([]byte(`{"alg":"none"}`)) + "." + b64([]byte(`{"iss":"https://op.example/"}`)) + ".", `signed by "none"`, true},
-		{"unknown algorithm", b64([]byte(`{"alg":"XX1"}`)) + good[strings.Index(good, "."):], `signed by "XX1"`, true},
+		{"none", b64([]byte(`{"alg":"none"}`)) + "." + b64([]byte(`{"iss":"https://op.example/"}`)) + ".", `signed with "none"`, true},
+		{"unknown algorithm", b64([]byte(`{"alg":"XX1"}`)) + good[strings.Index(good, "."):], `signed with "XX1"`, true},
 		{"opaque", "opaque", "not a JWT", true},
 	} {
 		p := at(serving(t, &requests, ours.jwk), testMetadata())

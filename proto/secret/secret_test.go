@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// No way of printing a struct around a Secret shows its bytes.
+// No way of printing a struct with a Secret shows its bytes.
 func TestSecretDoesNotPrint(t *testing.T) {
 	type account struct {
 		Name   string
@@ -49,7 +49,7 @@ func TestWipeReachesEveryCopy(t *testing.T) {
 	}
 }
 
-// What outgrows its buffer leaves nothing of it behind.
+// A buffer that is too small is wiped when its content moves.
 func TestGrow(t *testing.T) {
 	small := append(make([]byte, 0, 10), "hunter2"...)
 	same := append(Grow(small, 3), "abc"...)

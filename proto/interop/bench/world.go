@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -307,7 +308,7 @@ func (u *user) add(request *cjson.Object) {
 // file writes an account's file in a format and returns its path.
 func (u *user) file(a *account.Account, format crypt.Format) (path string, key *crypt.Key) {
 	key = must(crypt.NewKey(secret.FromString(password), format))
-	text := must(key.Encrypt(a.Object().Layout()))
+	text := must(key.Encrypt(context.Background(), a.Object().Layout()))
 	path = filepath.Join(u.home, ".config", "oidc-agent", a.Name)
 	check(os.WriteFile(path, text, 0o600))
 	return path, key
