@@ -114,7 +114,7 @@ func TestCodeExchangeRefused(t *testing.T) {
 		"short verifier":         {[]string{"code_challenge", b64(short[:])}, []string{"code_verifier", "short"}, "do not match"},
 		"challenge as verifier":  {nil, []string{"code_verifier", challenge}, "do not match"},
 		"plain, wrong":           {plain, []string{"code_verifier", challenge}, "do not match"},
-		"challenge taken out":    {none, nil, "no code challenge"},
+		"challenge taken out":    {none, nil, "without an earlier code challenge"},
 		"other redirect":         {nil, []string{"redirect_uri", "app:/back"}, "Redirect URI mismatch"},
 		"no redirect":            {nil, []string{"redirect_uri", "-"}, "Redirect URI mismatch"},
 		"wrong code":             {nil, []string{"code", "abc"}, "Invalid authorization code: abc"},

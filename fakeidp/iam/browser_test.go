@@ -212,9 +212,9 @@ func TestForms(t *testing.T) {
 	b.signIn("alice")
 	approve := "user_oauth_approval=true&user_code=" + d.text("user_code")
 	b.open("POST", "/device/approve", approve) // another site's form has the cookie, but not the token
-	b.see(403, "not valid any more")
+	b.see(403, "no longer valid")
 	b.open("POST", "/device/approve", approve+"&csrf=x")
-	b.see(403, "not valid any more")
+	b.see(403, "no longer valid")
 
 	anonymous := p.browser()
 	anonymous.open("GET", "/login", "")

@@ -136,7 +136,7 @@ func TestDashboardOthers(t *testing.T) {
 	bob.see(404, "No such client")
 	for _, path := range []string{"tokens/revoke", "clients", "clients/" + c.id + "/secret", "clients/" + c.id + "/delete"} {
 		alice.open("POST", "/dashboard/"+path, "csrf=x&token="+tokens.text("refresh_token"))
-		alice.see(403, "not valid any more")
+		alice.see(403, "no longer valid")
 	}
 	c.refresh(tokens.text("refresh_token")).want(200, "", "")
 }

@@ -155,8 +155,8 @@ func TestManage(t *testing.T) {
 	if got.text("client_name") != "other name" || got.text("scope") != "openid" || got.text("client_secret") != r.text("client_secret") {
 		t.Errorf("update: %s", got.Body)
 	}
-	put(func() { c["client_secret"] = "mine" }).want(400, "client_secret: it cannot be chosen", "")
-	put(func() { c["client_secret"], c["client_id"] = nil, "other" }).want(400, "client_id: it must be that of the client", "")
+	put(func() { c["client_secret"] = "mine" }).want(400, "client_secret cannot be changed", "")
+	put(func() { c["client_secret"], c["client_id"] = nil, "other" }).want(400, "client_id must be that of the client", "")
 
 	p.request("DELETE", uri, "", "Authorization", auth).want(204, "", "")
 	p.request("GET", uri, "", "Authorization", auth).want(404, "Client not found: "+r.text("client_id"), "")

@@ -103,7 +103,7 @@ func (p *pageWorld) connectDevice(t *testing.T, c *chromium) {
 func (p *pageWorld) makeClient(t *testing.T, c *chromium) (id, secret string) {
 	t.Helper()
 	c.use("Dashboard", "Your clients")
-	c.use("New client", "How it authenticates")
+	c.use("New client", "Client authentication")
 	c.picture(p.prefix + "-newclient")
 	c.fill("Name", "My own program")
 	c.fill("Redirect URIs, one per line", p.callback.URL+"/back")

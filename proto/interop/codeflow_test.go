@@ -127,7 +127,7 @@ func TestManualClient(t *testing.T) {
 			c := startChromium(t, false)
 			c.open(p.idp.Issuer()+"dashboard", "Sign in")
 			c.signIn("Your clients")
-			c.use("New client", "How it authenticates")
+			c.use("New client", "Client authentication")
 			c.fill("Name", "by hand")
 			c.fill("Redirect URIs, one per line", strings.Join(redirectURIs, "\n"))
 			c.tick("storage.read:/")
