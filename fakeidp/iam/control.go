@@ -17,14 +17,21 @@ func (s *Server) controlRoutes(m *http.ServeMux) {
 		"POST /_fake/deny": control(func(d decision) (any, error) {
 			return s.decideNamed(d, func(userCode, _ string) error { return s.Deny(userCode) })
 		}),
-		"GET /_fake/codes":     show(func() any { return map[string]any{"user_codes": s.UserCodes()} }),
-		"POST /_fake/clock":    control(s.controlClock),
+		"GET /_fake/codes": show(func() any { return map[string]any{"user_codes": s.UserCodes()} }),
+		"POST /_fake/clock": control(func(b struct{ Move duration }) (any, error) {
+			s.MoveClock(time.Duration(b.Move))
+			return map[string]any{"now": s.Now()}, nil
+		}),
 		"GET /_fake/settings":  show(s.shownSettings),
 		"POST /_fake/settings": control(s.controlSettings),
 		"POST /_fake/revoke": control(func(b struct{ Token string }) (any, error) {
 			return map[string]any{"known": s.Revoke(strings.TrimSpace(b.Token))}, nil
 		}),
-		"POST /_fake/suspend": control(func(b suspension) (any, error) {
+		"POST /_fake/suspend": control(func(b struct {
+			Username  string
+			ClientID  string `json:"client_id"`
+			Suspended bool
+		}) (any, error) {
 			return nil, s.Suspend(b.Username, b.ClientID, b.Suspended)
 		}),
 		"POST /_fake/rotate-key": act(s.RotateSigningKey),
@@ -102,11 +109,6 @@ func (s *Server) decideNamed(d decision, decide func(userCode, username string) 
 	return map[string]any{"user_code": d.UserCode}, decide(d.UserCode, d.Username)
 }
 
-func (s *Server) controlClock(b struct{ Move duration }) (any, error) {
-	s.MoveClock(time.Duration(b.Move))
-	return map[string]any{"now": s.Now()}, nil
-}
-
 // byName returns pointers to the settings by their names in JSON.
 func (t *Settings) byName() map[string]any {
 	return map[string]any{
@@ -146,13 +148,6 @@ func (s *Server) controlSettings(values map[string]json.RawMessage) (_ any, err 
 		}
 	})
 	return s.shownSettings(), err
-}
-
-// suspension is of a user, a client, or both.
-type suspension struct {
-	Username  string `json:"username"`
-	ClientID  string `json:"client_id"`
-	Suspended bool   `json:"suspended"`
 }
 
 // faultJSON is a [Fault] in JSON. Its body is a string or any other JSON value.

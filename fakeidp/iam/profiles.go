@@ -22,11 +22,9 @@ func (s *Server) accessClaims(c *client, d *issue, issued, expires time.Time) ma
 		"iss": s.cfg.Issuer, "sub": d.grant.sub, "iat": issued.Unix(), "exp": expires.Unix(),
 		"jti": newUUID(), "client_id": c.ClientID,
 	}
-	switch len(d.audience) { // a string, or a list of several (RFC 7519 section 4.1.3)
-	case 0:
-	case 1:
+	if len(d.audience) == 1 { // RFC 7519 section 4.1.3: one audience is a string
 		claims["aud"] = d.audience[0]
-	default:
+	} else if len(d.audience) > 1 {
 		claims["aud"] = d.audience
 	}
 	if d.grant.act != nil {

@@ -83,7 +83,7 @@ func TestConfigRefused(t *testing.T) {
 		`profile "x"`:         {Issuer: testIssuer, Profile: "x"},
 		`algorithm "HS256"`:   {Issuer: testIssuer, Alg: "HS256"},
 		"defined twice":       {Issuer: testIssuer, Users: []User{{Username: "a"}, {Username: "a"}}},
-		"has no username":    {Issuer: testIssuer, Users: []User{{}}},
+		"has no username":     {Issuer: testIssuer, Users: []User{{}}},
 		`client "x"`:          {Issuer: testIssuer, Clients: []Client{{ClientID: "x"}, {ClientID: "x"}}},
 		"cannot sign":         {Issuer: testIssuer, Alg: ES256, Key: testKey()},
 		"P-256":               {Issuer: testIssuer, Alg: ES256, Key: key},
