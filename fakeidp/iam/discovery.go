@@ -16,24 +16,21 @@ var documents embed.FS
 
 // document reads one of the documents, with the words that start with a dollar sign replaced for this server.
 func (s *Server) document(name string, to any) {
+	quoted := func(text string) string { return strings.Trim(string(toJSON(text)), `"`) }
+	words := strings.NewReplacer(
+		"$ISSUER", quoted(s.cfg.Issuer),
+		"$SLASHLESS", quoted(strings.TrimSuffix(s.cfg.Issuer, "/")),
+		"$UPPER", quoted(strings.ToUpper(s.cfg.Issuer)),
+		"$ESCAPED", quoted(strings.Replace(s.cfg.Issuer, "/", "%2F", 1)),
+		"$LONG", strings.Repeat("x", 16<<10),
+	)
 	text, err := documents.ReadFile(name)
 	if err == nil {
-		err = decodeStrictly(strings.NewReader(s.words.Replace(string(text))), to)
+		err = decodeStrictly(strings.NewReader(words.Replace(string(text))), to)
 	}
 	if err != nil {
 		panic("fakeidp/iam: " + name + ": " + err.Error()) // they are embedded, and a test reads each
 	}
-}
-
-func newWords(issuer string) *strings.Replacer {
-	quoted := func(text string) string { return strings.Trim(string(toJSON(text)), `"`) }
-	return strings.NewReplacer(
-		"$ISSUER", quoted(issuer),
-		"$SLASHLESS", quoted(strings.TrimSuffix(issuer, "/")),
-		"$UPPER", quoted(strings.ToUpper(issuer)),
-		"$ESCAPED", quoted(strings.Replace(issuer, "/", "%2F", 1)),
-		"$LONG", strings.Repeat("x", 16<<10),
-	)
 }
 
 // metadata is the discovery document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2). It has IAM's values,

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 )
@@ -17,12 +16,11 @@ import (
 // mutex. The others expect it to be locked, as it is while a request is handled (see handle).
 type Server struct {
 	// Set by New, read-only afterwards.
-	cfg   Config
-	base  string // path of the issuer, with its final slash
-	words *strings.Replacer
-	mux   *http.ServeMux
-	keys  *keyring
-	http  *http.Server // set by Start
+	cfg  Config
+	base string // path of the issuer, with its final slash
+	mux  *http.ServeMux
+	keys *keyring
+	http *http.Server // set by Start
 
 	mu       sync.Mutex // guards what follows
 	settings Settings
@@ -51,7 +49,6 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:      cfg,
 		base:     base.Path,
-		words:    newWords(cfg.Issuer),
 		settings: cfg.Settings,
 		users:    map[string]*User{},
 		clients:  map[string]*client{},

@@ -106,8 +106,8 @@ func (w *world) replay(t *testing.T, tr transcript) {
 
 var stillRunning = regexp.MustCompile(`^none: still running after (\d+) s$`)
 
-// limit is how long a command may run. If the recorded command did not end, or ours is
-// known not to, the time is that of the recording, unless ours is known to end.
+// limit returns how long a command may run. One that does not end, as recorded or as
+// listed in deliberates, runs as long as that says.
 func limit(name string, number int, c command) time.Duration {
 	exit := c.exit
 	if _, ours, known := deliberately(name, number, "exit"); known {

@@ -50,7 +50,7 @@ func tokenRequest(account, scope string, minValid int64) []byte {
 	return request.SetText("application_hint", "bench").Compact()
 }
 
-// askToken requests a token. A minimum validity of forced seconds is too long for any token, so it forces a new one.
+// askToken requests a token that must be valid for so many seconds; forced gets a new one each time.
 func askToken(sock string, request []byte) error {
 	answer, err := ask(sock, request)
 	if err == nil && !bytes.Contains(answer, []byte(`"access_token"`)) {
@@ -59,7 +59,8 @@ func askToken(sock string, request []byte) error {
 	return err
 }
 
-const forced = 99999999 // seconds
+// forced is longer, in seconds, than any token is valid.
+const forced = 99999999
 
 // load is many clients, each of which sends the next request as soon as it has an answer.
 type load struct {

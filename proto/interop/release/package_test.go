@@ -27,7 +27,7 @@ func sysroot(t *testing.T, folders ...string) string {
 	return root
 }
 
-// outside removes the files of the package managers from a list.
+// outside removes the package managers' own files below /var from a list.
 func outside(all map[string]string) map[string]string {
 	maps.DeleteFunc(all, func(name, _ string) bool { return strings.HasPrefix(name, "var/") })
 	return all
