@@ -32,7 +32,7 @@ var chapters = map[string]struct {
 	"On other machines": {before: map[string]string{
 		"ssh login rm -f /tmp/oidc-$USER.sock": "eval $(oidc-agent)",
 	}},
-	"Bearer files and jobs": {
+	"Token files and jobs": {
 		before: map[string]string{
 			"oidc-add --bearer-file demo": "export XDG_RUNTIME_DIR=$HOME; eval $(oidc-agent); oidc-gen -w device demo",
 		},
