@@ -58,7 +58,7 @@ type Settings struct {
 	// Conformance makes the server behave like the provider of the OpenID Foundation's conformance suite:
 	// client_id, client_secret and refresh tokens end in punctuation, client_secret_basic is the only method, a
 	// client that registers cannot be managed and must use S256, token responses have no expires_in, and the
-	// JWK set has keys that no client can parse.
+	// JWK set has keys that hardly any client can parse.
 	Conformance bool
 }
 

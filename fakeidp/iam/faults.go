@@ -38,7 +38,7 @@ type Fault struct {
 	SetKeys map[string]any    `json:"set_keys"` // as Set, in each key of a JWK set
 	AddKeys []any             `json:"add_keys"` // added to a JWK set
 	IDToken *Forgery          `json:"id_token"` // changes the ID token of a regular answer
-	Cut     bool              `json:"cut"`      // close the connection in the middle of the body, after handling the request
+	Cut     bool              `json:"cut"`      // handle the request, but close the connection in mid-body
 	Endless bool              `json:"endless"`  // never end the body
 }
 
