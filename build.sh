@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds, shows and tests oidc-agent. `./build.sh help` lists the words.
+# Builds and tests oidc-agent. `./build.sh help` lists the commands.
 set -eu
 cd "$(dirname "$0")"
 root=$PWD
@@ -7,18 +7,18 @@ programs='oidc-agent:agent oidc-gen:gen oidc-add:add oidc-token:token fakeidp:fa
 
 usage() {
 	cat <<'EOF'
-usage: ./build.sh [WORD]
+usage: ./build.sh [COMMAND]
   (none)    build the five programs into bin/
-  demo      build, then show the main job against the fake IAM, in a temporary home
-  test      everything that needs nothing but Go: gofmt, vet, go test ./...
-  fuzz [S]  each fuzz target for S seconds (10), two at a time; fails at the first finding
-  crash     the agent killed in the midst of 1,000 refreshes (KILLS=NUMBER: so many): is a refresh token lost?
-  interop   everything against real peers; installs them by name (Debian, npm)
-  release   archives, .deb, .rpm, checksums and SBOM in dist/, the same bytes wherever it is built
-            (TARGETS='linux/amd64 ...': only these)
+  demo      build, then create an account and print tokens with the fake IAM, in a temporary home
+  test      run the tests that need only Go: gofmt, vet, go test ./...
+  fuzz [S]  run each fuzz target for S seconds (10), two at a time; stop at the first failure
+  crash     kill the agent in the middle of 1,000 refreshes (or KILLS), to see that no refresh token is lost
+  interop   run the tests against real peers; installs them by name (Debian, npm)
+  release   build archives, .deb, .rpm, checksums and SBOM in dist/, reproducibly
+            (TARGETS='linux/amd64 ...': only for these)
   bench [NAME...] [--quick|--plot]
-            our programs beside Debian's C ones and beside floors, one table; --quick: what can be
-            counted, against a budget; --plot: token/latency.svg
+            measure our programs, Debian's C programs and floors, in one table; --quick: compare
+            counts with their budgets; --plot: draw token/latency.svg
 EOF
 }
 
@@ -27,7 +27,7 @@ die() {
 	exit 1
 }
 
-# need_go stops before anything is done where Go is missing or too old.
+# need_go exits if Go is missing or too old.
 need_go() {
 	want=$(sed -n 's/^go \([0-9.]*\)$/\1/p' go.mod)
 	command -v go >/dev/null 2>&1 ||
@@ -60,13 +60,13 @@ build() {
 	ln -sf oidc-agent bin/oidc-keychain
 }
 
-# run_shown prints a command as a user would type it, then runs it.
+# run_shown prints a command as a user types it, then runs it.
 run_shown() {
 	printf '\n$ %s\n' "$*"
 	"$@"
 }
 
-# decode prints the header and the claims of a JWT, without its signature.
+# decode prints the header and the claims of a JWT, but not its signature.
 decode() {
 	for part in 1 2; do
 		b=$(printf '%s' "$1" | cut -d. -f$part | tr '_-' '/+')
@@ -107,7 +107,7 @@ demo() {
 	done
 	echo "$issuer"
 
-	# shellcheck disable=SC2016 # the line is shown as it is typed
+	# shellcheck disable=SC2016 # printed literally
 	printf '\n$ eval $(oidc-agent)\n'
 	eval "$(oidc-agent)"
 	run_shown oidc-gen -w device --prompt=none --pw-env --issuer="$issuer" \
@@ -118,11 +118,11 @@ demo() {
 	printf '\n$ oidc-token demo\n'
 	token=$(oidc-token demo)
 	echo "$token"
-	printf '\nwhich says:\n'
+	printf '\nIts header and claims:\n'
 	decode "$token"
 }
 
-# can_race: the race detector needs a C compiler.
+# can_race reports whether there is a C compiler, which the race detector needs.
 can_race() {
 	[ -n "${CI:-}" ] || command -v "${CC:-cc}" >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1
 }
@@ -133,9 +133,9 @@ run_tests() {
 	[ -z "$unformatted" ] || die "gofmt would change: $unformatted"
 	go vet ./...
 	if can_race; then
-		# Two are watched by nobody: the key derivations, which share no memory, and the end-to-end tests, whose
-		# programs are built without: searching the agent's memory would take four times as long. A program that
-		# watches itself waits a second at its end, for reports of other threads: a twentieth is enough.
+		# Without the race detector: the key derivations, which share no memory, and the end-to-end tests, whose
+		# search of the agent's memory would take four times as long. At exit a program waits one second for reports
+		# of other threads; 50 ms are enough.
 		GORACE="atexit_sleep_ms=50 ${GORACE:-}" CGO_ENABLED=1 go test -race -gcflags='golang.org/x/crypto/...=-race=false' \
 			-gcflags='oidc-agent/proto/e2e=-race=false' ./...
 	else
@@ -143,21 +143,21 @@ run_tests() {
 	fi
 }
 
-# fuzz_targets lists all fuzz targets: package, name.
+# fuzz_targets prints package and name of each fuzz target.
 fuzz_targets() {
-	# shellcheck disable=SC2016 # the template's own variables
+	# shellcheck disable=SC2016 # variables of the template
 	go list -f '{{$package := .ImportPath}}{{$dir := .Dir}}{{range .TestGoFiles}}{{$package}} {{$dir}}/{{.}}{{"\n"}}{{end}}' ./... |
 		while read -r package file; do
 			[ -z "$file" ] || sed -n "s,^func \(Fuzz[A-Za-z0-9_]*\)(f \*testing\.F) {\$,$package \1,p" "$file"
 		done
 }
 
-# fuzz_one runs one target and prints its line. 255 makes xargs stop.
+# fuzz_one runs one target and prints a line about it. Exit code 255 stops xargs.
 fuzz_one() {
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
 	if ! go test -run '^$' -fuzz "^$3\$" -fuzztime "${1}s" -fuzzminimizetime 2s -parallel 1 "$2" >"$log" 2>&1; then
-		# Up to Go 1.26 the end of the time may be taken for a failure (https://go.dev/issue/75804).
+		# Up to Go 1.26, go test can report the end of -fuzztime as a failure (https://go.dev/issue/75804).
 		if grep -q 'Failing input\|seed corpus\|panic:' "$log" || ! grep -qx '    context deadline exceeded' "$log"; then
 			cat "$log" >&2
 			echo "build.sh: $2 $3 failed; a failing input is in $(go list -f '{{.Dir}}' "$2")/testdata/fuzz/$3" >&2
@@ -171,7 +171,7 @@ fuzz_one() {
 fuzz() {
 	need_go
 	targets=$(fuzz_targets)
-	[ "$(echo "$targets" | wc -l)" -gt 20 ] || die "only these fuzz targets were found: $targets"
+	[ "$(echo "$targets" | wc -l)" -gt 20 ] || die "too few fuzz targets were found: $targets"
 	echo "$targets" | xargs -n 2 -P 2 "$root/build.sh" fuzz_one "${1:-10}"
 }
 
@@ -180,7 +180,7 @@ crash() {
 	KILLS=${KILLS:-1000} go test -count=1 -v -timeout 1h -run '^TestCrash$' ./proto/e2e
 }
 
-# install_debian installs the named packages that are not there yet.
+# install_debian installs those of the named packages that are missing.
 install_debian() {
 	missing=
 	for package in "$@"; do
@@ -204,7 +204,7 @@ interop() {
 	shellcheck build.sh .ci/run agent/packaging/release.sh proto/cli/completion/oidc.bash
 	mandoc -Tlint -W warning ./*/*.1
 	go -C proto/interop build -o "$root/bin/staticcheck" honnef.co/go/tools/cmd/staticcheck
-	# ST1005: some errors are sentences, word for word those of the C tools.
+	# ST1005: some errors are sentences, because they are those of the C tools.
 	bin/staticcheck -checks inherit,-ST1005 ./...
 	OIDC_AGENT_ZBARIMG=$(command -v zbarimg) go test -count=1 -run QR ./gen
 	cd proto/interop
@@ -219,7 +219,7 @@ release() {
 	exec agent/packaging/release.sh "$(version)"
 }
 
-# bench builds the floors as our programs are built, and runs proto/interop/bench.
+# bench builds the floor programs like our programs and runs proto/interop/bench.
 bench() {
 	build
 	install_debian oidc-agent-cli strace hyperfine util-linux

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// FuzzParseOptions: any command line is understood, answered with a text, or refused as such.
+// FuzzParseOptions: every command line gives options, prints a text, or is a usage error.
 func FuzzParseOptions(f *testing.F) {
 	for _, line := range []string{"", "--auto-approve", "--rotate --alg=ES256 --refresh-token-lifetime=-1s", "--ca-out=x", "--version", "-help", "x"} {
 		f.Add(line)

@@ -1,7 +1,7 @@
-// Fakeidp is a fake INDIGO IAM for tests: one program, no database, nothing kept. It prints its issuer,
-// alone, as the first line on stdout when it is ready, and ends on SIGTERM or SIGINT.
+// Fakeidp is a fake INDIGO IAM for tests: one program, no database, everything in memory. When it is ready it
+// prints its issuer URL, alone, as the first line on stdout. It exits on SIGTERM or SIGINT.
 //
-// The server itself is package fakeidp/iam, which a Go test can use without this program.
+// The server itself is package fakeidp/iam, which Go tests can use without this program.
 package main
 
 import (
@@ -36,7 +36,7 @@ func main() {
 	os.Exit(1)
 }
 
-// run serves until ctx ends.
+// run serves until ctx is done.
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	o, err := parseOptions(args, stdout)
 	if err != nil || o == nil {
@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {
-		return fmt.Errorf("cannot listen: %w", err)
+		return fmt.Errorf("cannot listen on %q: %w", o.listen, err)
 	}
 	defer l.Close()
 	scheme := "http"
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	return nil
 }
 
-// authority is how others reach an address that we listen on: an unspecified one is not for them.
+// authority returns the host and port under which clients reach a: they cannot connect to an unspecified address.
 func authority(a *net.TCPAddr) string {
 	if a.IP.IsUnspecified() {
 		return fmt.Sprintf("localhost:%d", a.Port)

@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// binary builds the program once.
+// binary builds the program, once.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "fakeidp-test")
 	if err != nil {
@@ -88,7 +88,7 @@ func TestServesUntilSignal(t *testing.T) {
 		if err := json.NewDecoder(resp.Body).Decode(&md); err != nil || md.Issuer != issuer {
 			t.Errorf("issuer %q, error %v", md.Issuer, err)
 		}
-		resp.Body.Close() // the connection stays open: it must not keep the program from ending
+		resp.Body.Close() // the connection stays open, but the program must exit
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +207,7 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// TestHelpNamesOptions: what the parser knows stands in the help.
+// TestHelpNamesOptions: every option is in the help.
 func TestHelpNamesOptions(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"listen", "issuer", "tls", "ca-out", "auto-approve", "silent-denial", "device-interval", "config", "control",

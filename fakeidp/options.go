@@ -23,57 +23,59 @@ type options struct {
 }
 
 const help = `Usage: fakeidp [OPTION...]
-fakeidp -- a fake INDIGO IAM for tests. When it is ready it prints its issuer,
-alone, as the first line on stdout. It keeps everything in memory, and ends on
-SIGTERM. People sign in at the issuer, see their clients and tokens on the
-dashboard there, and make clients by hand.
+fakeidp -- a fake INDIGO IAM for tests. When it is ready it prints its issuer
+URL, alone, as the first line on stdout. It keeps everything in memory and exits
+on SIGTERM. Users sign in at the issuer URL; a dashboard there shows their
+clients and tokens and lets them create clients.
 
  Address:
-  --listen=HOST:PORT     Listen there; by default 127.0.0.1, a port that is free
-  --issuer=URL           What the server calls itself, if the world sees it
-                         under another name
-  --tls                  Serve https, with a certificate of a CA made for this
-                         run
-  --ca-out=FILE          Write that CA's certificate there, for clients to trust
+  --listen=HOST:PORT     Address to listen on; by default a free port of
+                         127.0.0.1
+  --issuer=URL           Issuer URL, if clients reach the server under another
+                         name
+  --tls                  Serve https, with a certificate from a CA created for
+                         this run
+  --ca-out=FILE          Write that CA's certificate to FILE, for clients to
+                         trust
 
  Behaviour:
   --auto-approve         Approve every device code and authorization request at
                          once, for the first user
-  --silent-denial        A denied device code stays pending, as at IAM, instead
-                         of access_denied
-  --device-interval=5s   Tell clients an interval, and say slow_down to those
-                         who poll faster
-  --config=FILE          Users, clients and scopes, as JSON: {"users": [...],
-                         "clients": [...], "scopes": [...]}
-  --conformance          Look like the provider of the OpenID Foundation's
+  --silent-denial        Keep a denied device code pending, as IAM does, instead
+                         of answering access_denied
+  --device-interval=5s   Announce a polling interval, and answer slow_down to
+                         clients that poll faster
+  --config=FILE          Read users, clients and scopes from a JSON file:
+                         {"users": [...], "clients": [...], "scopes": [...]}
+  --conformance          Behave like the provider of the OpenID Foundation's
                          conformance suite
-  --control              Serve the control API below /_fake/: whoever reaches it
-                         rules the server. fakeidp(1) describes it
+  --control              Serve the control API below /_fake/. Anyone who can
+                         reach it controls the server. See fakeidp(1)
 
  Tokens:
-  --profile=wlcg|iam|aarc    Claims of access tokens, by default wlcg
+  --profile=wlcg|iam|aarc    Profile of access tokens, by default wlcg
   --alg=RS256|ES256      Signature algorithm, by default RS256
   --access-token-lifetime=20m
                          By default 20 minutes
   --refresh-token-lifetime=720h
                          By default 30 days
-  --rotate               A new refresh token with every refresh; the old one,
-                         used again, ends them all
+  --rotate               Issue a new refresh token with every refresh. Reuse of
+                         an old one revokes all tokens of that login
 
  Help:
   --help                 Give this help list
   --version              Print program version
 
-Unless a file says otherwise, the users are alice and bob, each with the name
-as the password.
+Without --config the users are alice and bob, each with the username as the
+password.
 `
 
-// parseOptions returns nil when it has already said all that was asked for.
+// parseOptions returns nil options after it has printed the help or the version.
 func parseOptions(args []string, stdout io.Writer) (*options, error) {
 	var o options
 	var config string
 	f := flag.NewFlagSet("fakeidp", flag.ContinueOnError)
-	f.SetOutput(io.Discard) // the errors come back, and the usage is that of help
+	f.SetOutput(io.Discard) // Parse returns its errors, and --help prints help
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "")
 	f.StringVar(&o.config.Issuer, "issuer", "", "")
 	f.BoolVar(&o.tls, "tls", false, "")
@@ -110,7 +112,7 @@ func (o *options) check(config string) error {
 		return &usageError{errors.New("--ca-out needs --tls")}
 	}
 	if min(o.config.AccessTokenLifetime, o.config.RefreshTokenLifetime, o.config.DeviceInterval) < 0 {
-		return &usageError{errors.New("a lifetime or interval below zero")}
+		return &usageError{errors.New("a lifetime or interval must not be below zero")}
 	}
 	if config == "" {
 		return nil

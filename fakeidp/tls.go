@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// secure puts TLS over a listener, with a certificate for the names of loopback and of this host, from a CA
-// that is made now. Its certificate goes to caOut; its key is forgotten.
+// secure serves TLS on l, with a certificate for localhost and this host's name, issued by a new CA. It writes
+// the CA's certificate to caOut, if set, and keeps the CA's key nowhere.
 func secure(l net.Listener, caOut string) (net.Listener, error) {
 	cert, ca, err := newCertificate(l.Addr().(*net.TCPAddr).IP)
 	if err != nil {
@@ -24,7 +24,7 @@ func secure(l net.Listener, caOut string) (net.Listener, error) {
 	if caOut != "" {
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca})
 		if err := os.WriteFile(caOut, text, 0o644); err != nil {
-			return nil, fmt.Errorf("writing the CA: %w", err)
+			return nil, fmt.Errorf("writing the CA certificate: %w", err)
 		}
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
@@ -36,7 +36,7 @@ func newCertificate(address net.IP) (cert tls.Certificate, ca []byte, err error)
 	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	authority := &x509.Certificate{
 		Subject: pkix.Name{CommonName: "fakeidp test CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-		// A year: a server in a CI lives for minutes, one for a team for months.
+		// A year: a server in CI runs for minutes, one that a team shares for months.
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
 	}
 	if ca, err = x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey); err != nil {

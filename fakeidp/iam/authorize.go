@@ -21,7 +21,7 @@ type authorizationRequest struct {
 	prompt      []string
 }
 
-// authorizationCode is what the client exchanges (RFC 6749 section 4.1.2).
+// authorizationCode is what the client exchanges for tokens (RFC 6749 section 4.1.2).
 type authorizationCode struct {
 	request *authorizationRequest
 	grant   *grant
@@ -31,18 +31,18 @@ type authorizationCode struct {
 
 type consentKey struct{ username, clientID string }
 
-// authorizationRequest checks a request. The errors are told to the client, but for those where nobody
-// knows where to send them: without a request they are shown to the user (RFC 6749 section 4.1.2.1).
+// authorizationRequest checks a request. An error goes back to the client, but one without a request is shown to the
+// user: the server does not know the client or the redirect URI then (RFC 6749 section 4.1.2.1).
 func (s *Server) authorizationRequest(q url.Values) (*authorizationRequest, error) {
 	c := s.clients[q.Get("client_id")]
 	if c == nil || !isTrue(c.Active) {
-		return nil, badRequest("Unknown client", "There is no client %q here.", q.Get("client_id"))
+		return nil, badRequest("Unknown client", "No client %q is registered.", q.Get("client_id"))
 	}
 	a := &authorizationRequest{query: q, client: c, redirectURI: q.Get("redirect_uri"), prompt: strings.Fields(q.Get("prompt"))}
 	if !q.Has("redirect_uri") && len(c.RedirectURIs) == 1 {
 		a.redirectURI = c.RedirectURIs[0]
 	}
-	// By string equality, port included: so does IAM (RFC 8252 section 7.3 would forgive a loopback port).
+	// By string equality, as at IAM. RFC 8252 section 7.3 would allow any port on loopback.
 	if !slices.Contains(c.RedirectURIs, a.redirectURI) {
 		return nil, badRequest("Invalid redirect URI",
 			"Invalid redirect: %s does not match one of the registered values.", a.redirectURI)
@@ -63,9 +63,9 @@ func (s *Server) authorizationRequest(q url.Values) (*authorizationRequest, erro
 	case !c.has(grantAuthorizationCode):
 		return a, badRequest("unauthorized_client", "Unauthorized grant type: %s", grantAuthorizationCode)
 	case slices.Contains(a.prompt, "none") && len(a.prompt) > 1:
-		return a, badRequest("invalid_request", "prompt: none stands alone") // Core section 3.1.2.1
+		return a, badRequest("invalid_request", "prompt: none cannot be combined with other values") // Core section 3.1.2.1
 	case badAge != nil:
-		return a, badRequest("invalid_request", "max_age: not a number of seconds")
+		return a, badRequest("invalid_request", "max_age must be a number of seconds")
 	}
 	if a.scope, err = clientScope(c, q); err != nil {
 		return a, err
@@ -73,7 +73,7 @@ func (s *Server) authorizationRequest(q url.Values) (*authorizationRequest, erro
 	return a, a.checkChallenge()
 }
 
-// maxAge is how old a login may be; below zero if any will do.
+// maxAge returns how old a login may be; negative: any age.
 func (a *authorizationRequest) maxAge() (time.Duration, error) {
 	if !a.query.Has("max_age") {
 		return cmp.Or(time.Duration(a.client.DefaultMaxAge)*time.Second, -1), nil
@@ -82,12 +82,12 @@ func (a *authorizationRequest) maxAge() (time.Duration, error) {
 	return time.Duration(n) * time.Second, err
 }
 
-// challenge is RFC 7636 section 4.3: without a method it is plain.
+// challenge returns the code challenge and its method, by default plain (RFC 7636 section 4.3).
 func (a *authorizationRequest) challenge() (challenge, method string) {
 	return a.query.Get("code_challenge"), cmp.Or(a.query.Get("code_challenge_method"), "plain")
 }
 
-// checkChallenge wants one of a client without a secret (RFC 9700 section 2.1.1).
+// checkChallenge requires PKCE of clients without a secret (RFC 9700 section 2.1.1).
 func (a *authorizationRequest) checkChallenge() error {
 	challenge, method := a.challenge()
 	demanded := strings.TrimPrefix(a.client.CodeChallengeMethod, "none")
@@ -101,18 +101,18 @@ func (a *authorizationRequest) checkChallenge() error {
 	case demanded != "" && method != demanded:
 		return badRequest("invalid_request", "code_challenge_method: the client registered %s", demanded)
 	case !validVerifier(challenge):
-		return badRequest("invalid_request", "code_challenge: not 43 to 128 unreserved characters")
+		return badRequest("invalid_request", "code_challenge must be 43 to 128 unreserved characters")
 	}
 	return nil
 }
 
-// validVerifier checks the form of a verifier, which is that of a challenge, too (RFC 7636 sections 4.1, 4.2).
+// validVerifier checks the syntax of a verifier, which is that of a challenge too (RFC 7636 sections 4.1, 4.2).
 func validVerifier(v string) bool {
 	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 	return len(v) >= 43 && len(v) <= 128 && strings.Trim(v, unreserved) == ""
 }
 
-// back sends the browser to the client with state and iss (RFC 9207 section 2).
+// back redirects the browser to the client, with state and iss (RFC 9207 section 2).
 func (s *Server) back(w http.ResponseWriter, r *http.Request, a *authorizationRequest, answer url.Values) error {
 	if state := a.query.Get("state"); state != "" {
 		answer.Set("state", state)
@@ -120,7 +120,7 @@ func (s *Server) back(w http.ResponseWriter, r *http.Request, a *authorizationRe
 	answer.Set("iss", s.cfg.Issuer)
 	separator := "?"
 	if strings.Contains(a.redirectURI, "?") {
-		separator = "&" // the URI's own query stays (RFC 6749 section 3.1.2)
+		separator = "&" // the URI's own query is kept (RFC 6749 section 3.1.2)
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
@@ -154,26 +154,26 @@ func (s *Server) authorizePage(w http.ResponseWriter, r *http.Request, t session
 	case mustLogin && silent:
 		return s.backWithError(w, r, a, badRequest("login_required", "The user is not signed in"))
 	case mustLogin:
-		// The login that follows answers prompt=login; it must not be asked for again after it.
+		// The login that follows satisfies prompt=login: remove it, or the user would have to log in again.
 		q.Set("prompt", strings.Join(slices.DeleteFunc(a.prompt, func(p string) bool { return p == "login" }), " "))
 		return s.toLogin(w, r, q.Encode())
 	case s.consented(a, t.user):
 		return s.giveCode(w, r, a, t)
 	case silent:
-		return s.backWithError(w, r, a, badRequest("consent_required", "The user has not agreed to this client"))
+		return s.backWithError(w, r, a, badRequest("consent_required", "The user has not approved this client"))
 	}
 	return s.render(w, http.StatusOK, "consent", t, map[string]any{
 		"Client": a.client.ClientName, "Scopes": a.scope, "Request": r.URL.RawQuery, "RedirectURI": a.redirectURI,
 	})
 }
 
-// consented reports whether the user told us to remember an earlier decision that covers this request.
+// consented reports whether a remembered decision of the user covers this request.
 func (s *Server) consented(a *authorizationRequest, u *User) bool {
 	remembered := s.consents[consentKey{u.Username, a.client.ClientID}]
 	return len(remembered) > 0 && firstOutside(remembered, a.scope) == "" && !slices.Contains(a.prompt, "consent")
 }
 
-// authorizeDecision is the form of the consent page. It carries the request once more, which is checked again.
+// authorizeDecision handles the form of the consent page. The form repeats the request, which is checked again.
 func (s *Server) authorizeDecision(w http.ResponseWriter, r *http.Request, t session) error {
 	f := r.PostForm
 	q, err := url.ParseQuery(f.Get("request"))
@@ -221,7 +221,7 @@ func (s *Server) grantCode(c *client, f url.Values) (*issue, error) {
 	case !s.now().Before(code.expires):
 		return nil, badRequest("invalid_grant", "Authorization code has expired: %s", text)
 	}
-	code.used = true // whatever comes now: one attempt is all, as at IAM
+	code.used = true // whatever happens next: there is one attempt, as at IAM
 	a := code.request
 	if uri := f.Get("redirect_uri"); uri != a.redirectURI && (a.query.Has("redirect_uri") || uri != "") {
 		return nil, badRequest("invalid_grant", "Redirect URI mismatch.")
@@ -232,8 +232,8 @@ func (s *Server) grantCode(c *client, f url.Values) (*issue, error) {
 	return s.firstIssue(c, code.grant, f)
 }
 
-// verify compares verifier and challenge. A verifier without a challenge means that somebody took the
-// challenge out of the request (RFC 9700 section 4.8.2).
+// verify compares the verifier with the challenge. A verifier without a challenge is refused: an attacker may have
+// removed the challenge from the request (RFC 9700 section 4.8.2).
 func (a *authorizationRequest) verify(verifier string) error {
 	challenge, method := a.challenge()
 	transformed := verifier
@@ -245,7 +245,7 @@ func (a *authorizationRequest) verify(verifier string) error {
 	case challenge == "" && verifier == "":
 		return nil
 	case challenge == "":
-		return badRequest("invalid_grant", "A code verifier was sent, but no code challenge before")
+		return badRequest("invalid_grant", "A code verifier was sent without an earlier code challenge")
 	case !validVerifier(verifier) || !sameText(transformed, challenge):
 		return badRequest("invalid_grant", "Code challenge and verifier do not match")
 	}

@@ -20,7 +20,7 @@ func (p *idp) codeClient(c Client) *rp {
 	return p.addClient(c)
 }
 
-// authorizeURL is a good request, with changes; a value of "-" takes a parameter out.
+// authorizeURL returns a valid request with changes; the value "-" removes a parameter.
 func (c *rp) authorizeURL(pairs ...string) string {
 	q := values("response_type", "code", "client_id", c.id, "redirect_uri", callback, "scope", "openid offline_access",
 		"state", "a state", "nonce", "a nonce", "code_challenge", challenge, "code_challenge_method", "S256")
@@ -32,7 +32,7 @@ func (c *rp) authorizeURL(pairs ...string) string {
 	return "/authorize?" + q.Encode()
 }
 
-// back is the query with which the browser comes back to the client.
+// back returns the query of the redirect to the client.
 func (b *browser) back() url.Values {
 	b.t.Helper()
 	u, err := url.Parse(b.last.Header.Get("Location"))
@@ -76,13 +76,13 @@ func TestCodeFlow(t *testing.T) {
 		if id["nonce"] != "a nonce" || id["sub"] != DefaultUsers()[1].Sub || id["auth_time"] != float64(at.Unix()) || r.text("refresh_token") == "" {
 			t.Errorf("id_token %v, answer %s", id, r.Body)
 		}
-		// The code once more: refused, and what it gave is dead.
+		// Reuse of the code is refused and revokes its tokens.
 		c.exchange(q.Get("code")).want(400, "invalid_grant", "Invalid authorization code")
 		c.refresh(r.text("refresh_token")).want(401, "invalid_token", "")
 	}
 }
 
-// code goes through the pages, for a client that somebody has signed in to.
+// code gets a code through the pages, for a user who has signed in.
 func (b *browser) code(target string) string {
 	b.t.Helper()
 	b.open("GET", target, "")
@@ -114,7 +114,7 @@ func TestCodeExchangeRefused(t *testing.T) {
 		"short verifier":         {[]string{"code_challenge", b64(short[:])}, []string{"code_verifier", "short"}, "do not match"},
 		"challenge as verifier":  {nil, []string{"code_verifier", challenge}, "do not match"},
 		"plain, wrong":           {plain, []string{"code_verifier", challenge}, "do not match"},
-		"challenge taken out":    {none, nil, "no code challenge"},
+		"challenge taken out":    {none, nil, "without an earlier code challenge"},
 		"other redirect":         {nil, []string{"redirect_uri", "app:/back"}, "Redirect URI mismatch"},
 		"no redirect":            {nil, []string{"redirect_uri", "-"}, "Redirect URI mismatch"},
 		"wrong code":             {nil, []string{"code", "abc"}, "Invalid authorization code: abc"},
@@ -132,7 +132,7 @@ func TestCodeExchangeRefused(t *testing.T) {
 	code := b.code(c.authorizeURL())
 	other.exchange(code).want(400, "invalid_grant", "")
 	c.exchange(code, "code_verifier", strings.Repeat("x", 43)).want(400, "invalid_grant", "")
-	c.exchange(code).want(400, "invalid_grant", "Invalid") // one attempt is all
+	c.exchange(code).want(400, "invalid_grant", "Invalid") // there is one attempt
 	code = b.code(c.authorizeURL())
 	p.MoveClock(5 * time.Minute)
 	c.exchange(code).want(400, "invalid_grant", "expired")
@@ -217,7 +217,7 @@ func TestConsent(t *testing.T) {
 	b.see(200, "Approve access?")
 
 	b.open("GET", c.authorizeURL("prompt", "login"), "")
-	b.signIn("alice") // once: the redirect back does not ask again
+	b.signIn("alice") // once: after the login it is not asked for again
 	b.back()
 	p.MoveClock(time.Minute)
 	b.open("GET", c.authorizeURL("max_age", "60"), "")

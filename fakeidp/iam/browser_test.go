@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// browser is an idp with cookies, which follows redirects within the issuer and fills in forms.
+// browser is a browser with cookies. It follows redirects within the issuer and fills in forms.
 type browser struct {
 	*idp
 	last reply
@@ -31,7 +31,7 @@ func (p *idp) browser() *browser {
 	return &browser{idp: &b}
 }
 
-// open follows redirects as long as they stay here, and returns the last answer.
+// open opens a URL, follows redirects within the issuer, and returns the last answer.
 func (b *browser) open(method, target, body string) reply {
 	b.t.Helper()
 	for range 10 {
@@ -60,7 +60,7 @@ var (
 	inputTag = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
 )
 
-// form is the page's first form whose action ends so, with its hidden fields.
+// form returns the page's first form whose action has this ending, with its hidden fields.
 func (b *browser) form(ending string) (action string, fields url.Values) {
 	b.t.Helper()
 	for _, m := range formTag.FindAllStringSubmatch(b.last.Body, -1) {
@@ -99,7 +99,7 @@ func (b *browser) see(status int, text string) {
 	}
 }
 
-// signIn answers the login page.
+// signIn fills in the login page.
 func (b *browser) signIn(name string) reply {
 	b.t.Helper()
 	b.see(200, "Sign in")
@@ -212,9 +212,9 @@ func TestForms(t *testing.T) {
 	b.signIn("alice")
 	approve := "user_oauth_approval=true&user_code=" + d.text("user_code")
 	b.open("POST", "/device/approve", approve) // another site's form has the cookie, but not the token
-	b.see(403, "not valid any more")
+	b.see(403, "no longer valid")
 	b.open("POST", "/device/approve", approve+"&csrf=x")
-	b.see(403, "not valid any more")
+	b.see(403, "no longer valid")
 
 	anonymous := p.browser()
 	anonymous.open("GET", "/login", "")

@@ -15,7 +15,7 @@ import (
 // Grant types (RFC 6749 section 4, RFC 8628 section 3.4, RFC 8693 section 2.1).
 const (
 	grantAuthorizationCode = "authorization_code"
-	grantImplicit          = "implicit" // may be registered, as at IAM; there is no such flow here
+	grantImplicit          = "implicit" // can be registered, as at IAM, but not used
 	grantRefreshToken      = "refresh_token"
 	grantClientCredentials = "client_credentials"
 	grantPassword          = "password"
@@ -35,8 +35,8 @@ const (
 
 var authMethods = []string{authBasic, authPost, authNone}
 
-// Client is a client's metadata, with the names of RFC 7591 section 2 and IAM's own. Lifetimes are in
-// seconds; 0 means the server's.
+// Client is the metadata of a client: the members of RFC 7591 section 2 and IAM's own. Lifetimes are in seconds; 0
+// means that of the server.
 type Client struct {
 	ClientID                string   `json:"client_id,omitempty"`
 	ClientSecret            string   `json:"client_secret,omitempty"`
@@ -50,28 +50,28 @@ type Client struct {
 	GrantTypes              []string `json:"grant_types,omitempty"`
 	ResponseTypes           []string `json:"response_types,omitempty"`
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
-	Scope                   string   `json:"scope,omitempty"` // words separated by spaces
+	Scope                   string   `json:"scope,omitempty"` // separated by spaces
 	DefaultMaxAge           int64    `json:"default_max_age,omitempty"`
 	RequireAuthTime         bool     `json:"require_auth_time,omitempty"`
-	CodeChallengeMethod     string   `json:"code_challenge_method,omitempty"` // the one that is demanded: plain, S256, or none
+	CodeChallengeMethod     string   `json:"code_challenge_method,omitempty"` // the required one: plain, S256, or none
 
 	ReuseRefreshToken          *bool `json:"reuse_refresh_token,omitempty"` // nil: true
 	ClearAccessTokensOnRefresh bool  `json:"clear_access_tokens_on_refresh,omitempty"`
 	AllowIntrospection         *bool `json:"allow_introspection,omitempty"` // nil: true
-	Active                     *bool `json:"active,omitempty"`              // nil: true; a suspended client is refused everywhere
+	Active                     *bool `json:"active,omitempty"`              // nil: true; false: suspended, refused everywhere
 
 	AccessTokenValiditySeconds  int64 `json:"access_token_validity_seconds,omitempty"`
 	RefreshTokenValiditySeconds int64 `json:"refresh_token_validity_seconds,omitempty"`
 	DeviceCodeValiditySeconds   int64 `json:"device_code_validity_seconds,omitempty"`
 }
 
-// client is a client as the server keeps it.
+// client is a client as the server stores it.
 type client struct {
 	Client
-	registrationToken string // Bearer for RFC 7592; empty for clients that did not register themselves
+	registrationToken string // of RFC 7592; empty unless the client registered itself
 	createdAt         time.Time
-	owner             *User // who made it on the dashboard; else nil
-	fresh             bool  // its owner has not seen the secret yet
+	owner             *User // the user who created it; nil if there is none
+	secretUnseen      bool  // the dashboard has not shown the secret yet
 }
 
 func isTrue(b *bool) bool { return b == nil || *b }
@@ -80,8 +80,8 @@ func (c *Client) has(grantType string) bool { return slices.Contains(c.GrantType
 
 func (c *Client) scopes() []string { return strings.Fields(c.Scope) }
 
-// AddClient adds a client as an administrator would: with any grant type and scope. Left empty, the ID and
-// the secret are made, the method is client_secret_basic, and the scopes are all that anyone may have.
+// AddClient adds a client as an administrator would, with any grant type and scope. If they are empty, ID and secret
+// are generated, the authentication method is client_secret_basic, and the scopes are those of the server.
 func (s *Server) AddClient(c Client) error {
 	c.ClientID = cmp.Or(c.ClientID, newUUID())
 	c.ClientName = cmp.Or(c.ClientName, c.ClientID)
@@ -95,13 +95,13 @@ func (s *Server) AddClient(c Client) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.clients[c.ClientID] != nil {
-		return fmt.Errorf("client %q: there are two of them", c.ClientID)
+		return fmt.Errorf("client %q: defined twice", c.ClientID)
 	}
 	s.clients[c.ClientID] = &client{Client: c, createdAt: s.now()}
 	return nil
 }
 
-// complete checks what AddClient and registration have in common, and fills in the rest.
+// complete checks the metadata and fills in the defaults, for AddClient and registration.
 func (c *Client) complete() error {
 	c.TokenEndpointAuthMethod = cmp.Or(c.TokenEndpointAuthMethod, authBasic)
 	unknown := slices.DeleteFunc(slices.Clone(c.GrantTypes), func(g string) bool { return slices.Contains(grantTypes, g) })
@@ -125,11 +125,11 @@ func (c *Client) complete() error {
 	return nil
 }
 
-// newClientSecret makes 512 bits, 86 characters, as IAM's.
+// newClientSecret returns 512 random bits in 86 characters, as IAM does.
 func newClientSecret() string { return b64(randomBytes(64)) }
 
-// odd puts punctuation behind a credential if the settings want it: a client must encode that to bring it back
-// (RFC 6749 section 2.3.1 and appendix B).
+// odd appends punctuation to a credential in conformance mode: clients must encode it (RFC 6749 section 2.3.1 and
+// appendix B).
 func (s *Server) odd(credential string) string {
 	if !s.settings.Conformance {
 		return credential
@@ -137,8 +137,8 @@ func (s *Server) odd(credential string) string {
 	return credential + "%+&:\"\\ !#$'()*,-./;<=>?@[]^_`{|}~"
 }
 
-// checkRedirectURI wants an absolute URI without fragment (RFC 6749 section 3.1.2). Private-use schemes are
-// fine (RFC 8252 section 7.1); those that run code in a browser are not.
+// checkRedirectURI requires an absolute URI without fragment (RFC 6749 section 3.1.2). Private-use schemes are allowed
+// (RFC 8252 section 7.1), schemes that run code in a browser are not.
 func checkRedirectURI(text string) error {
 	u, err := url.Parse(text)
 	switch {
@@ -159,8 +159,8 @@ func mediaType(r *http.Request) string {
 
 func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// form parses the body as a form, in which no parameter may stand twice (RFC 6749 section 3.2). What stands
-// in the query does not count: secrets do not belong there.
+// form parses the body as a form, in which no parameter may be repeated (RFC 6749 section 3.2). The query is ignored:
+// secrets do not belong there.
 func form(r *http.Request) (url.Values, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, badRequest("invalid_request", "The body is not a form: %v", err)
@@ -168,17 +168,17 @@ func form(r *http.Request) (url.Values, error) {
 	return r.PostForm, single(r.PostForm)
 }
 
-// single refuses repeated parameters, but for the two that are lists (RFC 8707 section 2, RFC 8693 section 2.1).
+// single refuses repeated parameters, except the two that are lists (RFC 8707 section 2, RFC 8693 section 2.1).
 func single(v url.Values) error {
 	for name, values := range v {
 		if len(values) > 1 && name != "resource" && name != "audience" {
-			return badRequest("invalid_request", "Parameter %s is there %d times", name, len(values))
+			return badRequest("invalid_request", "Parameter %s is repeated", name)
 		}
 	}
 	return nil
 }
 
-// client makes an endpoint of h, which wants a form and the client that sent it.
+// client makes an endpoint of h, which needs a form and the authenticated client that sent it.
 func (s *Server) client(h func(w http.ResponseWriter, r *http.Request, c *client, f url.Values) error) api {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		f, err := form(r)
@@ -198,8 +198,8 @@ const (
 	notKnown  = "Full authentication is required to access this resource"
 )
 
-// authenticate finds the client of a request and checks that it is itself (RFC 6749 section 2.3). A secret
-// may come in the header or in the body, whichever was registered, unless the settings are strict.
+// authenticate returns the client that sent a request (RFC 6749 section 2.3). The secret may come in the header or in
+// the body, whatever was registered, unless StrictAuthMethod is set.
 func (s *Server) authenticate(r *http.Request, f url.Values) (*client, error) {
 	id, secret, method, err := credentials(r, f)
 	if err != nil {
@@ -218,8 +218,8 @@ func (s *Server) authenticate(r *http.Request, f url.Values) (*client, error) {
 	return c, nil
 }
 
-// credentials reads what a client presents. Header and body together are refused (RFC 6749 section 2.3),
-// but the client_id may be repeated in the body, if it is the same.
+// credentials returns the client ID and secret of a request, and the method by which they came. Secrets in both header
+// and body are refused (RFC 6749 section 2.3); the same client_id may be in both.
 func credentials(r *http.Request, f url.Values) (id, secret, method string, err error) {
 	id, secret = f.Get("client_id"), f.Get("client_secret")
 	user, password, ok := r.BasicAuth()

@@ -10,21 +10,28 @@ import (
 	"time"
 )
 
-// controlRoutes adds the control API: what a Go test does with methods, by HTTP.
+// controlRoutes adds the control API, which gives the methods of Server to programs that are not in Go.
 func (s *Server) controlRoutes(m *http.ServeMux) {
 	for pattern, h := range map[string]api{
 		"POST /_fake/approve": control(func(d decision) (any, error) { return s.decideNamed(d, s.ApproveAs) }),
 		"POST /_fake/deny": control(func(d decision) (any, error) {
 			return s.decideNamed(d, func(userCode, _ string) error { return s.Deny(userCode) })
 		}),
-		"GET /_fake/codes":     show(func() any { return map[string]any{"user_codes": s.UserCodes()} }),
-		"POST /_fake/clock":    control(s.controlClock),
+		"GET /_fake/codes": show(func() any { return map[string]any{"user_codes": s.UserCodes()} }),
+		"POST /_fake/clock": control(func(b struct{ Move duration }) (any, error) {
+			s.MoveClock(time.Duration(b.Move))
+			return map[string]any{"now": s.Now()}, nil
+		}),
 		"GET /_fake/settings":  show(s.shownSettings),
 		"POST /_fake/settings": control(s.controlSettings),
 		"POST /_fake/revoke": control(func(b struct{ Token string }) (any, error) {
 			return map[string]any{"known": s.Revoke(strings.TrimSpace(b.Token))}, nil
 		}),
-		"POST /_fake/suspend": control(func(b suspension) (any, error) {
+		"POST /_fake/suspend": control(func(b struct {
+			Username  string
+			ClientID  string `json:"client_id"`
+			Suspended bool
+		}) (any, error) {
 			return nil, s.Suspend(b.Username, b.ClientID, b.Suspended)
 		}),
 		"POST /_fake/rotate-key": act(s.RotateSigningKey),
@@ -40,12 +47,12 @@ func (s *Server) controlRoutes(m *http.ServeMux) {
 	}
 }
 
-// control makes an endpoint of do, which takes a JSON body, where there is one, and returns the answer, or nil. A post
-// must say that it is JSON: a page in somebody's browser cannot.
+// control makes an endpoint of do, which takes a JSON body, if there is one, and returns the answer or nil. A POST
+// must have the media type of JSON: a foreign page in a browser cannot send that.
 func control[B any](do func(B) (any, error)) api {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if r.Method == http.MethodPost && mediaType(r) != "application/json" {
-			return refuse(http.StatusUnsupportedMediaType, "bad_request", "Content-Type: application/json is wanted")
+			return refuse(http.StatusUnsupportedMediaType, "bad_request", "Content-Type must be application/json")
 		}
 		var body B
 		err := decodeStrictly(r.Body, &body)
@@ -64,13 +71,13 @@ func control[B any](do func(B) (any, error)) api {
 	}
 }
 
-// show makes an endpoint of what needs no body.
+// show makes an endpoint of a function without input.
 func show(what func() any) api { return control(func(struct{}) (any, error) { return what(), nil }) }
 
-// act makes an endpoint of what has no answer either.
+// act makes an endpoint of a function without input and output.
 func act(what func()) api { return show(func() any { what(); return nil }) }
 
-// decodeStrictly reads JSON without members that nobody knows; numbers keep their form.
+// decodeStrictly decodes JSON and refuses unknown members. Numbers keep their form.
 func decodeStrictly(r io.Reader, to any) error {
 	d := json.NewDecoder(r)
 	d.DisallowUnknownFields()
@@ -78,7 +85,7 @@ func decodeStrictly(r io.Reader, to any) error {
 	return d.Decode(to)
 }
 
-// duration is written "20m" in JSON.
+// duration is a time.Duration that is "20m" in JSON.
 type duration time.Duration
 
 func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
@@ -89,7 +96,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return err
 }
 
-// decision is about a user code; without one the only one that waits is meant.
+// decision is about a user code; by default the only one that is pending.
 type decision struct {
 	UserCode string `json:"user_code"`
 	Username string `json:"username"`
@@ -102,12 +109,7 @@ func (s *Server) decideNamed(d decision, decide func(userCode, username string) 
 	return map[string]any{"user_code": d.UserCode}, decide(d.UserCode, d.Username)
 }
 
-func (s *Server) controlClock(b struct{ Move duration }) (any, error) {
-	s.MoveClock(time.Duration(b.Move))
-	return map[string]any{"now": s.Now()}, nil
-}
-
-// byName are the settings by their names in JSON.
+// byName returns pointers to the settings by their names in JSON.
 func (t *Settings) byName() map[string]any {
 	return map[string]any{
 		"access_token_lifetime":       (*duration)(&t.AccessTokenLifetime),
@@ -131,14 +133,14 @@ func (s *Server) shownSettings() any {
 	return shown.byName()
 }
 
-// controlSettings takes some of the settings, of which all are good or none counts, and answers all.
+// controlSettings changes some settings, or none if one value is wrong, and returns all.
 func (s *Server) controlSettings(values map[string]json.RawMessage) (_ any, err error) {
 	s.Change(func(t *Settings) {
 		changed := *t
 		named := changed.byName()
 		for name, value := range values {
 			if bad := json.Unmarshal(value, named[name]); bad != nil {
-				err = fmt.Errorf("there is no setting %q with the value %s", name, value)
+				err = fmt.Errorf("setting %q cannot be %s", name, value)
 			}
 		}
 		if err == nil {
@@ -148,14 +150,7 @@ func (s *Server) controlSettings(values map[string]json.RawMessage) (_ any, err 
 	return s.shownSettings(), err
 }
 
-// suspension is of a user or a client, or of both.
-type suspension struct {
-	Username  string `json:"username"`
-	ClientID  string `json:"client_id"`
-	Suspended bool   `json:"suspended"`
-}
-
-// faultJSON is a [Fault] as JSON has it. Its body may be an object as well as a text.
+// faultJSON is a [Fault] in JSON. Its body is a string or any other JSON value.
 type faultJSON struct {
 	Fault
 	Delay duration        `json:"delay"`

@@ -27,7 +27,7 @@ func TestControlDecisions(t *testing.T) {
 	if got := p.control("GET", "codes", "").text("user_codes"); got != `["`+first+`"]` {
 		t.Errorf("codes %s", got)
 	}
-	p.control("POST", "approve", `{"username":"bob"}`).want(200, "", "") // the only one
+	p.control("POST", "approve", `{"username":"bob"}`).want(200, "", "") // the only pending code
 	p.control("POST", "approve", `{"user_code":"`+first+`"}`).want(400, "bad_request", "already been approved")
 	denied := c.post("devicecode", "scope", "openid")
 	p.control("POST", "approve", `{"user_code":"XXXXXX"}`).want(400, "bad_request", "no code")

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// shownTokens is how many tokens the dashboard lists: after a load test there are too many for a page.
+// shownTokens limits the tokens on the dashboard: a load test leaves too many for a page.
 const shownTokens = 50
 
-// tokenLine is a token as its user sees it.
+// tokenLine is a token on the dashboard.
 type tokenLine struct {
 	Kind, Value, Client, Scope string
 	Issued, Expires            time.Time // Expires is zero if it never does
@@ -32,7 +32,7 @@ func (s *Server) dashboard(w http.ResponseWriter, r *http.Request, t session) er
 	})
 }
 
-// tokensOf lists a user's tokens that can still be used: refresh tokens first, the newest first.
+// tokensOf returns a user's valid tokens: refresh tokens first, then by age, newest first.
 func (s *Server) tokensOf(u *User) []tokenLine {
 	var lines []tokenLine
 	for value, t := range s.tokens {
@@ -52,12 +52,12 @@ func (s *Server) tokensOf(u *User) []tokenLine {
 	return lines
 }
 
-// revokeOwn is the button beside a token.
+// revokeOwn revokes a token of the user.
 func (s *Server) revokeOwn(w http.ResponseWriter, r *http.Request, t session) error {
 	if own := s.tokens[r.PostForm.Get("token")]; own != nil && own.grant.user == t.user {
 		own.revoke()
 	}
-	return s.redirect(w, r, "dashboard") // one that is gone already is what the user wanted
+	return s.redirect(w, r, "dashboard") // a token that no longer exists is no error
 }
 
 func (s *Server) newClientPage(w http.ResponseWriter, r *http.Request, t session) error {
@@ -75,16 +75,15 @@ func (s *Server) renderNewClient(w http.ResponseWriter, status int, t session, p
 	})
 }
 
-// makeClient registers the client that a user has described: with the rules of registration, but for the
-// grant types that IAM keeps from anonymous callers only.
+// makeClient registers a client for the user, who may have grant types that anonymous callers cannot register.
 func (s *Server) makeClient(w http.ResponseWriter, r *http.Request, t session) error {
-	f := r.PostForm // boxes to tick repeat their names
+	f := r.PostForm // checkboxes repeat their names
 	asked := Client{
 		ClientID: newUUID(), ClientName: strings.TrimSpace(f.Get("client_name")), RedirectURIs: strings.Fields(f.Get("redirect_uris")),
 		GrantTypes: f["grant_types"], TokenEndpointAuthMethod: f.Get("token_endpoint_auth_method"),
 		Scope: strings.Join(append(f["scope"], f.Get("more_scopes")), " "),
 	}
-	c := &client{Client: asked, owner: t.user, createdAt: s.now(), fresh: true}
+	c := &client{Client: asked, owner: t.user, createdAt: s.now(), secretUnseen: true}
 	if err := s.checkMetadata(&c.Client, userForbidden); err != nil {
 		return s.renderNewClient(w, http.StatusBadRequest, t, asProtocolError(err).Code, asked)
 	}
@@ -92,7 +91,7 @@ func (s *Server) makeClient(w http.ResponseWriter, r *http.Request, t session) e
 	return s.redirect(w, r, "dashboard/clients/"+c.ClientID)
 }
 
-// owner makes an address about a client for the user whose client it is.
+// owner makes a page of h, which needs a client that belongs to the user.
 func (s *Server) owner(h func(w http.ResponseWriter, r *http.Request, t session, c *client) error) http.Handler {
 	return s.member(func(w http.ResponseWriter, r *http.Request, t session) error {
 		c := s.clients[r.PathValue("id")]
@@ -103,19 +102,19 @@ func (s *Server) owner(h func(w http.ResponseWriter, r *http.Request, t session,
 	})
 }
 
-// clientPage shows a client, and its secret if that was not seen yet.
+// clientPage shows a client, and its secret once.
 func (s *Server) clientPage(w http.ResponseWriter, r *http.Request, t session, c *client) error {
 	data := map[string]any{"Client": c, "Created": c.createdAt.UTC(), "Scopes": c.scopes()}
-	if c.fresh {
-		data["Secret"], c.fresh = c.ClientSecret, false
+	if c.secretUnseen {
+		data["Secret"], c.secretUnseen = c.ClientSecret, false
 	}
 	return s.render(w, http.StatusOK, "client", t, data)
 }
 
-// newSecret gives a client another secret. The tokens that it has stay good.
+// newSecret replaces a client's secret. Its tokens stay valid.
 func (s *Server) newSecret(w http.ResponseWriter, r *http.Request, t session, c *client) error {
 	if c.TokenEndpointAuthMethod != authNone {
-		c.ClientSecret, c.fresh = newClientSecret(), true
+		c.ClientSecret, c.secretUnseen = newClientSecret(), true
 	}
 	return s.redirect(w, r, "dashboard/clients/"+c.ClientID)
 }

@@ -9,7 +9,7 @@ import (
 
 var shownSecret = regexp.MustCompile(`id="client_secret">([^<]*)<`)
 
-// newClient makes a client on the dashboard and returns it as its page shows it.
+// newClient creates a client on the dashboard and returns what its page shows.
 func (b *browser) newClient(pairs ...string) *rp {
 	b.t.Helper()
 	b.open("GET", "/dashboard/clients/new", "")
@@ -106,13 +106,13 @@ func TestDashboardRefusals(t *testing.T) {
 		b.open("GET", "/dashboard/clients/new", "")
 		b.submitTo("/dashboard/clients", append(pairs, "more_scopes", "storage.read:/kept")...)
 		b.see(400, want)
-		b.see(400, `value="storage.read:/kept"`) // what was typed is not lost
+		b.see(400, `value="storage.read:/kept"`) // the form keeps what was typed
 	}
 	b.open("GET", "/dashboard", "")
 	b.see(200, "None yet")
 }
 
-// TestDashboardOthers: what is not yours is not there, and no form works without its page.
+// TestDashboardOthers: users see only what is theirs, and forms need their CSRF token.
 func TestDashboardOthers(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})
@@ -136,7 +136,7 @@ func TestDashboardOthers(t *testing.T) {
 	bob.see(404, "No such client")
 	for _, path := range []string{"tokens/revoke", "clients", "clients/" + c.id + "/secret", "clients/" + c.id + "/delete"} {
 		alice.open("POST", "/dashboard/"+path, "csrf=x&token="+tokens.text("refresh_token"))
-		alice.see(403, "not valid any more")
+		alice.see(403, "no longer valid")
 	}
 	c.refresh(tokens.text("refresh_token")).want(200, "", "")
 }
@@ -150,7 +150,7 @@ func TestDashboardTokens(t *testing.T) {
 	for _, want := range []string{"Refresh token</strong> of demo program", "Access token</strong> of demo program", "storage.read:/data"} {
 		b.see(200, want)
 	}
-	b.submitTo("/tokens/revoke") // the refresh token stands first
+	b.submitTo("/tokens/revoke") // the refresh token is the first
 	if b.see(200, "Your tokens"); strings.Contains(b.last.Body, "demo program") {
 		t.Error("the access token outlives its refresh token")
 	}

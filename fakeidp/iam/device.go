@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// deviceCode is a device authorization that waits for its user (RFC 8628).
+// deviceCode is a pending device authorization (RFC 8628).
 type deviceCode struct {
 	userCode string
-	grant    *grant // its user is who approved; nil: nobody yet
+	grant    *grant // its user is the one who approved it; nil: not approved yet
 	expires  time.Time
 	denied   bool
 	lastPoll time.Time
-	interval time.Duration // grows with each slow_down
+	interval time.Duration // increased by each slow_down
 }
 
-// deviceAuthorization is POST /devicecode (RFC 8628 sections 3.1 and 3.2). The client authenticates as at
-// /token; IAM wants client_id in the body all the same, and answers without a body when it does not like it.
-// There is no interval in the answer unless the settings have one: so does IAM.
+// deviceAuthorization is POST /devicecode (RFC 8628 sections 3.1 and 3.2). The client authenticates as at /token. As at
+// IAM it must send client_id in the body too, an error about that has no body, and the response has an interval only
+// if the settings do.
 func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) error {
 	f, err := form(r)
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 	life := seconds(c.DeviceCodeValiditySeconds, s.settings.DeviceCodeLifetime)
 	g := &grant{clientID: id, scope: scope, audience: audience(f, nil)}
 	d := &deviceCode{grant: g, expires: s.now().Add(life), interval: s.settings.DeviceInterval}
-	d.userCode = rand.Text()[:6] // as IAM's; no two letters look alike, for there is neither 0 nor 1
+	d.userCode = rand.Text()[:6] // as long as IAM's; rand.Text uses no 0 and 1, which look like letters
 	code := newUUID()
 	s.devices[code] = d
 	if s.settings.AutoApprove {
@@ -67,7 +67,7 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-// pending finds the device code that a user means. The errors are meant for the user.
+// pending returns the pending device code for a user code. Its errors are for the user.
 func (s *Server) pending(userCode string) (*deviceCode, error) {
 	var d *deviceCode
 	for _, one := range s.devices {
@@ -88,7 +88,7 @@ func (s *Server) pending(userCode string) (*deviceCode, error) {
 	return d, nil
 }
 
-// decide approves a device code for a user, or denies it for nobody.
+// decide approves a device code for the user u, or denies it if u is nil.
 func (s *Server) decide(userCode string, u *User) error {
 	d, err := s.pending(userCode)
 	if err != nil {
@@ -101,10 +101,10 @@ func (s *Server) decide(userCode string, u *User) error {
 	return nil
 }
 
-// Approve approves a user code, as the default user would on the page.
+// Approve approves a user code as the default user.
 func (s *Server) Approve(userCode string) error { return s.ApproveAs(userCode, "") }
 
-// ApproveAs approves a user code as the user of this name; "" is the default user.
+// ApproveAs approves a user code as the named user; "" is the default user.
 func (s *Server) ApproveAs(userCode, username string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,14 +118,14 @@ func (s *Server) ApproveAs(userCode, username string) error {
 	return s.decide(userCode, u)
 }
 
-// Deny denies a user code. The client hears access_denied, or nothing with [Settings].SilentDenial.
+// Deny denies a user code. The client gets access_denied, unless [Settings].SilentDenial is set.
 func (s *Server) Deny(userCode string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.decide(userCode, nil)
 }
 
-// UserCodes lists the codes that wait for a decision.
+// UserCodes returns the pending user codes.
 func (s *Server) UserCodes() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,7 +138,7 @@ func (s *Server) UserCodes() []string {
 	return codes
 }
 
-// grantDevice is a poll (RFC 8628 section 3.4). A code gives tokens once.
+// grantDevice handles a poll (RFC 8628 section 3.4). A code gives tokens once.
 func (s *Server) grantDevice(c *client, f url.Values) (*issue, error) {
 	code := f.Get("device_code")
 	d, now := s.devices[code], s.now()
@@ -165,19 +165,19 @@ func (s *Server) grantDevice(c *client, f url.Values) (*issue, error) {
 	return s.firstIssue(c, d.grant, f)
 }
 
-// devicePage asks for a user code; the complete URI brings it along, and the user still has to say yes
-// (RFC 8628 section 3.3.1).
+// devicePage asks for a user code. The complete verification URI fills it in, but the user must still confirm it (RFC
+// 8628 section 3.3.1).
 func (s *Server) devicePage(w http.ResponseWriter, r *http.Request, t session) error {
 	return s.render(w, http.StatusOK, "device", t, map[string]any{"UserCode": r.URL.Query().Get("user_code")})
 }
 
-// askAgain shows the page for a user code again, with what is wrong with it.
+// askAgain shows the page for a user code again, with an error.
 func (s *Server) askAgain(w http.ResponseWriter, t session, userCode string, err error) error {
-	data := map[string]any{"UserCode": userCode, "Problem": "Sorry, " + err.Error() + "."}
+	data := map[string]any{"UserCode": userCode, "Problem": "Cannot continue: " + err.Error() + "."}
 	return s.render(w, http.StatusBadRequest, "device", t, data)
 }
 
-// deviceVerify shows what a user code asks for.
+// deviceVerify shows the request behind a user code.
 func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session) error {
 	userCode := r.PostForm.Get("user_code")
 	d, err := s.pending(userCode)
@@ -189,12 +189,12 @@ func (s *Server) deviceVerify(w http.ResponseWriter, r *http.Request, t session)
 	})
 }
 
-// deviceApprove ends a device authorization: user_oauth_approval is true or false.
+// deviceApprove completes a device authorization: user_oauth_approval is true or false.
 func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request, t session) error {
 	f := r.PostForm
 	u, ok := map[string]*User{"true": t.user, "false": nil}[f.Get("user_oauth_approval")]
 	if !ok {
-		return badRequest("invalid_request", "user_oauth_approval is true or false")
+		return badRequest("invalid_request", "user_oauth_approval must be true or false")
 	}
 	if err := s.decide(f.Get("user_code"), u); err != nil {
 		return s.askAgain(w, t, f.Get("user_code"), err)

@@ -64,7 +64,7 @@ func TestDevicePolling(t *testing.T) {
 	poll := []string{"grant_type", grantDeviceCode, "device_code", code}
 
 	c.post("token", poll...).want(400, "authorization_pending", "Authorization pending for code: "+code)
-	c.post("token", poll...).want(400, "authorization_pending", "") // at once: there is no slow_down
+	c.post("token", poll...).want(400, "authorization_pending", "") // by default there is no slow_down
 	other.post("token", poll...).want(400, "invalid_grant", "")
 	if err := p.ApproveAs(strings.ToLower(d.text("user_code")), "bob"); err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestDeviceInterval(t *testing.T) {
 		wait time.Duration
 		want string
 	}{
-		{0, "authorization_pending"}, // nothing was polled before
+		{0, "authorization_pending"}, // the first poll
 		{4 * time.Second, "slow_down"},
 		{9 * time.Second, "slow_down"}, // it is 10 s from now on
 		{15 * time.Second, "authorization_pending"},

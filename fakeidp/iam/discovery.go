@@ -6,38 +6,35 @@ import (
 	"strings"
 )
 
-// documents say what needs no program: the metadata, the users of a server that was given none, the faults
-// of most switches, as POST /_fake/faults takes them, and decoys. These are public keys that nobody signs
-// with: for signatures two of RSA and one each on P-256 and Ed25519, then two for encryption, and three that
-// few can read, on secp256k1 and of types that are new or invented.
+// documents are the metadata (discovery.json), the default users and scopes (default.json), the faults of most switches
+// as POST /_fake/faults takes them (switches.json), and public keys that never sign anything (decoys.json): two RSA
+// keys and one each on P-256 and Ed25519 for signatures, two keys for encryption, and three that few clients can
+// parse, on secp256k1 and of new or invented types.
 //
 //go:embed *.json
 var documents embed.FS
 
-// document reads one of them. A word in it that starts with a dollar sign stands for what only a server knows.
+// document reads one of the documents, with the words that start with a dollar sign replaced for this server.
 func (s *Server) document(name string, to any) {
-	text, err := documents.ReadFile(name)
-	if err == nil {
-		err = decodeStrictly(strings.NewReader(s.words.Replace(string(text))), to)
-	}
-	if err != nil {
-		panic("fakeidp/iam: " + name + ": " + err.Error()) // each is read by a test
-	}
-}
-
-func newWords(issuer string) *strings.Replacer {
 	quoted := func(text string) string { return strings.Trim(string(toJSON(text)), `"`) }
-	return strings.NewReplacer(
-		"$ISSUER", quoted(issuer),
-		"$SLASHLESS", quoted(strings.TrimSuffix(issuer, "/")),
-		"$UPPER", quoted(strings.ToUpper(issuer)),
-		"$ESCAPED", quoted(strings.Replace(issuer, "/", "%2F", 1)),
+	words := strings.NewReplacer(
+		"$ISSUER", quoted(s.cfg.Issuer),
+		"$SLASHLESS", quoted(strings.TrimSuffix(s.cfg.Issuer, "/")),
+		"$UPPER", quoted(strings.ToUpper(s.cfg.Issuer)),
+		"$ESCAPED", quoted(strings.Replace(s.cfg.Issuer, "/", "%2F", 1)),
 		"$LONG", strings.Repeat("x", 16<<10),
 	)
+	text, err := documents.ReadFile(name)
+	if err == nil {
+		err = decodeStrictly(strings.NewReader(words.Replace(string(text))), to)
+	}
+	if err != nil {
+		panic("fakeidp/iam: " + name + ": " + err.Error()) // they are embedded, and a test reads each
+	}
 }
 
-// metadata is the discovery document (Core Discovery 1.0 section 3, RFC 8414 section 2). It announces what
-// there is: IAM's lists, less the implicit flow, JWT client authentication and request objects.
+// metadata is the discovery document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2). It has IAM's values,
+// without the implicit flow, JWT client authentication and request objects, which the fake does not implement.
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 	var metadata map[string]any
 	s.document("discovery.json", &metadata)

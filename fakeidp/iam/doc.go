@@ -1,16 +1,17 @@
-// Package iam is a fake INDIGO IAM: an OAuth 2.0 authorization server and OpenID provider that lives in
-// memory. It answers as IAM 1.11 answers where a client can see it (paths, claims, status codes and the
-// words of errors), and is strict where IAM is lax, so that it finds the mistakes of a client.
+// Package iam is a fake INDIGO IAM: an OAuth 2.0 authorization server and OpenID provider that keeps everything
+// in memory. Whatever a client can see (paths, claims, status codes, error texts) is as in IAM 1.11. Where IAM is
+// lax the fake is strict, to catch the mistakes of a client.
 //
-// It is for tests, in a process of its own (the program fakeidp) or inside anybody's Go test:
+// It is for tests: as a process of its own (the program fakeidp) or inside any Go test:
 //
 //	idp, err := iam.Start(iam.Config{}) // listens on loopback
 //	if err != nil { ... }
 //	defer idp.Close()
 //	// point the client at idp.Issuer(); when it shows a user code: idp.Approve(code)
 //
-// [New] makes the same server as a plain http.Handler, for a round tripper that needs no socket. Start
-// reading at server.go, which lists the addresses, and serve.go, where each request comes by.
+// [New] makes the same server as a plain http.Handler, for tests without a socket. The package imports nothing of
+// ours: a fake that shares a parser with the client cannot catch the parser's bugs. Start reading at server.go,
+// which lists the endpoints, and serve.go, which every request passes through.
 //
 // References:
 //

@@ -8,11 +8,10 @@ import (
 	"oidc-agent/fakeidp/iam"
 )
 
-// A server in the test's own process, with a client that an administrator made. Point the client under
-// test at idp.Issuer().
+// A server in the test's own process, with a client. Point the code under test at idp.Issuer().
 func Example() {
 	idp, err := iam.Start(iam.Config{
-		Alg:     iam.ES256, // its keys are made in no time
+		Alg:     iam.ES256, // its keys take no time to generate
 		Clients: []iam.Client{{ClientID: "me", ClientSecret: "mine", GrantTypes: []string{"client_credentials"}}},
 	})
 	if err != nil {

@@ -21,44 +21,44 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong. It applies to requests for one path, the oldest fault first.
+// Fault is a deliberate misbehaviour for requests to one path. Of several faults the oldest applies.
 type Fault struct {
-	Path  string        `json:"path"`  // below the issuer, as "token"; "": any
-	Times int           `json:"times"` // so many requests; 0: all, until the faults are cleared
-	Delay time.Duration `json:"-"`     // wait before anything is answered
+	Path  string        `json:"path"`  // below the issuer: "token"; "": any
+	Times int           `json:"times"` // number of requests; 0: all, until ClearFaults
+	Delay time.Duration `json:"-"`     // wait before the request is handled
 
-	Status int               `json:"status"` // answer this status with Header and Body, and do nothing; 0: the true answer
-	Header map[string]string `json:"header"` // also set on a true answer
+	Status int               `json:"status"` // answer with Status, Header and Body only; 0: handle the request
+	Header map[string]string `json:"header"` // added to a regular answer too
 	Body   string            `json:"body"`
 
-	// Set and Append change members of a true answer in JSON, or the parameters of one that sends the browser
-	// back to the client. In Set nil takes one out, and a list makes a parameter stand several times.
+	// Set and Append change the members of a regular answer in JSON, or the parameters of a redirect to the
+	// client. In Set nil removes a member, and a list repeats a parameter.
 	Set     map[string]any    `json:"set"`
-	Append  map[string]string `json:"append"`   // text behind a good value makes a bad one
-	SetKeys map[string]any    `json:"set_keys"` // as Set, for each key of a JWK set
-	AddKeys []any             `json:"add_keys"` // more keys for a JWK set
-	IDToken *Forgery          `json:"id_token"` // spoil the ID token of a true answer
-	Cut     bool              `json:"cut"`      // close the connection in the middle of the body; what the request did is done
-	Endless bool              `json:"endless"`  // let the body go on, without an end
+	Append  map[string]string `json:"append"`   // text to append to the right value
+	SetKeys map[string]any    `json:"set_keys"` // as Set, in each key of a JWK set
+	AddKeys []any             `json:"add_keys"` // added to a JWK set
+	IDToken *Forgery          `json:"id_token"` // changes the ID token of a regular answer
+	Cut     bool              `json:"cut"`      // handle the request, but close the connection in mid-body
+	Endless bool              `json:"endless"`  // never end the body
 }
 
-// endlessLimit in bytes is where an endless body ends after all, for a client that never gives up.
+// endlessLimit is the size in bytes of an endless body, for clients that never give up.
 const endlessLimit = 1 << 28
 
 var blanks = bytes.Repeat([]byte(" "), 1<<16)
 
-// Fail adds a fault. The error is for one that cannot be answered, which is not added.
+// Fail adds a fault, or returns an error if the fault is not valid.
 func (s *Server) Fail(f Fault) error {
 	_, err := json.Marshal(f)
 	switch {
 	case err != nil:
 		return err
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
-		return fmt.Errorf("status %d: it is 200 to 599", f.Status)
+		return fmt.Errorf("status %d: must be 200 to 599", f.Status)
 	case f.IDToken != nil && !slices.Contains(signatures, f.IDToken.Signature):
-		return fmt.Errorf("signature %q: it is one of %s", f.IDToken.Signature, strings.Join(signatures[1:], ", "))
+		return fmt.Errorf("signature %q: must be one of %s", f.IDToken.Signature, strings.Join(signatures[1:], ", "))
 	case f.Times < 0 || f.Delay < 0:
-		return errors.New("times or delay below zero")
+		return errors.New("times and delay must not be below zero")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,14 +67,14 @@ func (s *Server) Fail(f Fault) error {
 	return nil
 }
 
-// ClearFaults ends all faults.
+// ClearFaults removes all faults.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
 }
 
-// takeFault finds the fault for a path and counts it; the zero one does no harm.
+// takeFault returns the fault for a path, and counts it. Without one it returns the zero Fault, which changes nothing.
 func (s *Server) takeFault(path string) Fault {
 	i := slices.IndexFunc(s.faults, func(f *Fault) bool { return f.Path == "" || f.Path == path })
 	if i < 0 {
@@ -88,7 +88,7 @@ func (s *Server) takeFault(path string) Fault {
 	return taken
 }
 
-// change changes an answer in JSON or a redirect to the client. Any other is left alone.
+// change applies the fault to an answer in JSON or a redirect to the client.
 func (f *Fault) change(keys *keyring, a *response) {
 	if len(f.Set)+len(f.Append)+len(f.SetKeys)+len(f.AddKeys) == 0 && f.IDToken == nil {
 		return
@@ -118,14 +118,14 @@ func (f *Fault) change(keys *keyring, a *response) {
 	a.body.Write(toJSON(body))
 }
 
-// alter sets members, takes those out that are nil, and puts text behind others.
-func alter(members, set map[string]any, behind map[string]string) {
+// alter sets members, removes those that are nil in set, and appends text to others.
+func alter(members, set map[string]any, appended map[string]string) {
 	for k, v := range set {
 		if members[k] = v; v == nil {
 			delete(members, k)
 		}
 	}
-	for k, text := range behind {
+	for k, text := range appended {
 		if members[k] == nil {
 			members[k] = ""
 		}
@@ -149,7 +149,7 @@ func (f *Fault) changeQuery(q url.Values) {
 	}
 }
 
-// send sends an answer, true or not, with what the fault does to its header and to the connection.
+// send sends an answer, with the fault's changes to the header and the connection.
 func (f *Fault) send(w http.ResponseWriter, a *response) {
 	for k, v := range f.Header {
 		a.header.Set(k, v)
@@ -157,7 +157,7 @@ func (f *Fault) send(w http.ResponseWriter, a *response) {
 	maps.Copy(w.Header(), a.header)
 	body := a.body.Bytes()
 	if f.Cut {
-		// A body that is shorter than announced makes the HTTP server close the connection.
+		// net/http closes the connection when the body is shorter than announced.
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
 		body = body[:len(body)/2]
 	}
@@ -168,27 +168,27 @@ func (f *Fault) send(w http.ResponseWriter, a *response) {
 	}
 }
 
-// Forgery spoils the ID token of an answer. What is changed is signed again by the server's key, unless
-// Signature or HMACKey say otherwise.
+// Forgery changes the ID token of an answer. The token is signed again with the server's key, unless Signature or
+// HMACKey is set.
 type Forgery struct {
-	Header  map[string]any    `json:"header"`   // members to change; nil takes one out
+	Header  map[string]any    `json:"header"`   // members to set; nil removes one
 	Claims  map[string]any    `json:"claims"`   // as Header
-	Append  map[string]string `json:"append"`   // text behind a claim: a good value becomes a bad one
-	Move    map[string]int64  `json:"move"`     // seconds by which claims that are times move; absent ones start now
-	Double  string            `json:"double"`   // this claim stands there twice
-	Tail    string            `json:"tail"`     // text behind the token
-	Rotate  bool              `json:"rotate"`   // sign with a new key, made in this moment
-	HMACKey string            `json:"hmac_key"` // sign by HS256 with this key
+	Append  map[string]string `json:"append"`   // text to append to claims
+	Move    map[string]int64  `json:"move"`     // seconds to add to claims that are times; to iat if absent
+	Double  string            `json:"double"`   // repeat this claim
+	Tail    string            `json:"tail"`     // text to append to the token
+	Rotate  bool              `json:"rotate"`   // sign with a new key, generated now
+	HMACKey string            `json:"hmac_key"` // sign with this key (HS256)
 
-	// Signature is "" for the right one, "bad" for wrong bytes, "none" for none; of ES256 "der" for ASN.1, "short"
-	// or "zero"; "foreign" for one by a key that nobody knows and that stands in the header; "public-key" for HS256
-	// with the public key, as PEM, for the shared one.
+	// Signature is "" (right), "bad" (wrong bytes), "none" (empty), "foreign" (by an unknown key, which is in the
+	// header) or "public-key" (HS256 with the public key in PEM as the secret). For ES256 it can also be "der"
+	// (ASN.1), "short" or "zero".
 	Signature string `json:"signature"`
 }
 
 var signatures = []string{"", "bad", "none", "der", "short", "zero", "foreign", "public-key"}
 
-// forge returns a token with the changes.
+// forge returns the changed token.
 func (f *Forgery) forge(keys *keyring, token string) string {
 	parts := strings.Split(token, ".")
 	header, claims := jwtMembers(parts[0]), jwtMembers(parts[1])
@@ -220,7 +220,7 @@ func (f *Forgery) forge(keys *keyring, token string) string {
 }
 
 func jwtMembers(part string) (members map[string]any) {
-	data, _ := base64.RawURLEncoding.DecodeString(part) // never fails: the token is one of ours
+	data, _ := base64.RawURLEncoding.DecodeString(part) // never fails: the token is ours
 	json.Unmarshal(data, &members)
 	return members
 }
@@ -254,8 +254,8 @@ func (f *Forgery) sign(key signingKey, input string) []byte {
 	return sig
 }
 
-// switches are the named ways to misbehave, each a list of faults: those that a relying party must
-// withstand by the conformance suite's oidcc-client-test modules, and by the RFCs.
+// switches returns the named lists of faults: what a relying party must withstand according to the RFCs and to the
+// oidcc-client-test modules of the conformance suite.
 func (s *Server) switches() map[string][]Fault {
 	var concerns map[string]map[string][]faultJSON
 	s.document("switches.json", &concerns)
@@ -287,11 +287,11 @@ func (s *Server) switches() map[string][]Fault {
 	return all
 }
 
-// Switches lists the names that Switch knows, sorted.
+// Switches returns the names for Switch, sorted.
 func (s *Server) Switches() []string { return slices.Sorted(maps.Keys(s.switches())) }
 
-// Switch turns on a named way to misbehave: it adds the faults that the name stands for. ClearFaults ends it.
-// Those that are a number of answers happen once, one after the other.
+// Switch adds the faults that a name stands for, until ClearFaults. A name may stand for a sequence of answers, each of
+// which is given once.
 func (s *Server) Switch(name string) error {
 	list, ok := s.switches()[name]
 	if !ok {

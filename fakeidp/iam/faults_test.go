@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Every switch is a list of faults that can be answered, and turned on by its name.
+// Every switch is a list of valid faults.
 func TestSwitches(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{Control: true, Alg: ES256})
@@ -74,7 +74,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// What the browser brings back can be changed, too.
+// The parameters of a redirect can be changed too.
 func TestForgedCallback(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{Settings: Settings{AutoApprove: true}})

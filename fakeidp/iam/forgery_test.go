@@ -21,7 +21,7 @@ func TestForgery(t *testing.T) {
 			p.control("POST", "faults", `{"path":"token","times":1,"id_token":`+forgery+`}`).want(204, "", "")
 			return c.login("openid").text("id_token")
 		}
-		header, claims := p.claims(forge(`{"claims":{"iss":"https://evil.example/","aud":["a","b"],"iat":null}}`)) // signed rightly
+		header, claims := p.claims(forge(`{"claims":{"iss":"https://evil.example/","aud":["a","b"],"iat":null}}`)) // with a valid signature
 		if header["alg"] != alg || claims["iss"] != "https://evil.example/" || asText(claims["aud"]) != `["a","b"]` || claims["iat"] != nil || claims["sub"] == nil {
 			t.Errorf("%v %v", header, claims)
 		}
@@ -46,7 +46,7 @@ func TestForgery(t *testing.T) {
 	}
 }
 
-// TestForgedTokens: what switches make of an ID token. The parts are header, claims, the signature in hex.
+// TestForgedTokens: the effect of switches on an ID token, as header, claims and signature in hex.
 func TestForgedTokens(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{Alg: ES256, Now: fixedClock})
@@ -108,7 +108,7 @@ func TestForgedTokens(t *testing.T) {
 	}
 }
 
-// TestForeignKey: the signature is good, but by the key in the header.
+// TestForeignKey: the signature is valid, but with the key in the header.
 func TestForeignKey(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})
@@ -128,7 +128,7 @@ func TestForeignKey(t *testing.T) {
 	verify(t, header.JWK, parts[0]+"."+parts[1], parts[2])
 }
 
-// TestSwitchedAnswers: what switches make of other answers; of a redirect it is the query.
+// TestSwitchedAnswers: the effect of switches on other answers, and on the query of a redirect.
 func TestSwitchedAnswers(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{Settings: Settings{AutoApprove: true}})

@@ -20,12 +20,12 @@ type tokenResponse struct {
 	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693 section 2.2.1
 }
 
-// issue is a decision to give out tokens.
+// issue describes the tokens to issue.
 type issue struct {
 	grant           *grant
 	scope           []string
 	audience        []string
-	refreshToken    string // given out too; empty: none
+	refreshToken    string // to return; empty: none
 	issuedTokenType string
 }
 
@@ -55,8 +55,8 @@ func (s *Server) giveTokens(w http.ResponseWriter, r *http.Request, c *client, f
 	return writeJSON(w, http.StatusOK, s.issue(c, decision))
 }
 
-// narrow reads the scope parameter: words that were granted, or all those when there is none. Else it
-// refuses with what refusal says of a word.
+// narrow returns the words of the scope parameter, or all granted words if it is empty. Where a word was not granted
+// the error has the text that refusal returns.
 func narrow(granted []string, f url.Values, refusal func(word string) string) ([]string, error) {
 	words, err := parseScope(f.Get("scope"))
 	if err != nil {
@@ -77,7 +77,7 @@ func clientScope(c *client, f url.Values) ([]string, error) {
 	})
 }
 
-// enabled refuses a user who may not sign in any more.
+// enabled returns an error for a disabled user.
 func enabled(u *User) error {
 	if u != nil && u.Disabled {
 		return unauthorized("invalid_grant", "User %s is not active", u.Username)
@@ -85,7 +85,7 @@ func enabled(u *User) error {
 	return nil
 }
 
-// firstIssue decides on the tokens of a new grant.
+// firstIssue describes the tokens of a new grant.
 func (s *Server) firstIssue(c *client, g *grant, f url.Values) (*issue, error) {
 	if err := enabled(g.user); err != nil {
 		return nil, err
@@ -97,8 +97,7 @@ func (s *Server) firstIssue(c *client, g *grant, f url.Values) (*issue, error) {
 	return decision, nil
 }
 
-// grantRefresh is the refresh grant (RFC 6749 section 6): without scope all that was granted, with it
-// no more than that.
+// grantRefresh is the refresh grant (RFC 6749 section 6): the scope is the granted one or a part of it.
 func (s *Server) grantRefresh(c *client, f url.Values) (*issue, error) {
 	value := f.Get("refresh_token")
 	t, err := s.refreshToken(c, value)
@@ -149,7 +148,7 @@ func (s *Server) grantPassword(c *client, f url.Values) (*issue, error) {
 	return s.firstIssue(c, &grant{clientID: c.ClientID, user: u, sub: u.Sub, scope: scope, authTime: s.now()}, f)
 }
 
-// grantExchange is token exchange (RFC 8693) as IAM knows it: impersonation with an access token.
+// grantExchange is token exchange (RFC 8693) as IAM has it: impersonation with an access token.
 func (s *Server) grantExchange(c *client, f url.Values) (*issue, error) {
 	subject := s.tokens[f.Get("subject_token")]
 	switch {
@@ -183,13 +182,13 @@ func (s *Server) grantExchange(c *client, f url.Values) (*issue, error) {
 	return decision, err
 }
 
-// issue makes the tokens that were decided on.
+// issue makes the described tokens.
 func (s *Server) issue(c *client, d *issue) *tokenResponse {
 	now := s.now()
 	life, idLife := seconds(c.AccessTokenValiditySeconds, s.settings.AccessTokenLifetime), s.settings.IDTokenLifetime
 	expiresIn := new(int64(life / time.Second))
 	if s.settings.Conformance {
-		idLife, expiresIn = 300*time.Second, nil // as in that suite
+		idLife, expiresIn = 300*time.Second, nil // as the suite's provider
 	}
 	t := &token{grant: d.grant, scope: d.scope, issued: now, expires: now.Add(life)}
 	t.claims = s.accessClaims(c, d, now, t.expires)
@@ -205,7 +204,7 @@ func (s *Server) issue(c *client, d *issue) *tokenResponse {
 	return answer
 }
 
-// sign lets go of the mutex meanwhile: RSA takes a millisecond, and the first key may not be there yet.
+// sign unlocks the mutex while it signs: RSA takes a millisecond, and the first key may not exist yet.
 func (s *Server) sign(claims map[string]any) string {
 	s.mu.Unlock()
 	defer s.mu.Lock()

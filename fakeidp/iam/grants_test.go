@@ -68,7 +68,7 @@ func TestClientAuthentication(t *testing.T) {
 	p.request("POST", "token", grant+enc(c), "Content-Type", formType).want(401, "invalid_client", "registered client_secret_basic")
 	p.request("POST", "token", grant, "Content-Type", formType, "Authorization", basic(post.id, post.secret)).want(401, "invalid_client", "registered client_secret_post")
 	p.request("POST", "token", grant, "Content-Type", formType, "Authorization", basic(c.id, c.secret)).want(200, "", "")
-	// What stands in the query is nothing.
+	// Parameters in the query are ignored.
 	p.request("POST", "token?"+grant+enc(post), "", "Content-Type", formType).want(401, "invalid_client", "Full authentication")
 }
 
@@ -96,7 +96,7 @@ func TestRefresh(t *testing.T) {
 		c.refresh(token, "scope", scope).want(400, "invalid_scope", "Up-scoping is not allowed.")
 	}
 	c.refresh(token, "scope", "storage.modify:/data/../x").want(400, "invalid_scope", "relative path")
-	c.refresh(token).want(200, "", "") // none of this cost the token
+	c.refresh(token).want(200, "", "") // the token is still valid
 }
 
 func TestRefreshTokenForm(t *testing.T) {
@@ -134,7 +134,7 @@ func TestRefreshRefused(t *testing.T) {
 	p.MoveClock(720 * time.Hour)
 	c.refresh(token).want(401, "invalid_token", "Expired refresh token: "+token)
 
-	// A token of another client is lost by that.
+	// Use by another client revokes the token.
 	token = c.login("openid offline_access").text("refresh_token")
 	other.refresh(token).want(401, "invalid_client", "Client does not own the presented refresh token")
 	c.refresh(token).want(401, "invalid_token", "")
@@ -162,11 +162,11 @@ func TestRotation(t *testing.T) {
 			if tokens[0] == tokens[1] || tokens[1] == tokens[2] {
 				t.Fatal("the token did not change")
 			}
-			c.refresh(tokens[3], "scope", "phone").want(400, "invalid_scope", "") // costs nothing
+			c.refresh(tokens[3], "scope", "phone").want(400, "invalid_scope", "") // the token stays valid
 			if got := c.post("introspect", "token", tokens[1]); got.Body != `{"active":false}` {
 				t.Errorf("one that was rotated out: %s", got.Body)
 			}
-			// An old one, used again, ends the whole family with its access tokens.
+			// Reuse of an old one revokes all tokens of the grant.
 			c.refresh(tokens[1]).want(401, "invalid_token", "was not found")
 			c.refresh(tokens[3]).want(401, "invalid_token", "was not found")
 			p.request("GET", "userinfo", "", "Authorization", "Bearer "+last.text("access_token")).want(401, "invalid_token", "")
@@ -289,7 +289,7 @@ func TestTokenExchange(t *testing.T) {
 	exchange(actor, subject, "scope", "openid").want(401, "invalid_token", "")
 }
 
-// TestSweep: a server that runs for long holds no more than what may be valid again, and what tells a thief.
+// TestSweep: sweep keeps what can still be valid, and what detects reuse.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{Alg: ES256, Settings: Settings{Rotate: true}})
@@ -299,7 +299,7 @@ func TestSweep(t *testing.T) {
 	d := c.post("devicecode", "scope", "openid")
 	p.browser().code(app.authorizeURL())
 	for range 3000 {
-		p.request("GET", "about", "").want(200, "", "") // begins a session for eight hours
+		p.request("GET", "about", "").want(200, "", "") // starts a session of eight hours
 		p.MoveClock(time.Minute)
 	}
 	c.post("token", "grant_type", grantDeviceCode, "device_code", d.text("device_code")).want(400, "invalid_grant", "")

@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// testKey is made once: RSA keys take their time.
+// testKey is generated once, because RSA keys take time.
 var testKey = sync.OnceValue(func() crypto.Signer {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -31,7 +31,7 @@ var testKey = sync.OnceValue(func() crypto.Signer {
 	return key
 })
 
-// direct is a round tripper without a socket.
+// direct is a RoundTripper without a socket.
 type direct struct{ h http.Handler }
 
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -45,7 +45,7 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 
 const testIssuer = "https://iam.example/"
 
-// idp is a server and what a client needs to speak to it.
+// idp is a server with an HTTP client for it.
 type idp struct {
 	*Server
 	t    *testing.T
@@ -65,7 +65,7 @@ func newIDP(t *testing.T, cfg Config) *idp {
 	return &idp{s, t, &http.Client{Transport: direct{s}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// reply is an answer, read to its end.
+// reply is a response with its body.
 type reply struct {
 	t      *testing.T
 	Status int
@@ -73,7 +73,7 @@ type reply struct {
 	Body   string
 }
 
-// text is a member of an answer in JSON; numbers and nested values as JSON.
+// text returns a member of a JSON response; numbers and nested values are returned as JSON.
 func (r reply) text(name string) string {
 	r.t.Helper()
 	var m map[string]any
@@ -94,7 +94,7 @@ func asText(v any) string {
 	return string(b)
 }
 
-// want checks the status, and the OAuth error when the answer is one.
+// want checks the status and, if set, the OAuth error.
 func (r reply) want(status int, errorCode, description string) reply {
 	r.t.Helper()
 	if r.Status != status {
@@ -125,7 +125,7 @@ func (p *idp) do(r *http.Request) reply {
 	return reply{p.t, resp.StatusCode, resp.Header, string(b)}
 }
 
-// request sends a body; header are pairs.
+// request sends a request; header has pairs of name and value.
 func (p *idp) request(method, path, body string, header ...string) reply {
 	p.t.Helper()
 	if !strings.Contains(path, "://") {
@@ -152,7 +152,7 @@ type rp struct {
 	id, secret string
 }
 
-// addClient adds a client by hand; it authenticates by Basic.
+// addClient adds a client as an administrator would.
 func (p *idp) addClient(c Client) *rp {
 	p.t.Helper()
 	c.ClientID = cmp.Or(c.ClientID, "client-"+newUUID()[:8])
@@ -169,7 +169,7 @@ func basic(id, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
 }
 
-// values makes a form of pairs.
+// values makes a form from pairs of name and value.
 func values(pairs ...string) url.Values {
 	v := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -191,7 +191,7 @@ func (c *rp) post(path string, pairs ...string) reply {
 	return c.request("POST", path, v.Encode(), "Content-Type", formType, "Authorization", basic(c.id, c.secret))
 }
 
-// login goes through the device grant and returns the token response.
+// login uses the device grant and returns the token response.
 func (c *rp) login(scope string, extra ...string) reply {
 	c.t.Helper()
 	d := c.post("devicecode", "scope", scope).want(200, "", "")
@@ -206,7 +206,7 @@ func (c *rp) refresh(token string, extra ...string) reply {
 	return c.post("token", append([]string{"grant_type", "refresh_token", "refresh_token", token}, extra...)...)
 }
 
-// claims verifies a token with the keys of /jwk, by the standard library alone, and returns header and claims.
+// claims verifies a token with the keys of /jwk, using only the standard library, and returns header and claims.
 func (p *idp) claims(token string) (header, claims map[string]any) {
 	p.t.Helper()
 	parts := strings.Split(token, ".")

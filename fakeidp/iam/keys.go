@@ -19,11 +19,11 @@ import (
 	"sync"
 )
 
-// keyring holds the signing keys. The first one is made in the background, for an RSA key takes longer than
-// a server may take to start. It has a mutex of its own: nobody signs under that of the server.
+// keyring holds the signing keys. The first one is generated in the background, because an RSA key takes longer than
+// the server may take to start. It has its own mutex: nothing is signed under the server's.
 type keyring struct {
 	alg   string
-	first sync.WaitGroup // ends when there is a key
+	first sync.WaitGroup // done when there is a key
 
 	mu   sync.Mutex // guards what follows
 	keys []signingKey
@@ -47,7 +47,7 @@ func newKeyring(alg string, key crypto.Signer) (*keyring, error) {
 	return k, k.add(key)
 }
 
-// add makes a key the one to sign with. The old ones stay in the set, so that tokens that are still valid verify.
+// add makes signer the key to sign with. The old keys stay in the set, for the tokens that they signed.
 func (k *keyring) add(signer crypto.Signer) error {
 	public, err := publicJWK(signer.Public())
 	if err != nil {
@@ -61,7 +61,7 @@ func (k *keyring) add(signer crypto.Signer) error {
 	return nil
 }
 
-// rotate makes a new key and signs with it from now on.
+// rotate generates a key and makes it the one to sign with.
 func (k *keyring) rotate() {
 	var key crypto.Signer = newECKey()
 	if k.alg == RS256 {
@@ -75,7 +75,7 @@ func newECKey() *ecdsa.PrivateKey {
 	return key
 }
 
-// all returns the keys, the newest last; while there is none it waits.
+// all waits until there is a key, and returns all keys, newest last.
 func (k *keyring) all() []signingKey {
 	k.first.Wait()
 	k.mu.Lock()
@@ -88,7 +88,7 @@ func (k *keyring) newest() signingKey {
 	return keys[len(keys)-1]
 }
 
-// sign makes a JWS in compact form (RFC 7515 section 3.1) with the newest key.
+// sign returns a JWS in compact form (RFC 7515 section 3.1), signed with the newest key.
 func (k *keyring) sign(claims map[string]any) string {
 	key := k.newest()
 	input := jwtPart(map[string]any{"alg": key.alg, "kid": key.public["kid"]}) + "." + jwtPart(claims)
@@ -101,12 +101,12 @@ func (k signingKey) sign(input string) []byte {
 	digest := sha256.Sum256([]byte(input))
 	sig, err := k.signer.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
-		panic("fakeidp/iam: the key of the configuration cannot sign: " + err.Error()) // our own ones can
+		panic("fakeidp/iam: the key of the configuration cannot sign: " + err.Error()) // ours can
 	}
 	if k.alg != ES256 {
 		return sig
 	}
-	// RFC 7518 section 3.4 wants two numbers of 32 bytes, not ASN.1.
+	// RFC 7518 section 3.4: two numbers of 32 bytes, not ASN.1.
 	var number struct{ R, S *big.Int }
 	asn1.Unmarshal(sig, &number)
 	return append(number.R.FillBytes(make([]byte, 32)), number.S.FillBytes(make([]byte, 32))...)
@@ -122,14 +122,14 @@ func publicJWK(key crypto.PublicKey) (jwk, error) {
 	case *ecdsa.PublicKey:
 		point, err := p.Bytes() // 4, X, Y
 		if err != nil || p.Curve != elliptic.P256() {
-			return nil, errors.New("an elliptic key must be on P-256")
+			return nil, errors.New("an elliptic curve key must be on P-256")
 		}
 		return jwk{"kty": "EC", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:])}, nil
 	}
-	return nil, fmt.Errorf("key of type %T: it is RSA or P-256", key)
+	return nil, fmt.Errorf("key of type %T: must be RSA or P-256", key)
 }
 
-// jwks is GET /jwk. It lets go of the server's mutex while there is no key.
+// jwks is GET /jwk. It unlocks the server's mutex while it waits for the first key.
 func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 	s.mu.Unlock()
 	keys := s.keys.all()
@@ -148,16 +148,16 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, map[string]any{"keys": set})
 }
 
-// Ready waits until there is a key to sign with: until then requests that need one wait, too.
+// Ready waits until there is a key to sign with. Requests that need one wait by themselves.
 func (s *Server) Ready() { s.keys.first.Wait() }
 
-// RotateSigningKey makes a new key and signs with it from now on. The old ones stay in the set.
+// RotateSigningKey generates a key to sign with from now on. The old keys stay in the set.
 func (s *Server) RotateSigningKey() {
 	s.Ready()
 	s.keys.rotate()
 }
 
-// newUUID makes a random UUID (RFC 9562 section 5.4).
+// newUUID returns a random UUID (RFC 9562 section 5.4).
 func newUUID() string {
 	b := randomBytes(16)
 	b[6] = b[6]&0x0f | 0x40

@@ -15,17 +15,17 @@ import (
 
 const sessionCookie = "fakeidp_session"
 
-// session is a browser; anonymous until its user signs in. Its id changes then, so that one which somebody
-// planted before is worth nothing.
+// session is a browser's session, anonymous until a user signs in. The id changes then, so that an attacker gains
+// nothing by planting one.
 type session struct {
 	id       string
-	csrf     string // every form carries it
+	csrf     string // part of every form
 	user     *User
 	authTime time.Time
 	expires  time.Time
 }
 
-// session finds the session of a request, or begins one.
+// session returns the session of a request, or starts one.
 func (s *Server) session(w http.ResponseWriter, r *http.Request) session {
 	if c, err := r.Cookie(sessionCookie); err == nil {
 		if t := s.sessions[c.Value]; t != nil && s.now().Before(t.expires) {
@@ -49,7 +49,7 @@ func (s *Server) newSession(w http.ResponseWriter, u *User) session {
 	return *t
 }
 
-// next returns a target below our issuer, from a parameter that anybody may have written.
+// next returns the page to show after the login: the untrusted parameter, if it is below the issuer.
 func (s *Server) next(param string) string {
 	u, err := url.Parse(param)
 	below := err == nil && !u.IsAbs() && u.Host == "" && strings.HasPrefix(u.Path, s.base)
@@ -59,7 +59,7 @@ func (s *Server) next(param string) string {
 	return param
 }
 
-// toLogin sends the browser to the login page, and from there back to where it is, with this query.
+// toLogin sends the browser to the login page, and then back to the current page with this query.
 func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, query string) error {
 	here := s.base + strings.TrimPrefix(r.URL.Path, "/")
 	if query != "" {
@@ -94,17 +94,17 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request, t session) error
 //go:embed pages/*.html pages/style.css
 var pageFiles embed.FS
 
-// templates are parsed when the first page is shown: a server starts faster without.
+// templates parses the templates with the first page, not at the start of the server, to start faster.
 var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"has": slices.Contains[[]string], "hasPrefix": strings.HasPrefix, "trimPrefix": strings.TrimPrefix,
 	}).ParseFS(pageFiles, "pages/*.html"))
 })
 
-// pageFunc makes a page for a browser, or does what a form says. The errors that it returns are shown as pages.
+// pageFunc shows a page or handles a form. An error that it returns is shown as a page.
 type pageFunc func(w http.ResponseWriter, r *http.Request, t session) error
 
-// page makes an address for anybody's browser.
+// page makes a page that needs no login.
 func (s *Server) page(h pageFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := s.session(w, r)
@@ -119,7 +119,7 @@ func (s *Server) page(h pageFunc) http.Handler {
 	})
 }
 
-// checkForm makes sure that what is posted comes from a page of ours in this browser.
+// checkForm refuses forms that do not come from our own page in this session.
 func checkForm(r *http.Request, t session) error {
 	if r.Method != http.MethodPost {
 		return nil
@@ -128,12 +128,12 @@ func checkForm(r *http.Request, t session) error {
 		return badRequest("invalid_request", "The body is not a form: %v", err)
 	}
 	if !sameText(r.PostForm.Get("csrf"), t.csrf) {
-		return refuse(http.StatusForbidden, "This form is not valid any more", "Go back, load the page again and repeat what you did.")
+		return refuse(http.StatusForbidden, "This form is no longer valid", "Go back, reload the page and try again.")
 	}
 	return nil
 }
 
-// member makes an address for a user who is signed in; anybody else is sent to the login, and comes back.
+// member makes a page for signed-in users. Others are sent to the login page first.
 func (s *Server) member(h pageFunc) http.Handler {
 	return s.page(func(w http.ResponseWriter, r *http.Request, t session) error {
 		switch {
@@ -146,14 +146,13 @@ func (s *Server) member(h pageFunc) http.Handler {
 	})
 }
 
-// redirect sends the browser to an address below the issuer. After a form the page that it sees can be loaded
-// again, and nothing is done twice.
+// redirect sends the browser to a page below the issuer. After a form, reloading that page repeats nothing.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request, below string) error {
 	http.Redirect(w, r, s.base+below, http.StatusSeeOther)
 	return nil
 }
 
-// render writes a page for a session: its user and its token for forms are added to the data.
+// render writes a page. It adds the session's user and CSRF token to the data.
 func (s *Server) render(w http.ResponseWriter, status int, name string, t session, data map[string]any) error {
 	data["CSRF"], data["User"], data["Base"] = t.csrf, t.user, s.base
 	var b bytes.Buffer
@@ -163,7 +162,7 @@ func (s *Server) render(w http.ResponseWriter, status int, name string, t sessio
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	// No form-action: browsers apply it to the redirect after a consent, too, which leads to the client.
+	// No form-action: browsers apply it to the redirect after the consent too, which leads to the client.
 	h.Set("Content-Security-Policy",
 		"default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// profile is that of the client, if it has the scope of one profile and of no other; else the server's.
+// profile returns the server's profile, unless exactly one profile is among the client's scopes.
 func (s *Server) profile(c *client) Profile {
 	named := slices.DeleteFunc(slices.Clone(profiles), func(p Profile) bool { return !slices.Contains(c.scopes(), string(p)) })
 	if len(named) == 1 {
@@ -16,17 +16,15 @@ func (s *Server) profile(c *client) Profile {
 	return s.cfg.Profile
 }
 
-// accessClaims are the claims of an access token, by profile.
+// accessClaims returns the claims of an access token, by profile.
 func (s *Server) accessClaims(c *client, d *issue, issued, expires time.Time) map[string]any {
 	claims := map[string]any{
 		"iss": s.cfg.Issuer, "sub": d.grant.sub, "iat": issued.Unix(), "exp": expires.Unix(),
 		"jti": newUUID(), "client_id": c.ClientID,
 	}
-	switch len(d.audience) { // a string, or a list of several (RFC 7519 section 4.1.3)
-	case 0:
-	case 1:
+	if len(d.audience) == 1 { // RFC 7519 section 4.1.3: one audience is a string
 		claims["aud"] = d.audience[0]
-	default:
+	} else if len(d.audience) > 1 {
 		claims["aud"] = d.audience
 	}
 	if d.grant.act != nil {
@@ -51,8 +49,8 @@ func (s *Server) accessClaims(c *client, d *issue, issued, expires time.Time) ma
 	return claims
 }
 
-// addGroups adds wlcg.groups: the groups that were named first, in the order asked for, then all others,
-// sorted by name (WLCG, "wlcg.groups").
+// addGroups adds wlcg.groups: first the groups that the scope names, in its order, then all others, sorted by name
+// (WLCG, "wlcg.groups").
 func addGroups(claims map[string]any, u *User, scope []string) {
 	if u == nil || !slices.ContainsFunc(scope, wlcgGroup.MatchString) {
 		return
@@ -70,8 +68,7 @@ func addGroups(claims map[string]any, u *User, scope []string) {
 	}
 }
 
-// addAARC adds the claims of the AARC guidelines (G002 and G069 for entitlements): voperson_id, and those
-// that the scopes ask for.
+// addAARC adds the claims of the AARC guidelines (G002 and G069 for entitlements): voperson_id, and the requested ones.
 func addAARC(claims map[string]any, u *User, scope []string) {
 	entitlements := []string{}
 	for _, g := range u.Groups {
@@ -91,9 +88,9 @@ func addAARC(claims map[string]any, u *User, scope []string) {
 	claims["voperson_id"] = u.Sub
 }
 
-// idClaims are the claims of an ID token (Core section 2).
+// idClaims returns the claims of an ID token (Core section 2).
 func (s *Server) idClaims(c *client, d *issue, issued, expires time.Time, accessToken string) map[string]any {
-	digest := sha256.Sum256([]byte(accessToken)) // both algorithms of ours end in 256
+	digest := sha256.Sum256([]byte(accessToken)) // for RS256 and ES256
 	claims := map[string]any{
 		"iss": s.cfg.Issuer, "aud": c.ClientID, "iat": issued.Unix(), "exp": expires.Unix(), "jti": newUUID(),
 		"auth_time": d.grant.authTime.Unix(),
@@ -106,7 +103,7 @@ func (s *Server) idClaims(c *client, d *issue, issued, expires time.Time, access
 	return claims
 }
 
-// addUserClaims adds what the scopes tell about a user (Core section 5.4): for ID tokens and userinfo.
+// addUserClaims adds the claims about a user that the scopes ask for (Core section 5.4), for ID tokens and userinfo.
 func (s *Server) addUserClaims(claims map[string]any, c *client, u *User, scope []string) {
 	profile := s.profile(c)
 	claims["sub"] = u.Sub

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// claimNames lists the claims, sorted.
+// claimNames returns the names of the claims, sorted.
 func claimNames(claims map[string]any) string {
 	return strings.Join(slices.Sorted(maps.Keys(claims)), " ")
 }

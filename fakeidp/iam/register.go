@@ -11,22 +11,22 @@ import (
 
 const registrationPath = "/iam/api/client-registration"
 
-// registration is what the client gets back (RFC 7591 section 3.2.1, RFC 7592 section 3).
+// registration is the response to a registration (RFC 7591 section 3.2.1, RFC 7592 section 3).
 type registration struct {
 	Client
 	RegistrationAccessToken string `json:"registration_access_token,omitempty"`
 	RegistrationClientURI   string `json:"registration_client_uri,omitempty"`
 	ClientIDIssuedAt        int64  `json:"client_id_issued_at"`
 	CreatedAt               int64  `json:"created_at"`                         // milliseconds, as IAM's
-	ClientSecretExpiresAt   *int64 `json:"client_secret_expires_at,omitempty"` // 0: never; with a secret only
+	ClientSecretExpiresAt   *int64 `json:"client_secret_expires_at,omitempty"` // 0: never; only with a secret
 	DynamicallyRegistered   bool   `json:"dynamically_registered"`
 	Active                  bool   `json:"active"`
 }
 
-// badMetadata is IAM's answer to a registration that it refuses: a text in error, no code.
+// badMetadata refuses a registration as IAM does: error has a text, not a code.
 func badMetadata(text string) error { return badRequest(text, "") }
 
-// register is POST /iam/api/client-registration, open to anyone (RFC 7591 section 3).
+// register is POST /iam/api/client-registration, open to everyone (RFC 7591 section 3).
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	c, err := decodeClient(r)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		c.ClientSecret, c.CodeChallengeMethod = s.odd(newClientSecret()), "S256"
 	}
 	kept, forbidden := &client{createdAt: s.now()}, userForbidden
-	if value, ok := bearer(r); ok { // the client is this user's, and managed on the dashboard
+	if value, ok := bearer(r); ok { // the client belongs to this user, who manages it on the dashboard
 		t, err := s.goodToken(value)
 		if err != nil {
 			return err
@@ -73,19 +73,19 @@ func decodeClient(r *http.Request) (Client, error) {
 	if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
 		return c, badMetadata("The request is not a client in JSON: " + err.Error())
 	}
-	// These are the administrator's.
+	// Only an administrator can set these.
 	c.Active, c.AllowIntrospection = nil, nil
 	c.AccessTokenValiditySeconds, c.RefreshTokenValiditySeconds, c.DeviceCodeValiditySeconds = 0, 0, 0
 	return c, nil
 }
 
-// The grant types that IAM does not give to users, and to those who are nobody.
+// The grant types that IAM does not allow users, and anonymous callers, to register.
 var (
 	userForbidden      = []string{grantPassword, grantTokenExchange}
 	anonymousForbidden = append(userForbidden, grantClientCredentials)
 )
 
-// checkMetadata obeys IAM's limits, and drops scopes that not anyone may have.
+// checkMetadata applies IAM's limits and drops scopes that the server does not offer.
 func (s *Server) checkMetadata(c *Client, forbidden []string) error {
 	needsRedirect := slices.Contains(c.GrantTypes, grantAuthorizationCode) || slices.Contains(c.GrantTypes, grantImplicit)
 	switch n := utf8.RuneCountInString(c.ClientName); {
@@ -121,7 +121,7 @@ func (s *Server) checkMetadata(c *Client, forbidden []string) error {
 	return nil
 }
 
-// newRegistrationToken makes the token that manages a client: a JWT, as at IAM.
+// newRegistrationToken returns a token to manage a client: a JWT, as at IAM.
 func (s *Server) newRegistrationToken(clientID string) string {
 	return s.sign(map[string]any{
 		"iss": s.cfg.Issuer, "sub": clientID, "aud": s.cfg.Issuer, "iat": s.now().Unix(), "jti": newUUID(),
@@ -147,8 +147,8 @@ func (s *Server) registration(c *client) registration {
 	return answer
 }
 
-// managed makes an endpoint of h, which wants the client that a management request is about. The
-// registration token is checked (RFC 7592 section 2).
+// managed makes an endpoint of h, which needs the client that a management request is about. It checks the
+// registration token (RFC 7592 section 2).
 func (s *Server) managed(h func(w http.ResponseWriter, r *http.Request, c *client) error) api {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		id := r.PathValue("id")
@@ -175,17 +175,17 @@ func (s *Server) readClient(w http.ResponseWriter, r *http.Request, c *client) e
 	return writeJSON(w, http.StatusOK, s.registration(c))
 }
 
-// updateClient is PUT (RFC 7592 section 2.2): it replaces all metadata. The ID must be that of the client;
-// the secret too, or absent.
+// updateClient is PUT (RFC 7592 section 2.2): it replaces all metadata. The ID must be the client's; the secret too, if
+// present.
 func (s *Server) updateClient(w http.ResponseWriter, r *http.Request, c *client) error {
 	update, err := decodeClient(r)
 	switch {
 	case err != nil:
 		return err
 	case update.ClientID != c.ClientID:
-		return badMetadata("client_id: it must be that of the client")
+		return badMetadata("client_id must be that of the client")
 	case update.ClientSecret != "" && !sameText(update.ClientSecret, c.ClientSecret):
-		return badMetadata("client_secret: it cannot be chosen")
+		return badMetadata("client_secret cannot be changed")
 	}
 	update.ClientSecret = c.ClientSecret
 	if err := s.checkMetadata(&update, anonymousForbidden); err != nil {
@@ -195,7 +195,7 @@ func (s *Server) updateClient(w http.ResponseWriter, r *http.Request, c *client)
 	return s.readClient(w, r, c)
 }
 
-// deleteClient is DELETE (RFC 7592 section 2.3): the client and all its tokens are gone.
+// deleteClient is DELETE (RFC 7592 section 2.3): it removes the client and revokes its tokens.
 func (s *Server) deleteClient(w http.ResponseWriter, r *http.Request, c *client) error {
 	s.forgetClient(c.ClientID)
 	w.WriteHeader(http.StatusNoContent)

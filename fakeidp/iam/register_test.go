@@ -20,7 +20,7 @@ func TestRegister(t *testing.T) {
 	r := p.register(registrationRequest).want(201, "", "")
 	for name, want := range map[string]string{
 		"client_name":                "oidc-agent:demo",
-		"scope":                      "openid offline_access storage.read:/", // scim:read is restricted, é no character: gone without a word
+		"scope":                      "openid offline_access storage.read:/", // scim:read is restricted and é not a valid character: both are dropped silently
 		"token_endpoint_auth_method": "client_secret_basic",
 		"client_id_issued_at":        "1772600767",
 		"created_at":                 "1772600767000",
@@ -82,7 +82,7 @@ func TestRegisterRefused(t *testing.T) {
 	p.request("POST", "iam/api/client-registration", registrationRequest, "Content-Type", formType).want(415, "", "")
 }
 
-// TestRegisterAsUser: a client that is registered with a user's token is theirs.
+// TestRegisterAsUser: a client that is registered with a user's token belongs to that user.
 func TestRegisterAsUser(t *testing.T) {
 	t.Parallel()
 	p := newIDP(t, Config{})
@@ -155,8 +155,8 @@ func TestManage(t *testing.T) {
 	if got.text("client_name") != "other name" || got.text("scope") != "openid" || got.text("client_secret") != r.text("client_secret") {
 		t.Errorf("update: %s", got.Body)
 	}
-	put(func() { c["client_secret"] = "mine" }).want(400, "client_secret: it cannot be chosen", "")
-	put(func() { c["client_secret"], c["client_id"] = nil, "other" }).want(400, "client_id: it must be that of the client", "")
+	put(func() { c["client_secret"] = "mine" }).want(400, "client_secret cannot be changed", "")
+	put(func() { c["client_secret"], c["client_id"] = nil, "other" }).want(400, "client_id must be that of the client", "")
 
 	p.request("DELETE", uri, "", "Authorization", auth).want(204, "", "")
 	p.request("GET", uri, "", "Authorization", auth).want(404, "Client not found: "+r.text("client_id"), "")

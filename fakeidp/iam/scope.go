@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// wlcgGroup is the form of a group scope, as IAM checks it: wlcg.groups, or wlcg.groups:/group/subgroup.
+// wlcgGroup matches group scopes as IAM checks them: wlcg.groups or wlcg.groups:/group/subgroup.
 var wlcgGroup = regexp.MustCompile(`^wlcg\.groups(:(/[a-zA-Z0-9][a-zA-Z0-9_.-]*)+)?$`)
 
-// scopeToken is printable ASCII but for the quote and the backslash (RFC 6749 section 3.3).
+// scopeToken matches printable ASCII without quote and backslash (RFC 6749 section 3.3).
 var scopeToken = regexp.MustCompile(`^[!#-\[\]-~]+$`)
 
-// parseScope splits a scope parameter into its words, without repetitions, and refuses words that no grant
-// can allow: characters outside RFC 6749 section 3.3, paths that climb, groups of a wrong form.
+// parseScope splits a scope parameter into its words, without duplicates. It refuses words that no grant can cover:
+// with characters outside RFC 6749 section 3.3, with ".." in the path, or with a malformed group.
 func parseScope(param string) ([]string, error) {
 	var words []string
 	for _, w := range strings.Fields(param) {
@@ -33,8 +33,8 @@ func parseScope(param string) ([]string, error) {
 	return words, nil
 }
 
-// climbs reports a path with a ".." in it, written plainly or percent-encoded: a storage that takes paths
-// literally, or resolves them after decoding, would leave the directory of the grant.
+// climbs reports whether the path of a scope has a ".." segment, plain or percent-encoded: a storage server that
+// decodes and resolves the path would leave the granted directory.
 func climbs(word string) bool {
 	_, path, ok := storagePath(word)
 	if !ok {
@@ -44,15 +44,15 @@ func climbs(word string) bool {
 	return err != nil || slices.Contains(strings.Split(decoded, "/"), "..")
 }
 
-// storagePath splits storage.read:/a/b into storage.read and /a/b: only these scopes have paths
-// (WLCG Common JWT Profiles, "capabilities").
+// storagePath splits storage.read:/a/b into storage.read and /a/b. Only storage scopes have paths (WLCG,
+// "capabilities").
 func storagePath(word string) (prefix, path string, ok bool) {
 	prefix, path, ok = strings.Cut(word, ":")
 	return prefix, path, ok && strings.HasPrefix(prefix, "storage.") && strings.HasPrefix(path, "/")
 }
 
-// scopeAllows reports whether a granted word covers a requested one: the same word, a path below the granted
-// path, or a single group where all are granted.
+// scopeAllows reports whether a granted word covers a requested one: it is the same, its path is below the granted
+// path, or it is a group where all groups are granted.
 func scopeAllows(granted, requested string) bool {
 	if climbs(requested) {
 		return false
@@ -65,7 +65,7 @@ func scopeAllows(granted, requested string) bool {
 	if !gOK || !rOK || gPrefix != rPrefix {
 		return false
 	}
-	// By whole segments: /a covers /a/b, and not /ab.
+	// By whole segments: /a covers /a/b, but not /ab.
 	return strings.HasPrefix(rPath+"/", strings.TrimRight(gPath, "/")+"/")
 }
 

@@ -77,7 +77,7 @@ func TestParseScope(t *testing.T) {
 	}
 }
 
-// FuzzScopeAllows holds the matcher against paths as a storage resolves them.
+// FuzzScopeAllows compares the matcher with paths as a storage server resolves them.
 func FuzzScopeAllows(f *testing.F) {
 	for _, c := range scopeCases {
 		f.Add(c.granted, c.requested)

@@ -16,40 +16,41 @@ import (
 
 const (
 	maxBody  = 1 << 20 // bytes of a request's body
-	logLimit = 1000    // requests that the server remembers
+	logLimit = 1000    // requests in the log
 )
 
-// Request is a request that the server has received, with all its secrets: for the assertions of a test.
+// Request is a request that the server received, secrets included, for the assertions of a test.
 type Request struct {
 	Time   time.Time   `json:"time"` // on the server's clock
 	Method string      `json:"method"`
-	Path   string      `json:"path"` // below the issuer, as "token"
+	Path   string      `json:"path"` // below the issuer: "token"
 	Query  string      `json:"query,omitempty"`
 	Header http.Header `json:"header"`
 	Body   string      `json:"body,omitempty"`
-	Status int         `json:"status"` // 0: not answered yet
+	Status int         `json:"status"` // 0: not yet answered
 }
 
-// Form is the body of a form: as much of it as is one.
+// Form parses the body as a form, as far as possible.
 func (r Request) Form() url.Values {
 	v, _ := url.ParseQuery(r.Body)
 	return v
 }
 
-// ServeHTTP answers a request. A proxy in front may pass the issuer's path or strip it: both work.
+// ServeHTTP handles a request. It works with and without the issuer's path in the URL: a proxy in front of the
+// server may strip it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := r.URL.Path
 	if below, ok := strings.CutPrefix(p, s.base); ok {
 		p = "/" + below
 	}
-	// The mux would redirect //jwk to /jwk and so forgive a client that doubles slashes.
+	// The mux would redirect //jwk to /jwk and so hide the mistake of a client that doubles slashes.
 	if path.Clean(p) != p {
 		http.NotFound(w, r)
 		return
 	}
 	u := *r.URL
 	u.Path = p
-	r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
+	r = r.WithContext(r.Context()) // a copy: the caller's request is not changed
 	r.URL, r.Body = &u, http.MaxBytesReader(w, r.Body, maxBody)
 	if strings.HasPrefix(p, "/_fake/") {
 		s.mux.ServeHTTP(w, r)
@@ -58,7 +59,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r)
 }
 
-// response is an answer that is not sent yet.
+// response is an answer that is not yet sent.
 type response struct {
 	header http.Header
 	status int
@@ -69,9 +70,8 @@ func (m *response) Header() http.Header         { return m.header }
 func (m *response) WriteHeader(status int)      { m.status = status }
 func (m *response) Write(b []byte) (int, error) { return m.body.Write(b) }
 
-// serve answers a request whose path is below the issuer, with a fault if there is one for it. It reads all
-// of the request before it takes the mutex, and sends the answer when that is free again: a slow client
-// holds up nobody.
+// serve answers a request, with a fault if there is one for its path. It reads the request before it locks the
+// mutex and sends the answer after it has unlocked it, so that a slow client delays nobody else.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	entry, f := s.record(r, string(body))
@@ -97,12 +97,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	entry.Status = answer.status
-	answer.header.Set("Date", s.now().UTC().Format(http.TimeFormat)) // a moved clock shows there as well
+	answer.header.Set("Date", s.now().UTC().Format(http.TimeFormat)) // a moved clock shows here too
 	s.mu.Unlock()
 	f.send(w, answer)
 }
 
-// handle makes the true answer under the mutex, which only sign and jwks let go of.
+// handle makes the regular answer. It holds the mutex, which only sign and jwks unlock in between.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,9 +110,9 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// sweep forgets what can never be valid again, when there is twice as much of everything as after the last time: a
-// server may run for months. Refresh tokens that were rotated out stay as long as their grant lives, and codes for
-// another hour: who comes that late still hears that they have expired.
+// sweep deletes what can never be valid again, so that a server can run for months. It runs when the number of
+// entries has doubled since the last time. Refresh tokens that were rotated out stay as long as their grant, to
+// detect their reuse. Codes stay for an hour after they have expired, so that a late client is told so.
 func (s *Server) sweep() {
 	held := func() int { return len(s.tokens) + len(s.devices) + len(s.codes) + len(s.sessions) }
 	if held() < max(1024, s.sweepAt) {
@@ -129,7 +129,7 @@ func (s *Server) sweep() {
 	s.sweepAt = 2 * held()
 }
 
-// record notes a request, and takes the fault that is meant for it.
+// record logs a request and takes the fault that applies to it.
 func (s *Server) record(r *http.Request, body string) (*Request, Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +143,7 @@ func (s *Server) record(r *http.Request, body string) (*Request, Fault) {
 	return entry, s.takeFault(entry.Path)
 }
 
-// Requests are the requests that were received, the last 1000, oldest first. Those of the control API are
-// not among them.
+// Requests returns the last 1000 requests, oldest first, without those to the control API.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,14 +154,14 @@ func (s *Server) Requests() []Request {
 	return requests
 }
 
-// Counters say how often each address was asked, by "METHOD path".
+// Counters returns the number of requests by "METHOD path".
 func (s *Server) Counters() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.counters)
 }
 
-// ForgetRequests empties the log and the counters.
+// ForgetRequests clears the log and the counters.
 func (s *Server) ForgetRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,8 +169,8 @@ func (s *Server) ForgetRequests() {
 	clear(s.counters)
 }
 
-// protocolError is an answer that refuses: a status and the members of RFC 6749 section 5.2. With an empty
-// Code the answer has no body.
+// protocolError is an error response: a status and the members of RFC 6749 section 5.2. Without Code the response
+// has no body.
 type protocolError struct {
 	Status      int    `json:"-"`
 	Code        string `json:"error"`
@@ -190,22 +189,21 @@ func badRequest(code, format string, args ...any) error {
 	return refuse(http.StatusBadRequest, code, format, args...)
 }
 
-// unauthorized is for invalid_client, a failed client authentication (RFC 6749 section 5.2), and for
-// invalid_token: so IAM speaks of refresh tokens that it does not (or no longer) know, and RFC 6750 section
-// 3.1 of access tokens.
+// unauthorized is for invalid_client, when client authentication fails (RFC 6749 section 5.2), and for invalid_token:
+// RFC 6750 section 3.1 has it for access tokens, IAM also for refresh tokens that it does not know.
 func unauthorized(code, format string, args ...any) error {
 	return refuse(http.StatusUnauthorized, code, format, args...)
 }
 
-// challenges go with the errors of these codes (RFC 6749 section 5.2, RFC 6750 section 3.1).
+// challenges are the WWW-Authenticate headers by error code (RFC 6749 section 5.2, RFC 6750 section 3.1).
 var challenges = map[string]string{
 	"invalid_client":     `Basic realm="fakeidp", charset="UTF-8"`,
 	"invalid_token":      `Bearer realm="fakeidp", error="invalid_token"`,
 	"insufficient_scope": `Bearer realm="fakeidp", error="insufficient_scope", scope="openid"`,
-	"unauthorized":       `Bearer realm="fakeidp"`, // there was no token: no error code
+	"unauthorized":       `Bearer realm="fakeidp"`, // without a token there is no error code
 }
 
-// asProtocolError finds the answer that err is; what is none is our own fault.
+// asProtocolError returns err as an error response. Any other error is a fault of this server.
 func asProtocolError(err error) *protocolError {
 	p, ok := errors.AsType[*protocolError](err)
 	if !ok {
@@ -214,7 +212,7 @@ func asProtocolError(err error) *protocolError {
 	return p
 }
 
-// api is an endpoint for programs; the error that it returns becomes the answer.
+// api is an endpoint for programs. An error that it returns becomes the response.
 type api func(w http.ResponseWriter, r *http.Request) error
 
 func (h api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -235,17 +233,17 @@ func writeError(w http.ResponseWriter, err error) {
 	writeJSON(w, p.Status, p)
 }
 
-// writeJSON answers with a JSON document that nobody caches (RFC 6749 section 5.1).
+// writeJSON answers with a JSON document that must not be cached (RFC 6749 section 5.1).
 func writeJSON(w http.ResponseWriter, status int, body any) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
 	w.WriteHeader(status)
-	w.Write(toJSON(body)) // a client that went away has no use for an error
+	w.Write(toJSON(body)) // a client that has gone away has no use for an error
 	return nil
 }
 
 func toJSON(v any) []byte {
-	data, _ := json.Marshal(v) // never fails: all of it came from JSON or from us, or Fail has tried it
+	data, _ := json.Marshal(v) // never fails: v came from JSON or from us, or Fail has tried it
 	return data
 }

@@ -8,25 +8,23 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 )
 
-// Server is one fake IAM. It is an http.Handler; all its exported methods may be called at any time, from any
-// goroutine. Those take the mutex; the others want it held, as it is while a request is answered (see serve).
+// Server is a fake IAM. It is an http.Handler. Its exported methods are safe for concurrent use: they lock the
+// mutex. The others expect it to be locked, as it is while a request is handled (see handle).
 type Server struct {
 	// Set by New, read-only afterwards.
-	cfg   Config
-	base  string // path of the issuer, with its last slash
-	words *strings.Replacer
-	mux   *http.ServeMux
-	keys  *keyring
-	http  *http.Server // only with Start
+	cfg  Config
+	base string // path of the issuer, with its final slash
+	mux  *http.ServeMux
+	keys *keyring
+	http *http.Server // set by Start
 
 	mu       sync.Mutex // guards what follows
 	settings Settings
-	offset   time.Duration // how far the clock was moved
+	offset   time.Duration // set by MoveClock
 	users    map[string]*User
 	fallback *User // the default user
 	clients  map[string]*client
@@ -34,24 +32,23 @@ type Server struct {
 	codes    map[string]*authorizationCode // by code
 	tokens   map[string]*token             // access and refresh tokens, by value
 	sessions map[string]*session           // by cookie
-	sweepAt  int                           // number of all these that starts the next sweep
-	consents map[consentKey][]string       // remembered decisions: scopes
+	sweepAt  int                           // number of all these at which sweep runs next
+	consents map[consentKey][]string       // scopes of remembered decisions
 	faults   []*Fault
 	requests []*Request     // the last ones
 	counters map[string]int // of requests, by method and path
 }
 
-// New makes a server that does not listen: serve it, or call it from a round tripper. The issuer must be set.
+// New makes a server that does not listen. The issuer must be set.
 func New(cfg Config) (*Server, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
-	base, _ := url.Parse(cfg.Issuer) // complete has tried it
+	base, _ := url.Parse(cfg.Issuer) // never fails: complete has parsed it
 	s := &Server{
 		cfg:      cfg,
 		base:     base.Path,
-		words:    newWords(cfg.Issuer),
 		settings: cfg.Settings,
 		users:    map[string]*User{},
 		clients:  map[string]*client{},
@@ -64,10 +61,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	for _, u := range cfg.Users {
 		if u.Username == "" {
-			return nil, errors.New("a user needs a username")
+			return nil, errors.New("a user has no username")
 		}
 		if s.users[u.Username] != nil {
-			return nil, fmt.Errorf("user %q: there are two of them", u.Username)
+			return nil, fmt.Errorf("user %q: defined twice", u.Username)
 		}
 		u.Sub = cmp.Or(u.Sub, newUUID())
 		s.users[u.Username] = &u
@@ -85,15 +82,14 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Start makes a server that listens. Without an issuer in the configuration it calls itself by its address. Close ends
-// it.
+// Start makes a server that listens, until Close. By default the issuer is the address it listens on.
 func Start(cfg Config) (*Server, error) {
-	l, err := cfg.Listener, error(nil)
+	l := cfg.Listener
 	if l == nil {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listening on loopback: %w", err)
+		var err error
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, fmt.Errorf("listening on loopback: %w", err)
+		}
 	}
 	cfg.Issuer = cmp.Or(cfg.Issuer, "http://"+l.Addr().String()+"/")
 	s, err := New(cfg)
@@ -102,14 +98,15 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	go s.http.Serve(l) // ends with Close
+	// Serve ends with Close, or when the caller closes cfg.Listener. It retries an Accept that fails for the moment.
+	go s.http.Serve(l)
 	return s, nil
 }
 
-// grace is how long requests that are being answered may go on after Close.
+// grace is how long Close waits for requests that are still being handled.
 const grace = time.Second
 
-// Close ends a server that Start began, and waits for the answers that it is giving, but not for long.
+// Close stops a server that Start started. It waits for a moment until running requests are answered.
 func (s *Server) Close() error {
 	if s.http == nil {
 		return nil
@@ -122,10 +119,10 @@ func (s *Server) Close() error {
 	return s.http.Close()
 }
 
-// Issuer is the URL that the server calls itself; it ends in a slash.
+// Issuer returns the issuer URL, which ends in a slash.
 func (s *Server) Issuer() string { return s.cfg.Issuer }
 
-// Now is the time on the server's clock.
+// Now returns the time of the server's clock.
 func (s *Server) Now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,14 +131,14 @@ func (s *Server) Now() time.Time {
 
 func (s *Server) now() time.Time { return s.cfg.Now().Add(s.offset) }
 
-// MoveClock moves the server's clock, forward or back, by d.
+// MoveClock moves the server's clock by d, which may be negative.
 func (s *Server) MoveClock(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.offset += d
 }
 
-// Change applies change to the settings. Tokens that exist keep the lifetime they were born with.
+// Change applies change to the settings. Existing tokens keep their lifetime.
 func (s *Server) Change(change func(*Settings)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +146,7 @@ func (s *Server) Change(change func(*Settings)) {
 	s.settings = s.settings.complete()
 }
 
-// routes lists every address of the server.
+// routes lists all endpoints and pages of the server.
 func (s *Server) routes() *http.ServeMux {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) {

@@ -82,8 +82,8 @@ func TestConfigRefused(t *testing.T) {
 		"and fragment":        {Issuer: "https://x/#a"},
 		`profile "x"`:         {Issuer: testIssuer, Profile: "x"},
 		`algorithm "HS256"`:   {Issuer: testIssuer, Alg: "HS256"},
-		"two of them":         {Issuer: testIssuer, Users: []User{{Username: "a"}, {Username: "a"}}},
-		"needs a username":    {Issuer: testIssuer, Users: []User{{}}},
+		"defined twice":       {Issuer: testIssuer, Users: []User{{Username: "a"}, {Username: "a"}}},
+		"has no username":     {Issuer: testIssuer, Users: []User{{}}},
 		`client "x"`:          {Issuer: testIssuer, Clients: []Client{{ClientID: "x"}, {ClientID: "x"}}},
 		"cannot sign":         {Issuer: testIssuer, Alg: ES256, Key: testKey()},
 		"P-256":               {Issuer: testIssuer, Alg: ES256, Key: key},
@@ -146,7 +146,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestCloseWhileAnswering: who is being answered gets the whole answer; one that takes for ever ends with the server.
+// TestCloseWhileAnswering: Close waits for running requests, but not forever.
 func TestCloseWhileAnswering(t *testing.T) {
 	t.Parallel()
 	for delay, want := range map[time.Duration]int{100 * time.Millisecond: 200, time.Hour: 0} {
@@ -176,7 +176,7 @@ func TestCloseWhileAnswering(t *testing.T) {
 	}
 }
 
-// TestWithoutKey sees what a request does that comes before the first key is made.
+// TestWithoutKey: requests that need a key wait until the first one exists.
 func TestWithoutKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -197,7 +197,7 @@ func TestWithoutKey(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		p.request("GET", ".well-known/openid-configuration", "").want(200, "", "") // they hold up nobody
+		p.request("GET", ".well-known/openid-configuration", "").want(200, "", "") // they delay no other request
 		p.keys.rotate()
 		p.keys.first.Done()
 	})
@@ -224,7 +224,7 @@ func TestConcurrency(t *testing.T) {
 	wg.Wait()
 }
 
-// TestDoors: a fake that shared the client's code could not catch its mistakes.
+// TestDoors: a fake that shares code with the client cannot catch its bugs.
 func TestDoors(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command("go", "list", "-deps", "oidc-agent/fakeidp").Output()

@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// grant is what a user (or a client, for itself) has allowed once. All tokens that come from it die with it.
+// grant is one authorization by a user, or by a client for itself. All its tokens end with it.
 type grant struct {
 	clientID string
 	user     *User  // nil: the client itself
-	sub      string // of its tokens
+	sub      string // claim of the tokens
 	scope    []string
 	audience []string // asked for at the authorization endpoint
 	nonce    string
 	authTime time.Time
-	act      any // claim of a token exchange (RFC 8693 section 4.1)
+	act      any // claim after a token exchange (RFC 8693 section 4.1)
 	dead     bool
 }
 
-// token is an access token or a refresh token that was given out.
+// token is an issued access or refresh token.
 type token struct {
 	refresh bool
 	grant   *grant
@@ -31,14 +31,14 @@ type token struct {
 	claims  map[string]any // for introspection
 	issued  time.Time
 	expires time.Time // zero: never
-	ended   bool      // revoked, or rotated out; whoever shows that again has stolen it, or was stolen from
+	ended   bool      // revoked or rotated out
 }
 
 func (t *token) validAt(now time.Time) bool { return !t.ended && !t.grant.dead && !t.expiredAt(now) }
 
 func (t *token) expiredAt(now time.Time) bool { return !t.expires.IsZero() && !now.Before(t.expires) }
 
-// revoke ends a token; a refresh token takes its access tokens with it (RFC 7009 section 2.1).
+// revoke ends a token, and with a refresh token its access tokens (RFC 7009 section 2.1).
 func (t *token) revoke() {
 	t.ended = true
 	if t.refresh {
@@ -46,7 +46,7 @@ func (t *token) revoke() {
 	}
 }
 
-// newRefreshToken makes a refresh token as IAM's: an unsigned JWT with jti and, if it expires, exp.
+// newRefreshToken returns a refresh token like IAM's: an unsigned JWT with jti and, if it expires, exp.
 func (s *Server) newRefreshToken(c *client, g *grant) string {
 	now := s.now()
 	t := &token{refresh: true, grant: g, scope: g.scope, issued: now}
@@ -61,8 +61,8 @@ func (s *Server) newRefreshToken(c *client, g *grant) string {
 	return value
 }
 
-// refreshToken finds the refresh token of a request, with IAM's words for each that is no good. IAM
-// answers invalid_token with 401 where RFC 6749 section 5.2 has invalid_grant, and repeats the token.
+// refreshToken returns the refresh token with this value, or an error in IAM's words. IAM answers 401 invalid_token
+// where RFC 6749 section 5.2 has 400 invalid_grant, and repeats the token.
 func (s *Server) refreshToken(c *client, value string) (*token, error) {
 	t := s.tokens[value]
 	switch {
@@ -73,7 +73,7 @@ func (s *Server) refreshToken(c *client, value string) (*token, error) {
 		t.grant.dead = true
 		return nil, unauthorized("invalid_client", "Client does not own the presented refresh token")
 	case t.ended:
-		t.grant.dead = true // RFC 9700 section 4.14.2
+		t.grant.dead = true // reuse: the token was stolen (RFC 9700 section 4.14.2)
 	case t.expiredAt(s.now()):
 		return nil, unauthorized("invalid_token", "Expired refresh token: %s", value)
 	default:
@@ -82,7 +82,7 @@ func (s *Server) refreshToken(c *client, value string) (*token, error) {
 	return nil, unauthorized("invalid_token", "Refresh token for value %s was not found", value)
 }
 
-// forgetClient ends a client with all its grants.
+// forgetClient removes a client and ends its grants.
 func (s *Server) forgetClient(id string) {
 	delete(s.clients, id)
 	for _, t := range s.tokens {
@@ -94,8 +94,8 @@ func seconds(n int64, fallback time.Duration) time.Duration {
 	return cmp.Or(time.Duration(n)*time.Second, fallback)
 }
 
-// audience reads who a token is for: IAM takes resource (RFC 8707), aud and audience, words separated by
-// spaces. Without any it is fallback.
+// audience returns the requested audience, or fallback: IAM reads resource (RFC 8707), aud and audience, each with
+// words separated by spaces.
 func audience(f url.Values, fallback []string) []string {
 	for _, name := range []string{"resource", "aud", "audience"} {
 		if words := strings.Fields(strings.Join(f[name], " ")); len(words) > 0 {
@@ -105,14 +105,14 @@ func audience(f url.Values, fallback []string) []string {
 	return fallback
 }
 
-// bearer reads an access token from the header (RFC 6750 section 2.1).
+// bearer returns the access token in the header (RFC 6750 section 2.1).
 func bearer(r *http.Request) (string, bool) {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// userinfo is GET or POST /userinfo (Core section 5.3). The token comes in the header or, posted, in the
-// body; in the query it does not count (RFC 9700 section 4.3.2).
+// userinfo is GET or POST /userinfo (Core section 5.3). The token is in the header or, with POST, in the body; one in
+// the query is ignored (RFC 9700 section 4.3.2).
 func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) error {
 	f, err := form(r)
 	if err != nil {
@@ -121,7 +121,7 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) error {
 	value, inHeader := bearer(r)
 	switch {
 	case inHeader && f.Has("access_token"):
-		return badRequest("invalid_request", "The token is in the header and in the body") // RFC 6750 section 2
+		return badRequest("invalid_request", "The token is in both header and body") // RFC 6750 section 2
 	case !inHeader:
 		value = f.Get("access_token")
 	}
@@ -140,7 +140,7 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, claims)
 }
 
-// goodToken finds the access token that a request came with.
+// goodToken returns the access token with this value, if it is valid.
 func (s *Server) goodToken(value string) (*token, error) {
 	t := s.tokens[value]
 	if t == nil || t.refresh || !s.active(t) {
@@ -149,13 +149,13 @@ func (s *Server) goodToken(value string) (*token, error) {
 	return t, nil
 }
 
-// active reports whether a token is good, and its user and client may still act.
+// active reports whether a token is valid and neither its user nor its client is suspended.
 func (s *Server) active(t *token) bool {
 	c := s.clients[t.grant.clientID]
 	return t.validAt(s.now()) && c != nil && isTrue(c.Active) && enabled(t.grant.user) == nil
 }
 
-// introspect is POST /introspect (RFC 7662): for clients that authenticate with a secret and are allowed it.
+// introspect is POST /introspect (RFC 7662), for clients that have a secret and the permission.
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request, c *client, f url.Values) error {
 	t := s.tokens[f.Get("token")]
 	switch {
@@ -181,7 +181,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request, c *client, f
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-// revoke is POST /revoke (RFC 7009): 200 for what it knows and for what it does not know.
+// revoke is POST /revoke (RFC 7009). An unknown token is no error (section 2.2).
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request, c *client, f url.Values) error {
 	t := s.tokens[f.Get("token")]
 	switch {
@@ -195,8 +195,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request, c *client, f url
 	return nil
 }
 
-// Revoke ends an access or refresh token, as its owner would on the dashboard. It reports whether the
-// server knew the token.
+// Revoke ends an access or refresh token, as its user can on the dashboard. It reports whether the token was known.
 func (s *Server) Revoke(token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,8 +206,8 @@ func (s *Server) Revoke(token string) bool {
 	return t != nil
 }
 
-// Suspend lets a user, a client or both get nothing more (or again, with false): tokens are inactive, logins refused. An
-// empty name means nobody.
+// Suspend suspends a user, a client or both, or with false lifts that: tokens are inactive and logins refused. An empty
+// name means none.
 func (s *Server) Suspend(username, clientID string, suspended bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -126,7 +126,7 @@ func TestRevoke(t *testing.T) {
 		t.Fatal("the access token alone had to go")
 	}
 	access = c.refresh(refresh).text("access_token")
-	c.post("revoke", "token", refresh, "token_type_hint", "access_token").want(200, "", "") // a wrong hint does not matter
+	c.post("revoke", "token", refresh, "token_type_hint", "access_token").want(200, "", "") // a wrong hint is ignored
 	if active(access) || active(refresh) {
 		t.Fatal("the refresh token had to take its access token along")
 	}

@@ -13,7 +13,7 @@ import (
 
 const root = "../.." // of the repository
 
-// installed builds the programs once for all tests that run them.
+// installed builds the programs, once for all tests.
 var installed = sync.OnceValues(func() (string, error) {
 	dir, err := user.Install(root)
 	toRemove = dir
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leftovers kills programs that the tests have forgotten, and says so.
+// leftovers kills programs that the tests have left running, and reports them.
 func leftovers(bin string) (code int) {
 	killAll(func(commandLine, _ string) bool {
 		if !strings.HasPrefix(commandLine, bin+"/") {

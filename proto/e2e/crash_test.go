@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// spread is how long after the provider has got the refresh token the last kills come: the new one is on its
-	// way to the disk then, or just there.
+	// spread is the longest time between the refresh request at the provider and the kill. It covers the moments
+	// in which the new refresh token is on its way to the disk.
 	spread = 3 * time.Millisecond
-	// withPassword is how many crashes there are for one after which the account is loaded by oidc-add, which
-	// spends most of a round on the password.
+	// withPassword: after every so many crashes oidc-add loads the account, which takes most of a round to derive
+	// the key from the password.
 	withPassword = 25
 )
 
-// TestCrash kills an agent with SIGKILL while it exchanges its refresh token for a new one, again and again. The
-// next agent takes the account out of its file and goes on. There is one moment at which that cannot be: when the
-// provider has answered, and the new token is not yet in the file. KILLS says how many times; ./build.sh crash.
+// TestCrash kills an agent with SIGKILL while it exchanges its refresh token for a new one, again and again. The next
+// agent loads the account from its file and continues. That fails in one window only: after the provider has
+// answered and before the new token is in the file. KILLS sets the number of kills; see ./build.sh crash.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	kills := 50
@@ -36,22 +36,22 @@ func TestCrash(t *testing.T) {
 	for i := range kills {
 		s.crash(i, &c)
 	}
-	t.Logf("%d kills: %d before the provider had the refresh token, %d with the new one on disk (%d of them before anybody had its access token), %d in between",
+	t.Logf("%d kills: %d before the provider had the refresh token, %d with the new one on disk (%d of them before anyone had its access token), %d in between",
 		kills, c.early, c.saved, c.unseen, c.window)
 	if c.saved == 0 || c.window == kills {
 		t.Error("no kill came late enough to prove anything")
 	}
 }
 
-// crashes counts where the kills fell.
+// crashes counts the kills by the moment they came at.
 type crashes struct {
-	early  int // the provider never had the refresh token, or did nothing yet
+	early  int // the provider did not get the refresh token, or did nothing yet
 	saved  int // the new refresh token is in the file
-	unseen int // so it is, and the access token did not come out of the agent any more
-	window int // the provider has answered, and the file holds the old one: the user has to log in again
+	unseen int // the same, but the agent did not hand out the access token
+	window int // the provider has answered, but the file has the old one: the user must log in again
 }
 
-// crash is one round: an agent takes up what the crash before has left, and is killed.
+// crash is one round: an agent continues after the last crash, and is killed.
 func (s *site) crash(round int, c *crashes) {
 	n := s.boot("node")
 	if round%withPassword == 0 {
@@ -66,7 +66,7 @@ func (s *site) crash(round int, c *crashes) {
 	if left := s.temps(); len(left) > 0 {
 		s.Fatalf("round %d: temporary files stay behind: %q", round, left)
 	}
-	// Some kills do not wait for the provider.
+	// One in eight kills does not wait for the provider.
 	handedOut := n.killDuringRefresh(round%8 != 0)
 	s.settle()
 	last, newest := s.tokens()
@@ -86,8 +86,8 @@ func (s *site) crash(round int, c *crashes) {
 	}
 }
 
-// killDuringRefresh kills the agent at a random moment after it was asked for a new token, or after the provider
-// was, and reports whether the token came out of it all the same.
+// killDuringRefresh kills the agent at a random moment after it, or the provider, was asked for a new token. It
+// reports whether the agent handed out the token before that.
 func (n *node) killDuringRefresh(atProvider bool) (handedOut bool) {
 	asked, answered := make(chan struct{}, 10), make(chan error, 1)
 	n.onRefresh(func(http.ResponseWriter) bool { asked <- struct{}{}; return false })
@@ -99,14 +99,14 @@ func (n *node) killDuringRefresh(atProvider bool) (handedOut bool) {
 		<-asked
 	}
 	moment := unix.NsecToTimespec(rand.Int64N(int64(spread)))
-	unix.Nanosleep(&moment, nil) // time.Sleep knows no less than a millisecond
+	unix.Nanosleep(&moment, nil) // time.Sleep is too coarse, about a millisecond
 	n.kill()
 	n.onRefresh(nil)
 	return <-answered == nil
 }
 
-// measureWindow tells how long a new refresh token is nowhere but in the agent's memory: from the moment when the
-// provider's answer leaves to the rename.
+// measureWindow measures how long a new refresh token is only in the agent's memory: from the provider's answer to the
+// rename.
 func (s *site) measureWindow(rotations int) {
 	n := s.boot("node")
 	n.load()

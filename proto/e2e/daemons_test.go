@@ -24,8 +24,8 @@ import (
 
 var assignment = regexp.MustCompile(`(?m)^(\w+)=(.*?); export \w+;$`)
 
-// startAgent does what eval $(oidc-agent …) does in a shell. What the agent
-// logs to stderr is what the word log looks at.
+// startAgent does what eval $(oidc-agent …) does in a shell. The agent logs to
+// stderr, which the word log reads.
 func startAgent(s *script, args []string) error {
 	if s.agentLog == nil {
 		f, err := os.Create(filepath.Join(s.dir, "agent.log"))
@@ -52,8 +52,8 @@ func startAgent(s *script, args []string) error {
 
 var agentSignals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}
 
-// killAgents kills the agents that are still there. A process that has taken
-// over the number of one that ended is not touched.
+// killAgents kills the agents that still run, but no other process that has got the
+// pid of one that ended.
 func (s *script) killAgents() {
 	for _, pid := range s.agents {
 		commandLine, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -63,7 +63,7 @@ func (s *script) killAgents() {
 	}
 }
 
-// endAgent waits for the agent's end by looking: it is nobody's child.
+// endAgent polls for the end of the agent, which is not our child.
 func endAgent(s *script, args []string) error {
 	pid, err := strconv.Atoi(s.env["OIDCD_PID"])
 	if err != nil {
@@ -73,8 +73,8 @@ func endAgent(s *script, args []string) error {
 		return err
 	}
 	for until := time.Now().Add(s.patience); time.Now().Before(until); time.Sleep(2 * time.Millisecond) {
-		// Gone, or dead and not yet collected by init. The first thread may be dead before the others, which
-		// keep the socket open.
+		// Gone, or a zombie that init has not yet reaped. Its first thread can end before the others, which keep
+		// the socket open.
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 		if err != nil || strings.Contains(string(stat), ") Z ") && len(threads) <= 1 {
@@ -84,11 +84,11 @@ func endAgent(s *script, args []string) error {
 	return errors.New("the agent did not end")
 }
 
-// An idp is a fakeidp of the script.
+// An idp is a running fakeidp.
 type idp struct {
 	cmd     *exec.Cmd
 	args    []string
-	address string // HOST:PORT, of which it keeps the port when started again
+	address string // HOST:PORT, kept when it is started again
 }
 
 func theIDP(s *script, args []string) error {
@@ -103,7 +103,7 @@ func theIDP(s *script, args []string) error {
 	return s.idp.start(s, args)
 }
 
-// start returns when the provider has printed its issuer: it is ready then.
+// start returns when the provider has printed its issuer and so is ready.
 func (i *idp) start(s *script, args []string) error {
 	cmd := exec.Command(filepath.Join(s.bin, "fakeidp"), args...)
 	cmd.Env = s.environ()
@@ -129,7 +129,7 @@ func (i *idp) start(s *script, args []string) error {
 	return nil
 }
 
-// stop asks fakeidp to end, which it must do with success.
+// stop ends fakeidp, which must succeed.
 func (i *idp) stop() error {
 	if i.cmd == nil {
 		return nil
@@ -145,7 +145,7 @@ func (i *idp) stop() error {
 	return nil
 }
 
-// remote is what ssh -R does with the agent's socket: a TCP port that leads to it.
+// remote forwards a TCP port to the agent's socket, as ssh -R does.
 func remote(s *script, _ []string) error {
 	socket := s.env["OIDC_SOCK"]
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -177,9 +177,9 @@ func forward(near net.Conn, socket string) {
 	io.Copy(near, far) // the agent closes when it has answered
 }
 
-// processes are those for which is holds; it is given the command line and the
-// environment, each piece ended by a NUL. Where the tests are not run by root
-// the environment of an agent is empty: nobody may look into its memory.
+// processes returns the pids for which is returns true. It gets the command line
+// and the environment, with NUL after each part. Only root can read the environment
+// of an agent; for others it is empty.
 func processes(is func(commandLine, environment string) bool) (pids []int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, d := range dirs {
@@ -193,7 +193,7 @@ func processes(is func(commandLine, environment string) bool) (pids []int) {
 	return pids
 }
 
-// killAll kills until nobody is left who could start more.
+// killAll kills processes until none is left that could start more.
 func killAll(is func(commandLine, environment string) bool) {
 	for range 100 {
 		pids := processes(is)
@@ -207,15 +207,15 @@ func killAll(is func(commandLine, environment string) bool) {
 	}
 }
 
-// of knows the processes of a home, daemons too, if their environment can be read.
+// of matches the processes of a home, including daemons, if their environment can be read.
 func of(home string) func(commandLine, environment string) bool {
 	return func(_, environment string) bool {
 		return strings.Contains("\x00"+environment, "\x00HOME="+home+"\x00")
 	}
 }
 
-// A watcher notes down what anybody on the machine could read in the process
-// list about our programs, and about what the script starts.
+// A watcher records what every user of the machine can read in the process list
+// about our programs and those that the script starts.
 type watcher struct {
 	mu   sync.Mutex
 	seen map[string]bool

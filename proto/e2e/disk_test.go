@@ -15,11 +15,11 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// A trouble keeps an agent from writing the account's file, until it is over.
+// A trouble keeps an agent from writing the account file until it ends.
 type trouble struct {
 	begin, end func(*site) error
-	says       string // what the user is told
-	mount      bool   // the folder is a file system of its own
+	says       string // part of the warning to the user
+	mount      bool   // needs the folder to be a separate file system
 }
 
 var troubles = map[string]trouble{
@@ -29,8 +29,8 @@ var troubles = map[string]trouble{
 	"file deleted":   {takeAway, putBack, "no such account file", false},
 }
 
-// TestTroubles: what the provider gives while the file cannot be written stays in the agent's memory and works, the
-// user is told, and the agent writes it as soon as it can, without being asked.
+// TestTroubles: while the file cannot be written, the new refresh token stays in the agent's memory and works, and
+// the user gets a warning. The agent writes the file as soon as it can.
 func TestTroubles(t *testing.T) {
 	for name, trouble := range troubles {
 		t.Run(name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func (d trouble) do(s *site, what func(*site) error) {
 	}
 }
 
-// content is the account's file as it is, nil where there is none.
+// content returns the account file, or nil if there is none.
 func (s *site) content() []byte {
 	data, err := os.ReadFile(s.file)
 	if err != nil && !os.IsNotExist(err) {
@@ -96,7 +96,7 @@ func (s *site) content() []byte {
 	return data
 }
 
-// mayMount reports whether the test can have a file system of its own.
+// mayMount reports whether the test can mount a file system.
 func mayMount(t *testing.T) bool {
 	if os.Getuid() == 0 {
 		return true
@@ -108,7 +108,7 @@ func mayMount(t *testing.T) bool {
 	return false
 }
 
-// mountFolder makes the configuration folder a small file system.
+// mountFolder mounts a small file system at the config directory.
 func (s *site) mountFolder() {
 	s.Helper()
 	folder := filepath.Dir(s.file)
@@ -153,15 +153,15 @@ func modeOfFolder(mode os.FileMode) func(*site) error {
 	return func(s *site) error { return os.Chmod(filepath.Dir(s.file), mode) }
 }
 
-// away is another folder of the user's.
+// away is another folder of the user.
 func (s *site) away() string { return s.script.path("away") }
 
 func takeAway(s *site) error { return os.Rename(s.file, s.away()) }
 
 func putBack(s *site) error { return os.Rename(s.away(), s.file) }
 
-// TestOlderCopy: the user puts a copy of yesterday in the file's place. Its refresh token is spent; the agent knows,
-// and does not show it.
+// TestOlderCopy: the user restores yesterday's copy of the file. The agent knows that its refresh token was used, and
+// does not use it.
 func TestOlderCopy(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -181,8 +181,8 @@ func TestOlderCopy(t *testing.T) {
 	}
 }
 
-// TestNewLoginMeanwhile: while the agent waits to write its refresh token, the user logs in anew on another machine.
-// The file that comes from there is newer than what the agent has, and stays as it is.
+// TestNewLoginMeanwhile: while the agent cannot write its refresh token, the user logs in again on another machine. The
+// file from there is newer than what the agent has, and stays as it is.
 func TestNewLoginMeanwhile(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -10,8 +10,8 @@ import (
 
 const module = "oidc-agent/"
 
-// A door is shut: rooms below from must not reach any of to, directly or
-// through what they import. A trailing /... takes in what lies below.
+// A door says that packages in from must not import any in to, directly or
+// indirectly. A trailing /... includes the packages below.
 type door struct {
 	from []string
 	to   []string
@@ -24,17 +24,17 @@ var (
 )
 
 var doors = []door{
-	{[]string{"token"}, []string{"net/http", "crypto/tls"}, "the start of oidc-token is the product"},
+	{[]string{"token"}, []string{"net/http", "crypto/tls"}, "oidc-token must start fast"},
 	{[]string{"token"}, []string{module + "crypt/...", module + "proto/account", module + "proto/oidc"},
 		"oidc-token asks the agent for everything"},
 	{light, []string{"fmt", "net", "net/http", "encoding/json", "os/exec", "regexp", "text/template",
-		"golang.org/x/crypto/...", "golang.org/x/term"}, "oidc-token links it, and pays for every package at its start"},
+		"golang.org/x/crypto/...", "golang.org/x/term"}, "oidc-token links it, and each package makes its start slower"},
 	{[]string{"gen", "add"}, []string{module + "proto/oidc", "crypto/tls"}, "only the agent speaks to providers"},
 	{rooms, []string{module + "agent/...", module + "gen/...", module + "add/...", module + "token/...", module + "fakeidp/..."},
-		"what the programs share does not know them"},
-	{[]string{"proto/oidc/..."}, []string{module + "proto/ipc/...", module + "crypt/..."}, "a provider is no business of the socket or the files"},
-	{[]string{"proto/ipc/..."}, []string{module + "proto/oidc/...", module + "crypt/..."}, "the socket is no business of the providers or the files"},
-	{[]string{"crypt/..."}, []string{module + "proto/oidc/...", module + "proto/ipc/..."}, "the files are no business of the providers or the socket"},
+		"shared packages do not depend on programs"},
+	{[]string{"proto/oidc/..."}, []string{module + "proto/ipc/...", module + "crypt/..."}, "providers, socket and files are independent of each other"},
+	{[]string{"proto/ipc/..."}, []string{module + "proto/oidc/...", module + "crypt/..."}, "providers, socket and files are independent of each other"},
+	{[]string{"crypt/..."}, []string{module + "proto/oidc/...", module + "proto/ipc/..."}, "providers, socket and files are independent of each other"},
 	{[]string{"fakeidp/..."}, []string{module + "agent/...", module + "gen/...", module + "add/...", module + "token/...",
 		module + "proto/...", module + "crypt/..."}, "a fake that shares the client's parser cannot catch its bugs"},
 }
@@ -44,7 +44,7 @@ func TestDoors(t *testing.T) {
 	for _, d := range doors {
 		for _, from := range d.from {
 			if !slices.ContainsFunc(packages, func(p pkg) bool { return within(p.path, module+from) }) {
-				t.Errorf("a door from %s, where no package is", from)
+				t.Errorf("a door from %s, which has no package", from)
 			}
 		}
 	}
@@ -53,7 +53,7 @@ func TestDoors(t *testing.T) {
 	}
 }
 
-// A pkg is one of ours and all that it links.
+// A pkg is one of our packages with everything that it links.
 type pkg struct {
 	path string
 	deps []string
@@ -92,14 +92,13 @@ func violations(packages []pkg) (found []string) {
 	return found
 }
 
-// within tells whether a package is the pattern's, or below it where the
-// pattern ends in /...
+// within reports whether a package matches a pattern, which may end in /...
 func within(path, pattern string) bool {
 	root, below := strings.CutSuffix(pattern, "/...")
 	return path == root || below && strings.HasPrefix(path, root+"/")
 }
 
-// The table finds what it is there for.
+// TestDoorsShut checks that the table finds violations.
 func TestDoorsShut(t *testing.T) {
 	for _, p := range []pkg{
 		{module + "token", []string{"os", "crypto/tls"}},

@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// An answer is what an endpoint says instead of its usual JSON.
+// An answer replaces the usual JSON of an endpoint.
 type answer struct {
 	status int
-	text   string // JSON where it begins with {
+	text   string // JSON if it begins with {
 }
 
-// A behaviour is how a provider differs from one that does all at once and
+// A behaviour says how a provider differs from one that answers everything and
 // approves every device code. Its issuer is $FAKE/NAME/.
 type behaviour struct {
-	issuer  string            // what discovery says, instead of the right one
-	without string            // a metadata member that is missing
+	issuer  string            // in the metadata, instead of the right one
+	without string            // this member is missing in the metadata
 	expires int               // lifetime of a device code in seconds, instead of 600
 	answers map[string]answer // by endpoint: discovery, register, device, token; "refresh" for that grant
-	bearer  string            // registration answers as usual to this token
+	bearer  string            // with this token, registration gives the usual answer
 }
 
 var behaviours = map[string]behaviour{
@@ -115,7 +115,7 @@ var usualAnswers = map[string]func(b behaviour, base string, r *http.Request) ob
 	},
 	"register": func(_ behaviour, base string, r *http.Request) object {
 		client := object{}
-		json.NewDecoder(r.Body).Decode(&client) // what it is asked for, it gives
+		json.NewDecoder(r.Body).Decode(&client) // the client gets what it asks for
 		client["client_id"] = "client-of-fake"
 		client["client_secret"] = "client-secret-of-fake"
 		client["registration_client_uri"] = base + "register/client-of-fake"

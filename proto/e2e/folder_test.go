@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A folderWatch tells what happens to one name in a folder, and when (inotify(7)).
+// A folderWatch reports events for one name in a folder, with their times (inotify(7)).
 type folderWatch struct {
 	t    *testing.T
 	seen chan time.Time
 }
 
-// watchFile watches for one kind of event, as IN_MOVED_TO.
+// watchFile watches for one kind of event, such as IN_MOVED_TO.
 func watchFile(t *testing.T, path string, kind uint32) folderWatch {
 	t.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
@@ -51,7 +51,7 @@ func watchFile(t *testing.T, path string, kind uint32) folderWatch {
 	return w
 }
 
-// next waits for the next event.
+// next waits for the next event and returns its time.
 func (w folderWatch) next() time.Time {
 	w.t.Helper()
 	select {

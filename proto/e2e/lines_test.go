@@ -13,21 +13,21 @@ import (
 	"testing"
 )
 
-// A printed line is a text of several words in the product's code: an error, a hint, a question, a help text.
+// A printedLine is a text of several words in the code: an error, a hint, a question, a help text.
 type printedLine struct{ room, text string }
 
-// faults are what no line may have. What the C tools say word for word is let pass, as it stands in a transcript.
+// faults must not be in any line, except in those that the C tools print word for word.
 var faults = []struct {
 	pattern *regexp.Regexp
 	why     string
 }{
-	{regexp.MustCompile(`(?i)\b(can't|don't|isn't|won't|couldn't|doesn't)\b`), "written out: cannot, do not"},
-	{regexp.MustCompile(`(?i)\bplease\b|\bsorry\b|\boops\b`), "says what to do, and no more"},
-	{regexp.MustCompile(`(?i)\b(failed to|unable to|could not be able)\b`), "says what happened: \"cannot\", or the act itself"},
-	{regexp.MustCompile(` '%[sqv]'`), "a value is quoted by %q"},
+	{regexp.MustCompile(`(?i)\b(can't|don't|isn't|won't|couldn't|doesn't)\b`), "write it out: cannot, do not"},
+	{regexp.MustCompile(`(?i)\bplease\b|\bsorry\b|\boops\b`), "say what to do, nothing else"},
+	{regexp.MustCompile(`(?i)\b(failed to|unable to|could not be able)\b`), "say what happened: \"cannot\", or the act itself"},
+	{regexp.MustCompile(` '%[sqv]'`), "quote values with %q"},
 }
 
-// wordForWord begin lines that are the C tools' own, IAM's own, or GNU getopt's.
+// wordForWord are the beginnings of lines of the C tools, of IAM, and of GNU getopt.
 var wordForWord = []string{
 	"Account '%s' already loaded", "Account configuration '%s' already exists", "%s requests an %s for '%s'. Do you want",
 	"Enter decryption password for account config '%s'", "Enter encryption password for account configuration '%s'",
@@ -37,7 +37,7 @@ var wordForWord = []string{
 	"One or more requested scope is not allowed", "Scope '%s' not allowed for client", " doesn't allow an argument",
 }
 
-// TestLines collects all lines that the programs can print into one table, to be read aloud: -v shows it.
+// TestLines collects all lines that the programs can print into one table; -v shows it.
 func TestLines(t *testing.T) {
 	t.Parallel()
 	lines := printedLines(t)
@@ -88,7 +88,7 @@ func printedLines(t *testing.T) (lines []printedLine) {
 	return slices.Compact(lines)
 }
 
-// joined is a text, or a sum of texts.
+// joined returns the value of a string literal, or of a sum of them.
 func joined(e ast.Expr) (string, bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// manuals are the manual pages and the programs that each describes, in its order.
+// manuals lists the manual pages and the programs that each describes, in its order.
 var manuals = map[string][]string{
 	"agent/oidc-agent.1":         {"oidc-agent"},
 	"agent/oidc-agent-service.1": {"oidc-agent-service"},
@@ -29,8 +29,8 @@ var manuals = map[string][]string{
 // An entry is an option in a help text or in a manual page: its forms, as "-t, --time=SECONDS", and its words.
 type entry struct{ forms, words string }
 
-// TestManual: every manual page has the options of --help, in their order and in all their forms, and what it says of
-// one begins as the help does. The help fits 80 columns.
+// TestManual: every manual page has the options of --help, in the same order and in all forms, and the description of
+// each begins like that of the help. The help fits 80 columns.
 func TestManual(t *testing.T) {
 	t.Parallel()
 	for file, programs := range manuals {
@@ -110,22 +110,22 @@ func manualEntries(text string) (all []entry) {
 	return all
 }
 
-// Environment variables that the sources do not name where they are read.
+// Environment variables whose names are not where they are read.
 var (
-	// elsewhere: the argument is no constant, and comes from these.
+	// elsewhere are calls whose argument is not a constant, with the possible values.
 	elsewhere = map[string][]string{
 		"gen/options.go":              {"OIDC_CLIENT_SECRET", "OIDC_ACCESS_TOKEN", "OIDC_OP_PASSWORD", "OIDC_REFRESH_TOKEN"},
 		"proto/cli/prompt/source.go":  {"OIDC_ENCRYPTION_PW"},
-		"proto/account/parameters.go": nil, // a file of the user names it
+		"proto/account/parameters.go": nil, // from a file of the user
 		"agent/daemon.go":             nil, // read elsewhere as well
 	}
-	// libraries of Go read these.
+	// libraries are variables that Go's libraries read.
 	libraries = []string{"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
-	// handover is how a program calls itself.
+	// handover are variables that a program sets when it runs itself.
 	handover = []string{"_OIDC_AGENT_DAEMON"}
 )
 
-// TestManualEnvironment: every variable that the programs read stands under ENVIRONMENT in a manual page.
+// TestManualEnvironment: every variable that the programs read is under ENVIRONMENT in a manual page.
 func TestManualEnvironment(t *testing.T) {
 	t.Parallel()
 	var described []string
@@ -151,7 +151,7 @@ func TestManualEnvironment(t *testing.T) {
 	}
 }
 
-// variablesRead are the names that the calls of Getenv and LookupEnv have as their argument, each with a file.
+// variablesRead returns the arguments of all calls of Getenv and LookupEnv, each with a file.
 func variablesRead(t *testing.T) map[string]string {
 	t.Helper()
 	files, read := sources(t), map[string]string{}
@@ -181,7 +181,7 @@ func variablesRead(t *testing.T) map[string]string {
 	return read
 }
 
-// sources are the files of the programs by their paths in the repository.
+// sources returns the files of the programs by their paths in the repository.
 func sources(t *testing.T) map[string]*ast.File {
 	t.Helper()
 	files := map[string]*ast.File{}
@@ -203,7 +203,7 @@ func sources(t *testing.T) map[string]*ast.File {
 	return files
 }
 
-// constantTexts are the values of all constants that are texts.
+// constantTexts returns the values of all string constants.
 func constantTexts(files map[string]*ast.File) map[string]string {
 	texts := map[string]string{}
 	for _, file := range files {
@@ -219,15 +219,15 @@ func constantTexts(files map[string]*ast.File) map[string]string {
 	return texts
 }
 
-// literal is the value of a text that stands in the source, else "".
+// literal returns the value of a string literal, or "" for other expressions.
 func literal(e ast.Expr) (text string) {
 	if l, ok := e.(*ast.BasicLit); ok && l.Kind == token.STRING {
-		text, _ = strconv.Unquote(l.Value) // the parser has seen that it is one
+		text, _ = strconv.Unquote(l.Value) // never fails: the parser has checked it
 	}
 	return text
 }
 
-// lastName is x of x and of a.x.
+// lastName returns x for x and for a.x.
 func lastName(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:
@@ -238,15 +238,15 @@ func lastName(e ast.Expr) string {
 	return ""
 }
 
-// otherMeaning are options that are not the same thing in all programs: those that C has given two meanings, and those
-// whose words name what the program does.
+// otherMeaning are options that differ between programs: those with two meanings in the C tools, and those whose words
+// say what the program does.
 var otherMeaning = map[string]bool{
 	"--accounts": true, "--all": true, "--aud": true, "--confirm": true, "--always-allow-idtoken": true, "--debug": true,
 	"--issuer": true, "--json": true, "--kill": true, "--lifetime": true, "--no-autoload": true, "--outfile": true,
 	"--print": true, "--scope": true, "--time": true, "--verbose": true,
 }
 
-// TestSameWords: an option that several programs have has the same words in all of them.
+// TestSameWords: an option of several programs has the same description in all of them.
 func TestSameWords(t *testing.T) {
 	t.Parallel()
 	said := map[string]map[string][]string{} // by option, then by words: the programs

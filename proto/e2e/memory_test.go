@@ -26,7 +26,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// What an agent keeps. While it is open it has access tokens and id tokens in clear: it hands them out.
+// What an agent keeps. While it is unlocked, it has access tokens and id tokens in plain text, to hand them out.
 const (
 	accessToken  = "access token"
 	refreshToken = "refresh token"
@@ -37,11 +37,11 @@ const (
 
 const (
 	manyAccounts = 100
-	byOidcAdd    = 4 // of them: each costs a key derivation
+	byOidcAdd    = 4 // so many of them, because each costs a key derivation
 )
 
-// TestMemory reads the memory of an agent that has loaded a hundred accounts and refreshed each of them, and
-// looks for everything that is secret.
+// TestMemory searches the memory of an agent that has loaded a hundred accounts and refreshed each of them, for all
+// secrets.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	if !asRoot(t) {
@@ -60,16 +60,16 @@ func TestMemory(t *testing.T) {
 			for range 2 {
 				m.refreshAll()
 			}
-			// For the log: the last exchange of each connection is still in the 4 KiB buffers of net/http and the
-			// record buffer of crypto/tls, with HTTP/2 the secret of Basic in the table of headers as well; and what
-			// the collector has not come to: strings of headers, io.Copy's buffers.
+			// Only logged: the last exchange of each connection is still in the 4 KiB buffers of net/http and in the
+			// record buffer of crypto/tls, and with HTTP/2 the Basic secret in the table of headers. So is what the
+			// garbage collector has not yet freed: strings of headers, the buffers of io.Copy.
 			found := m.look("just used")
 			if !slices.ContainsFunc(found, func(t trace) bool { return t.kind == accessToken }) {
 				t.Error("the search does not even find access tokens")
 			}
 			m.ask(ipc.Request(ipc.RequestLock).SetText(ipc.KeyPassword, lockPassword))
 			found = m.look("locked")
-			for range 5 { // on a busy machine goroutines may take a moment to end, and the agent looks for that
+			for range 5 { // on a busy machine goroutines may take a moment to end; the agent waits for that too
 				if len(found) == 0 {
 					break
 				}
@@ -89,7 +89,7 @@ const (
 	lockPassword = "a password for nothing but the lock"
 )
 
-// newFileKey returns the key of all account files, and its text without what stands in each file.
+// newFileKey returns the key of all account files, and the secret part of its text.
 func newFileKey(t *testing.T) (key *crypt.Key, secrets []string) {
 	key, err := crypt.NewKey(secret.FromString(filePassword), crypt.FormatScrypt)
 	if err != nil {
@@ -104,13 +104,13 @@ func newFileKey(t *testing.T) (key *crypt.Key, secrets []string) {
 	return key, []string{derived, string(raw)}
 }
 
-// A memoryStory is one agent, its provider, and all secrets that pass between them.
+// A memoryStory is one agent, its provider, and all secrets that they exchange.
 type memoryStory struct {
 	*testing.T
 	script   *script
 	idp      *iam.Server
 	key      *crypt.Key
-	accounts []*cjson.Object // as they stand in the files
+	accounts []*cjson.Object // as in the files
 	mu       sync.Mutex      // guards the vault while the provider answers
 	vault    vault
 }
@@ -165,7 +165,7 @@ func newMemoryStory(t *testing.T, serve func(*httptest.Server), key *crypt.Key, 
 	return m
 }
 
-// client makes a client: half of them put their secret into a header, half into the body.
+// client adds a client: half of them send their secret in the header, half in the body.
 func (m *memoryStory) client(i int) iam.Client {
 	c := iam.Client{
 		ClientID: fmt.Sprintf("client%03d", i), ClientSecret: rand.Text() + rand.Text(), GrantTypes: []string{"password", "refresh_token"},
@@ -176,7 +176,7 @@ func (m *memoryStory) client(i int) iam.Client {
 	return c
 }
 
-// account logs in, as a user would have done before.
+// account returns the account of a user who has logged in.
 func (m *memoryStory) account(name string, c iam.Client) *cjson.Object {
 	form := url.Values{"grant_type": {"password"}, "username": {"alice"}, "password": {"alice"}, "scope": {"openid offline_access"}}
 	if c.TokenEndpointAuthMethod == "client_secret_post" {
@@ -203,7 +203,7 @@ func (m *memoryStory) account(name string, c iam.Client) *cjson.Object {
 		SetText("refresh_token", answer.Text("refresh_token")).SetText("auth_scope", "openid offline_access")
 }
 
-// ServeHTTP is the provider, whose tokens are noted down.
+// ServeHTTP is the provider. It records all tokens.
 func (m *memoryStory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	recorder := httptest.NewRecorder()
 	m.idp.ServeHTTP(recorder, r)
@@ -224,8 +224,8 @@ func (m *memoryStory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.Copy(w, recorder.Body)
 }
 
-// loadAll loads the accounts in every way that there is: oidc-add with its sources of passwords, a C client's
-// requests with the password and without, plain and encrypted, and our own with the file's key.
+// loadAll loads the accounts in every possible way: with oidc-add and each source of the password, with a C client's
+// requests with and without the password, plain and encrypted, and with our own requests with the file's key.
 func (m *memoryStory) loadAll() {
 	m.script.env["OIDC_ENCRYPTION_PW"] = filePassword
 	for i, source := range []string{"--pw-env", "--pw-file=pw", "--pw-cmd=cat pw", "--pw-store"} {
@@ -250,7 +250,7 @@ func (m *memoryStory) loadAll() {
 	}
 }
 
-// ask asks the agent, every other time as the C clients do.
+// ask sends a request to the agent, every other time encrypted, as C clients do.
 func (m *memoryStory) ask(r *cjson.Object) *cjson.Object {
 	m.Helper()
 	call := ipc.Call
@@ -277,7 +277,7 @@ func (m *memoryStory) refreshAll() {
 	all.Wait()
 }
 
-// look searches the agent's memory and logs what it finds.
+// look searches the agent's memory and logs the findings.
 func (m *memoryStory) look(when string) []trace {
 	m.Helper()
 	pid, err := strconv.Atoi(m.script.env["OIDCD_PID"])

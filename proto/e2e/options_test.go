@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// acceptedOnly are the options of the C programs that ours take and do nothing with, and why.
+// acceptedOnly are the options of the C programs that ours accept but do not implement, and why.
 var acceptedOnly = map[string]string{
 	"oidc-agent --seccomp":           "Go's runtime needs other system calls than the C agent's list has; the agent does without a filter",
 	"oidc-add --seccomp":             "as for oidc-agent",
@@ -35,7 +35,7 @@ var acceptedOnly = map[string]string{
 // usageItem is one option of a usage text: -x or --name, then nothing, =ARG or [=ARG].
 var usageItem = regexp.MustCompile(`\[(--[\w-]+)(\[?=[^\]]+\]?)?\]|\[(-\w) \w+\]|\[(-\w)\[\w+\]\]|\[-([\w?]{2,})\]`)
 
-// sample is an argument that every option takes which wants one of its kind.
+// sample returns an argument that is valid for an option.
 func sample(argument string) string {
 	switch {
 	case strings.Contains(argument, "cli|gui"):
@@ -48,8 +48,8 @@ func sample(argument string) string {
 	return "1"
 }
 
-// Every option of the recorded help texts of both C versions is an option here, with an argument where it has
-// one there.
+// TestOptionsOfC: every option in the recorded help texts of both C versions is an option of ours, with an argument if
+// it has one there.
 func TestOptionsOfC(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/help/*/*.txt")
@@ -66,7 +66,7 @@ func TestOptionsOfC(t *testing.T) {
 		_, usage, _ := strings.Cut(string(text), "--usage\n--- stdout\n")
 		usage, _, _ = strings.Cut(usage, "--- stderr")
 		for _, words := range optionWords(usage) {
-			// A program that knows the options before --version prints its version.
+			// If the program knows the options before --version, it prints its version.
 			cmd := exec.Command(filepath.Join(bin, program), append(words, "--version")...)
 			cmd.Env = []string{"HOME=" + t.TempDir()}
 			out, err := cmd.CombinedOutput()
@@ -84,7 +84,7 @@ func TestOptionsOfC(t *testing.T) {
 	}
 }
 
-// optionWords are command lines, one for each form in which the usage text allows an option.
+// optionWords returns a command line for each form of an option in the usage text.
 func optionWords(usage string) (all [][]string) {
 	for _, m := range usageItem.FindAllStringSubmatch(usage, -1) {
 		long, argument, separate, attached, flags := m[1], m[2], m[3], m[4], m[5]

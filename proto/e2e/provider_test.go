@@ -17,8 +17,8 @@ import (
 	"oidc-agent/fakeidp/iam"
 )
 
-// A provider is fakeidp within the test, which watches what comes and goes. It rotates refresh tokens, and who shows
-// one a second time kills all that came of the same login (RFC 9700 section 4.14.2).
+// A provider is fakeidp inside the test, which records what happens to refresh tokens. It rotates them, and reuse of one
+// revokes all tokens of the login (RFC 9700 section 4.14.2).
 type provider struct {
 	*iam.Server
 	web *httptest.Server
@@ -27,14 +27,14 @@ type provider struct {
 	idle      sync.Cond
 	open      map[net.Conn]bool
 	presented map[string]int                 // how often each refresh token was used
-	last      string                         // the refresh token used last
-	newest    string                         // the one given out last
-	left      time.Time                      // when that began to leave
-	nodes     []string                       // who asked: addresses, one for each refresh
-	meet      func(http.ResponseWriter) bool // is called when a refresh token has come; true: it has answered
+	last      string                         // the refresh token that was used last
+	newest    string                         // the one that was issued last
+	left      time.Time                      // when it was sent
+	nodes     []string                       // the client's address of each refresh
+	meet      func(http.ResponseWriter) bool // called for each refresh; true: it has answered the request
 }
 
-// siteClient is a client's id, and its secret as well.
+// siteClient is the client's ID and also its secret.
 const siteClient = "site"
 
 func newProvider(t *testing.T) *provider {
@@ -56,7 +56,7 @@ func newProvider(t *testing.T) *provider {
 	return p
 }
 
-// count keeps the list of open connections.
+// count records the open connections.
 func (p *provider) count(c net.Conn, state http.ConnState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,8 +69,8 @@ func (p *provider) count(c net.Conn, state http.ConnState) {
 	}
 }
 
-// settle waits until all who had a connection are gone, and what they asked for is done. A connection that is not
-// accepted yet may hold a request, too: ours comes after it.
+// settle waits until all connections are closed and their requests done. Connections that are not yet accepted are
+// accepted before the one that settle makes.
 func (p *provider) settle() {
 	c, err := net.Dial("tcp", p.web.Listener.Addr().String())
 	if err != nil {
@@ -86,7 +86,7 @@ func (p *provider) settle() {
 	}
 }
 
-// ServeHTTP answers as fakeidp does and notes down what is said about refresh tokens.
+// ServeHTTP answers like fakeidp and records the refresh tokens.
 func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	form, _ := url.ParseQuery(string(body))
@@ -102,7 +102,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if meet != nil && meet(w) {
 		return
 	}
-	r = r.WithContext(context.WithoutCancel(r.Context())) // what was begun is ended, though the client may be dead
+	r = r.WithContext(context.WithoutCancel(r.Context())) // finish the request even if the client is dead
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	answer := httptest.NewRecorder()
 	p.mu.Lock() // one at a time, so that newest is the newest
@@ -129,7 +129,7 @@ func refreshTokenIn(r *httptest.ResponseRecorder) string {
 	return answer.RefreshToken
 }
 
-// newLogin is what a user does in a browser: it brings a refresh token that nobody has used.
+// newLogin returns a new refresh token, as after a login in a browser.
 func (p *provider) newLogin() string {
 	form := url.Values{"grant_type": {"password"}, "username": {"alice"}, "password": {"alice"}, "scope": {"openid offline_access"}}
 	r := httptest.NewRequest("POST", "/token", strings.NewReader(form.Encode()))
@@ -147,7 +147,7 @@ func (p *provider) newLogin() string {
 	return token
 }
 
-// accepts reports whether an access token is good.
+// accepts reports whether an access token is valid.
 func (p *provider) accepts(token string) bool {
 	r := httptest.NewRequest("GET", "/userinfo", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
@@ -156,21 +156,21 @@ func (p *provider) accepts(token string) bool {
 	return w.Code == http.StatusOK
 }
 
-// onRefresh sets what happens when a refresh token has come, before anything is done with it.
+// onRefresh sets a function to call with each refresh, before the provider handles it.
 func (p *provider) onRefresh(meet func(http.ResponseWriter) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.meet = meet
 }
 
-// tokens are the refresh token that was used last, and the one that was given out last.
+// tokens returns the refresh token that was used last and the one that was issued last.
 func (p *provider) tokens() (last, newest string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.last, p.newest
 }
 
-// refreshes says how many refresh tokens were used, and how many of them more than once.
+// refreshes returns how many refresh tokens were used, and how many of them more than once.
 func (p *provider) refreshes() (all, twice int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -183,7 +183,7 @@ func (p *provider) refreshes() (all, twice int) {
 	return all, twice
 }
 
-// leftAt is when the newest refresh token began to leave.
+// leftAt returns when the newest refresh token was sent.
 func (p *provider) leftAt() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()

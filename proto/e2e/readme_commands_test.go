@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// chapters are those of the README in which commands are typed, "" the first screen. They are run as they stand there,
-// in one shell on a terminal, by a user who has the answers.
+// chapters are the chapters of the README with commands; "" is the part before the first chapter. The commands of a
+// chapter are run as they are, in one shell on a terminal.
 var chapters = map[string]struct {
-	before  map[string]string // what the reader has done before a command
+	before  map[string]string // what the user has done before a command
 	answers string
 }{
 	"": {answers: makeDemo},
 	"Five minutes on a real IAM": {
 		before: map[string]string{
-			"oidc-add demo": "eval $(oidc-agent -k); eval $(oidc-agent)", // another day
-			"oidc-add -X":   "date",                                      // lunch
+			"oidc-add demo": "eval $(oidc-agent -k); eval $(oidc-agent)", // a new agent
+			"oidc-add -X":   "date",                                      // the time between
 		},
 		answers: makeDemo +
 			"? decryption password for account config 'demo': $\n* pw\n" + // oidc-add demo
@@ -32,7 +32,7 @@ var chapters = map[string]struct {
 	"On other machines": {before: map[string]string{
 		"ssh login rm -f /tmp/oidc-$USER.sock": "eval $(oidc-agent)",
 	}},
-	"Bearer files and jobs": {
+	"Token files and jobs": {
 		before: map[string]string{
 			"oidc-add --bearer-file demo": "export XDG_RUNTIME_DIR=$HOME; eval $(oidc-agent); oidc-gen -w device demo",
 		},
@@ -41,11 +41,11 @@ var chapters = map[string]struct {
 	"Services": {},
 }
 
-// makeDemo are the answers to oidc-gen -w device demo.
+// makeDemo has the answers to oidc-gen -w device demo.
 const makeDemo = "? Issuer.*: $\n> $ISSUER\n? Scopes.*: $\n> openid offline_access storage.read:/\n" +
 	"? Enter encryption password.*: $\n* pw\n? Confirm encryption .*: $\n* pw\n? correctly\n"
 
-// Stand-ins for what a reader has beside our programs. Those that want a token get it where the README says.
+// neighbours are stand-ins for other programs. Those that need a token check that the README gives them one.
 const neighbours = `
 -- stubs/curl --
 #!/bin/sh
@@ -82,7 +82,7 @@ var (
 	typedLine = regexp.MustCompile(`(?m)^ +(?:login)?\$ (.*?)(?: +#.*)?$`)
 	typedCell = regexp.MustCompile("(?m)^\\| [^|]* \\| (`.*`) \\|$")
 	typedSpan = regexp.MustCompile("`(.*?)`")
-	addition  = regexp.MustCompile(`(?m)^ {4}(eval .*)$`) // to ~/.profile
+	addition  = regexp.MustCompile(`(?m)^ {4}(eval .*)$`) // for ~/.profile
 )
 
 func TestReadmeCommands(t *testing.T) {
@@ -100,7 +100,7 @@ func TestReadmeCommands(t *testing.T) {
 		commands := typed(body)
 		story, known := chapters[title]
 		if known != (len(commands) > 0) {
-			t.Errorf("chapter %q has the commands %q; is it among those that are run: %t", title, commands, known)
+			t.Errorf("chapter %q has the commands %q, is in the table: %t", title, commands, known)
 		}
 		if !known || len(commands) == 0 {
 			continue
@@ -125,11 +125,11 @@ func TestReadmeCommands(t *testing.T) {
 		})
 	}
 	if found != len(chapters) {
-		t.Errorf("%d of %d chapters are there", found, len(chapters))
+		t.Errorf("%d of %d chapters were found", found, len(chapters))
 	}
 }
 
-// typed are the commands of a text, in their order.
+// typed returns the commands in a text, in order.
 func typed(text string) (commands []string) {
 	type place struct {
 		at      int

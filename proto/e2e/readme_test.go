@@ -17,9 +17,9 @@ import (
 	"testing"
 )
 
-// The examples of README.md that others copy into their projects are run here.
+// These tests run the examples of README.md that others copy into their projects.
 
-// readme is one of the README's blocks of a language, which holds a word.
+// readme returns the README's code block of a language that contains a word.
 func readme(t *testing.T, language, word string) string {
 	t.Helper()
 	text, err := os.ReadFile(root + "/README.md")
@@ -35,7 +35,7 @@ func readme(t *testing.T, language, word string) string {
 	return ""
 }
 
-// Stand-ins for what a CI job has, and we have not: the project at some address, and the tests of its own.
+// ciFiles are stand-ins for what a CI job has: a git server with our project, and its own tests.
 const ciFiles = `
 -- stubs/git --
 #!/bin/sh
@@ -71,7 +71,7 @@ func runCI(t *testing.T, yaml, job, files string) {
 	}
 }
 
-// Steps of GitHub Actions are programs of their own, joined by two files.
+// TestGitHubExample runs each step as a program of its own, as GitHub Actions does; two files join them.
 func TestGitHubExample(t *testing.T) {
 	t.Parallel()
 	yaml := readme(t, "yaml", "runs-on")
@@ -98,7 +98,7 @@ func TestGitLabExample(t *testing.T) {
 	runCI(t, yaml, strings.ReplaceAll(lines, "    - ", ""), "")
 }
 
-// The Go test is run where a user would have it: in a module of his own, beside ours.
+// TestGoExample runs the Go test as a user would: in another module, beside ours.
 func TestGoExample(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -136,7 +136,7 @@ func TestGoExample(t *testing.T) {
 
 var controlRow = regexp.MustCompile("(?m)^\\| `([A-Z]+) (/_fake/[\\w-]+)` \\| (?:`(.*?)` )?\\|")
 
-// The table of the control API has all requests that there are, and its examples are good ones.
+// TestControlTable: the table of the control API has all requests, and its examples work.
 func TestControlTable(t *testing.T) {
 	t.Parallel()
 	bin := binaries(t)
@@ -161,7 +161,7 @@ func TestControlTable(t *testing.T) {
 	slices.Sort(told)
 	told = slices.Compact(told)
 	if known := controlRequests(t); !slices.Equal(told, known) {
-		t.Errorf("the README tells %q, fakeidp(1) %q", told, known)
+		t.Errorf("the README has %q, fakeidp(1) %q", told, known)
 	}
 }
 
@@ -208,7 +208,7 @@ func send(t *testing.T, method, address, mediaType, body string) {
 	}
 }
 
-// controlRequests are those of the help text.
+// controlRequests returns the requests in the manual page.
 func controlRequests(t *testing.T) (known []string) {
 	t.Helper()
 	manual, err := os.ReadFile(root + "/fakeidp/fakeidp.1")

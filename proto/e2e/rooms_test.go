@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// A room of the README's picture: a package, with those below it that are no rooms of their own.
+// A room of the README's picture is a package, with those below it that are not rooms themselves.
 type room struct {
 	path, what string
-	x, y       int // of its middle
+	x, y       int // of its centre
 }
 
 const (
@@ -35,10 +35,10 @@ var pictured = []room{
 	{leaf, "every room may enter", 600, 330},
 }
 
-// leaf is imported everywhere: its arrows are left out.
+// leaf is imported everywhere: its arrows are omitted.
 const leaf = "proto/secret"
 
-// The picture in the README shows the imports that there are. Where it does not, the test draws it anew: look at it.
+// TestRooms: the picture in the README shows the actual imports. If it does not, the test draws a new one to look at.
 func TestRoomsPicture(t *testing.T) {
 	t.Parallel()
 	want := drawRooms(roomImports(t))
@@ -52,7 +52,7 @@ func TestRoomsPicture(t *testing.T) {
 	t.Errorf("%s does not show the imports as they are: run this test once more and commit it (%v)", pictureFile, err)
 }
 
-// roomImports lists who imports whom, directly.
+// roomImports returns the direct imports of each room.
 func roomImports(t *testing.T) (arrows [][2]room) {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()

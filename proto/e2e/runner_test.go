@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A script that must hold, and scripts that must not, with the reason that
-// the reader is told.
+// TestRunner runs scripts that must pass, and scripts that must fail with an error
+// that contains a text.
 func TestRunner(t *testing.T) {
 	tests := []struct{ name, script, failure string }{
 		{"programs", "sh -c 'echo out; echo err >&2'\nstdout ^out$\nstderr ^err$\n! stdout err\n! stderr out", ""},
@@ -37,7 +37,7 @@ func TestRunner(t *testing.T) {
 		{"unfinished output", "sh -c 'sleep 60 & true'", "holds its output open"},
 		{"no log", "! log a", "there was no agent"},
 		{"no watch", "! processes a", "nobody watches"},
-		{"processes", "watch\nsh -c 'sleep 0.2; true secret-word'\nprocesses secret-word\n! processes other-word", ""},
+		{"processes", "watch\nsh -c 'sleep 1; true secret-word'\nprocesses secret-word\n! processes other-word", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestRunner(t *testing.T) {
 	}
 }
 
-// The terminal, with programs that do what ours do to it.
+// TestRunnerTerminal does so with a terminal, and programs that use it as ours do.
 func TestRunnerTerminal(t *testing.T) {
 	const ask = `sh -c 'exec <>/dev/tty >&0; stty -echo; printf "Password: "; read -r p; stty echo; echo; echo "got $p"' `
 	const answers = "\n-- a --\n? Password: $\n* hunter2\n"
@@ -79,7 +79,7 @@ func check(t *testing.T, script, failure string) {
 	t.Helper()
 	limit := patience
 	if failure != "" {
-		limit = time.Second // some fail by never coming to an end
+		limit = time.Second // some fail because they never end
 	}
 	err := run(scriptDir(t), t.TempDir(), script, limit)
 	switch {

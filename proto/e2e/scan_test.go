@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// A vault knows all secrets of a story, and finds what is left of them in a process's memory.
+// A vault has all secrets of a story, and searches for them in a process's memory.
 type vault []piece
 
 // A piece is a secret, or a part of one.
@@ -18,11 +18,11 @@ type piece struct{ kind, text string }
 
 func (v *vault) add(kind, secret string) { *v = append(*v, piece{kind, secret}) }
 
-// pieceLength is how much of a secret is searched for: of a buffer that was used again the rest may be left.
+// pieceLength is the length of the pieces to search for: a buffer that was reused may hold only part of a secret.
 const pieceLength = 16
 
-// pieces are the secrets cut up, by their first eight bytes. What several secrets have in common is none: the header
-// of a JWT, say.
+// pieces returns the pieces of all secrets, by their first eight bytes. What several secrets have in common, such as
+// the header of a JWT, is not secret.
 func (v vault) pieces() map[uint64][]piece {
 	owners := map[string]map[int]bool{}
 	for i, secret := range v {
@@ -47,7 +47,7 @@ func (v vault) pieces() map[uint64][]piece {
 	return pieces
 }
 
-// A trace is a piece that was found, and what lies around it.
+// A trace is a piece that was found, with the bytes around it.
 type trace struct {
 	kind    string
 	address uint64
@@ -59,7 +59,7 @@ func (t trace) String() string {
 	return fmt.Sprintf("%s at %x (%s): %q", t.kind, t.address, t.area, t.around)
 }
 
-// search reads the whole memory of a process, which stands still meanwhile.
+// search searches the whole memory of a process, which is stopped meanwhile.
 func (v vault) search(pid int) (found []trace, err error) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (v vault) search(pid int) (found []trace, err error) {
 }
 
 func traces(area []byte, pieces map[uint64][]piece) (found []trace) {
-	var first [1 << 16]bool // a quick no for most of the memory
+	var first [1 << 16]bool // rules out most of the memory quickly
 	for key := range pieces {
 		first[uint16(key)] = true
 	}

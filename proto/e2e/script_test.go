@@ -14,22 +14,22 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// A script is a text: lines of words, then files for the home directory, each
-// below a line "-- NAME --". A line is a comment (#), one of the words of
-// words_test.go, or a program with its arguments. "!" before it means that it
-// must fail. Arguments are quoted as in a shell, and $NAME is a variable of
-// the script. There are no conditions: a script shows one story, in full.
+// A script consists of lines and then of files for the home directory, each below
+// a line "-- NAME --". A line is a comment (#), one of the words of words_test.go
+// with its arguments, or a program with its arguments. With "!" in front it must
+// fail. Arguments are quoted as in a shell, and $NAME is a variable of the
+// script. There are no conditions: a script tells one story in full.
 
-// patience is how long one program may take, on a busy machine.
+// patience is how long a program may take on a busy machine.
 const patience = 20 * time.Second
 
-// A script is one run, with a home and an environment of its own.
+// A script is one run of a script, with its own home and environment.
 type script struct {
-	dir, bin string // dir: this run's folder; bin: the programs
+	dir, bin string // the run's folder; the programs' folder
 	patience time.Duration
 	env      map[string]string
-	next     user.Program                                 // what ttyin, stdin, … have prepared
-	actions  []func(context.Context, *user.Session) error // what the user will do during it
+	next     user.Program                                 // prepared by ttyin, stdin, …
+	actions  []func(context.Context, *user.Session) error // of the user while it runs
 	last     user.Result
 	where    user.Where // the last program's terminal
 	idp      *idp
@@ -39,8 +39,8 @@ type script struct {
 	cleanup  []func() error
 }
 
-// run plays a script in dir with the programs in bin. Its error says which
-// line failed and what the last program printed.
+// run runs a script in dir with the programs in bin. The error says which line
+// failed and what the last program printed.
 func run(dir, bin, text string, patience time.Duration) (err error) {
 	lines, files := parseScript(text)
 	s, err := newScript(dir, bin, files)
@@ -57,7 +57,7 @@ func run(dir, bin, text string, patience time.Duration) (err error) {
 	return nil
 }
 
-// parseScript takes the files out of a script.
+// parseScript splits a script into lines and files.
 func parseScript(text string) (lines []string, files map[string]string) {
 	files = map[string]string{}
 	name := ""
@@ -106,7 +106,7 @@ func newScript(dir, bin string, files map[string]string) (*script, error) {
 	return s, nil
 }
 
-// own gives a new file to the user who runs the programs.
+// own makes a new file belong to the user who runs the programs.
 func (s *script) own(path string, err error) error {
 	if err != nil || os.Getuid() != 0 {
 		return err
@@ -114,7 +114,7 @@ func (s *script) own(path string, err error) error {
 	return os.Chown(path, user.Ordinary, user.Ordinary)
 }
 
-// path is a file as the programs name it: relative to the home directory.
+// path returns the absolute path of a file, which programs name relative to the home.
 func (s *script) path(name string) string {
 	if filepath.IsAbs(name) {
 		return name
@@ -155,7 +155,7 @@ func cutNot(line string) (rest string, negated bool) {
 	return line, false
 }
 
-// program runs a program with all that the lines before have prepared.
+// program runs a program as the lines before have prepared it.
 func (s *script) program(args []string, mustFail bool) error {
 	p := s.next
 	actions := s.actions
@@ -181,7 +181,7 @@ func (s *script) program(args []string, mustFail bool) error {
 	return nil
 }
 
-// shown is what the last program printed, for the reader of a failure.
+// shown returns what the last program printed, for the error message.
 func (s *script) shown() string {
 	text := fmt.Sprintf("exit %d", s.last.Code)
 	for _, part := range [][2]string{{"stdout", s.last.Stdout}, {"stderr", s.last.Stderr}, {"terminal", s.last.Terminal}} {
@@ -202,7 +202,7 @@ func (s *script) environ() []string {
 	return env
 }
 
-// close ends what the script has started, and whatever that has left behind.
+// close ends everything that the script has started.
 func (s *script) close() error {
 	var errs []error
 	for i := len(s.cleanup) - 1; i >= 0; i-- {
@@ -215,8 +215,7 @@ func (s *script) close() error {
 
 var variable = regexp.MustCompile(`\\?\$(\w+|\{\w+\})`)
 
-// expand puts in variables, but for those after a backslash; quote is applied
-// to each value.
+// expand replaces variables, except after a backslash, by their quoted values.
 func expand(text string, get, quote func(string) string) string {
 	return variable.ReplaceAllStringFunc(text, func(v string) string {
 		if v[0] == '\\' {
@@ -228,8 +227,8 @@ func expand(text string, get, quote func(string) string) string {
 
 func asItIs(v string) string { return v }
 
-// split cuts a line into words with the quotes of a shell: nothing is special
-// within '…', variables are within "…" and outside.
+// split splits a line into words, with the quotes of a shell: variables are
+// expanded within "…" and outside quotes, but not within '…'.
 func split(line string, get func(string) string) (words []string, err error) {
 	var word strings.Builder
 	started := false
@@ -289,8 +288,8 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// scriptDir is a folder that an ordinary user can reach, with a path short
-// enough for a socket in it.
+// scriptDir makes a folder that every user can enter, with a path short enough for
+// a socket.
 func scriptDir(t *testing.T) string {
 	dir, err := os.MkdirTemp("", "e2e-")
 	if err == nil {

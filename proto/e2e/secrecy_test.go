@@ -21,8 +21,7 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// Secrets in options are out of the process list as soon as the program waits for anything, in whatever form the
-// options are written.
+// Secrets in options, in whatever form, are removed from the process list before the program waits for anything.
 func TestSecretOptions(t *testing.T) {
 	t.Parallel()
 	bin := binaries(t)
@@ -45,7 +44,7 @@ func TestSecretOptions(t *testing.T) {
 			}
 			defer gen.Wait()
 			defer gen.Process.Kill()
-			conn, err := agent.Accept() // it waits for the answer now
+			conn, err := agent.Accept() // now it waits for the answer
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,8 +57,8 @@ func TestSecretOptions(t *testing.T) {
 	}
 }
 
-// What other processes of the user, and those that have a core file, see of an agent: nothing. The secrets of the
-// environment in which it is started are not its own.
+// Other processes of the user cannot see into an agent, and it leaves no core file. Secrets in the environment that it
+// is started in are not in its own.
 func TestAgentProcess(t *testing.T) {
 	t.Parallel()
 	if !asRoot(t) {
@@ -91,7 +90,7 @@ func TestAgentProcess(t *testing.T) {
 	}
 }
 
-// startBeside starts a program that says which process to look at, and ends both with the test.
+// startBeside starts a program that prints the pid of the process to look at. Both end with the test.
 func startBeside(t *testing.T, args []string) (pid int) {
 	t.Helper()
 	s, err := newScript(scriptDir(t), binaries(t), nil)
@@ -99,7 +98,7 @@ func startBeside(t *testing.T, args []string) (pid int) {
 		t.Fatal(err)
 	}
 	maps.Copy(s.env, map[string]string{"OTHER": "kept", "OIDC_ENCRYPTION_PW": "hunter2", "OIDC_REFRESH_TOKEN": "hunter2"})
-	// The shell finds the program in the script's PATH, and would let it leave a core file.
+	// The shell finds the program in the script's PATH, and allows core files.
 	cmd := exec.Command("/bin/sh", append([]string{"-c", `ulimit -c "$(ulimit -H -c)" && exec "$@"`, "sh"}, args...)...)
 	cmd.Env = s.environ()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: user.Ordinary, Gid: user.Ordinary}}
@@ -134,8 +133,8 @@ func startBeside(t *testing.T, args []string) (pid int) {
 	return 0
 }
 
-// peep does to a process what a debugger of its user does: it opens the memory and attaches itself. The thread that
-// does so becomes the user's for ever, and ends.
+// peep does what a debugger of the process's user does: it opens the memory and attaches itself. Its thread changes to
+// that user for good, and so ends.
 func peep(pid int) (opened, attached error) {
 	done := make(chan struct{})
 	go func() {
@@ -160,7 +159,7 @@ func peep(pid int) (opened, attached error) {
 	return opened, attached
 }
 
-// Whatever the programs create is for its user alone, whatever umask he has.
+// Only the user can access the files that the programs create, whatever the umask.
 func TestModes(t *testing.T) {
 	t.Parallel()
 	for _, mask := range []string{"000", "077"} {
@@ -204,7 +203,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// modes checks everything below a folder, and itself.
+// modes checks a folder and everything below it.
 func modes(t *testing.T, folder string) (found map[string]bool) {
 	found = map[string]bool{}
 	filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
@@ -226,7 +225,7 @@ func modes(t *testing.T, folder string) (found map[string]bool) {
 	return found
 }
 
-// asRoot reports whether the test may look into other users' processes, which it must be able to in CI.
+// asRoot reports whether the test may look into other users' processes. In CI it must.
 func asRoot(t *testing.T) bool {
 	if os.Getuid() != 0 && os.Getenv("CI") != "" {
 		t.Fatal("only root can look into the agent")

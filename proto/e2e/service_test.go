@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// logins is a home where login shells begin, each with a fresh environment.
+// logins is a home where login shells start, each with a new environment.
 type logins struct {
 	t         *testing.T
 	home, bin string
@@ -30,7 +30,7 @@ func newLogins(t *testing.T) *logins {
 	return l
 }
 
-// shell runs a line in a new shell, with further variables.
+// shell runs a line in a new shell, with additional variables.
 func (l *logins) shell(line string, variables ...string) (stdout, stderr string, code int) {
 	l.t.Helper()
 	cmd := exec.Command("/bin/sh", "-c", line)
@@ -44,7 +44,7 @@ func (l *logins) shell(line string, variables ...string) (stdout, stderr string,
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// want runs a line and looks at its output; the result is the pattern's group.
+// want runs a line, whose output must match, and returns the pattern's group.
 func (l *logins) want(code int, pattern, line string, variables ...string) string {
 	l.t.Helper()
 	stdout, stderr, got := l.shell(line, variables...)
@@ -57,7 +57,7 @@ func (l *logins) want(code int, pattern, line string, variables ...string) strin
 
 const reach = ` >/dev/null; oidc-add -a && echo "$OIDCD_PID at $OIDC_SOCK"`
 
-// TestService: every shell finds the agent, whatever its environment, and may end it.
+// TestService: every shell finds the agent, whatever its environment, and can stop it.
 func TestService(t *testing.T) {
 	t.Parallel()
 	l := newLogins(t)
@@ -82,7 +82,7 @@ func TestService(t *testing.T) {
 	l.want(2, "after --accounts", "oidc-keychain demo")
 }
 
-// TestServiceDead: an agent that was killed is replaced, also where its number belongs to somebody else by now.
+// TestServiceDead: an agent that was killed is replaced, even if another process has its pid now.
 func TestServiceDead(t *testing.T) {
 	t.Parallel()
 	l := newLogins(t)
@@ -93,7 +93,7 @@ func TestServiceDead(t *testing.T) {
 	l.want(0, "^$", "oidc-agent-service restart-s")
 }
 
-// TestServiceOptions: the options file and those of the agent that is started anew.
+// TestServiceOptions: the options file, and the options of an agent that is restarted.
 func TestServiceOptions(t *testing.T) {
 	t.Parallel()
 	l := newLogins(t)
@@ -106,23 +106,23 @@ func TestServiceOptions(t *testing.T) {
 		oidc-agent-service restart >/dev/null; oidc-agent-service status --json`)
 }
 
-// TestServicePlaces: what others may have put where the agent wants to be is neither used nor changed.
+// TestServicePlaces: foreign files at the agent's places are neither used nor changed.
 func TestServicePlaces(t *testing.T) {
 	t.Parallel()
 	l := newLogins(t)
-	// A file at the socket's place: the agent goes elsewhere, and the next shell finds it there.
+	// A file in place of the socket: the agent listens elsewhere, and the next shell finds it there.
 	agent := l.want(0, `^(\d+ at .*/oidc-\w{6}/oidc-agent\.\d+)\n`,
 		`d=oidc-agent-service-$(id -u); mkdir -m 700 $d; echo mine >$d/oidc-agent.sock; eval $(oidc-agent-service use)`+reach)
 	l.want(0, "^"+regexp.QuoteMeta(agent)+"\nmine\n$", "eval $(oidc-agent-service use)"+reach+"; cat oidc-agent-service-*/oidc-agent.sock")
 	l.want(0, "killed", "oidc-agent-service stop; rm -r oidc-agent-service-*")
-	// A link instead of the file that says where the agent is.
+	// A link in place of the file with the agent's address.
 	l.want(1, "(?s)^precious\n.*symbolic links", `echo precious >target; for f in .config/oidc-agent/.service-*; do ln -sf ../../target $f; done
 		oidc-agent-service use; e=$?; cat target; exit $e`)
-	// What it says is no path of a socket.
+	// A file without the path of a socket.
 	l.want(0, `at`, `oidc-agent-service stop; for f in .config/oidc-agent/.service-*; do rm $f; echo ../../$f >$f; done; eval $(oidc-agent-service use)`+reach)
 }
 
-// TestServiceRace: of twenty shells that begin at once, one starts the agent.
+// TestServiceRace: one of twenty shells that start at once starts the agent.
 func TestServiceRace(t *testing.T) {
 	t.Parallel()
 	l := newLogins(t)
@@ -134,7 +134,7 @@ func TestServiceRace(t *testing.T) {
 		found := make([]string, 20)
 		var all sync.WaitGroup
 		for i := range found {
-			// The gate opens for those who wait, and stays open for who comes late.
+			// The gate opens for the waiting shells, and stays open for late ones.
 			all.Go(func() { found[i], _, _ = l.shell(": <gate; eval $(oidc-agent-service use)" + reach) })
 		}
 		open, err := os.OpenFile(gate, os.O_WRONLY, 0)
@@ -152,14 +152,14 @@ func TestServiceRace(t *testing.T) {
 	}
 }
 
-// TestKeychainAccounts: what oidc-add says is not for the shell, and its failure is the keychain's.
+// TestKeychainAccounts: oidc-add's output does not go to the shell, and its failure is one of the keychain.
 func TestKeychainAccounts(t *testing.T) {
 	t.Parallel()
 	l := newLogins(t)
 	l.want(1, `(?s)^OIDC_SOCK=[^\n]*\n.*echo \d+\nError: No account configured with that short name\n`, "oidc-keychain --accounts nosuch")
 }
 
-// TestPIDFile: it is where its user is while the agent is, in the foreground too.
+// TestPIDFile: the file exists while the agent runs, in the foreground as in the background.
 func TestPIDFile(t *testing.T) {
 	t.Parallel()
 	l := newLogins(t)
@@ -181,7 +181,7 @@ func TestPIDFile(t *testing.T) {
 	l.want(0, "^none\n$", "ls -d new-* 2>/dev/null || echo none")
 }
 
-// manager is a service manager that hears of its service.
+// manager is a service manager that gets the service's notifications.
 type manager struct {
 	t      *testing.T
 	notify *net.UnixConn
@@ -207,13 +207,13 @@ func (m *manager) hear(want string) {
 	}
 }
 
-// service is an agent as a service manager starts it.
+// service is an agent that a service manager has started.
 type activatedAgent struct {
 	cmd *exec.Cmd
 	log *strings.Builder
 }
 
-// handOver starts an agent that is given a socket.
+// handOver starts an agent with a socket that is passed to it.
 func (l *logins) handOver(m *manager, socket *os.File, args ...string) *activatedAgent {
 	l.t.Helper()
 	cmd := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=$$; export LISTEN_PID; exec oidc-agent "$@"`, "sh"}, args...)...)
@@ -242,8 +242,8 @@ func (a *activatedAgent) end(m *manager) {
 	}
 }
 
-// TestActivation: a service manager hands over a listening socket, hears that the agent is ready and that it ends, and
-// keeps the socket for the next one. The shells find it.
+// TestActivation: a service manager passes a listening socket, is notified that the agent is ready and that it stops,
+// and keeps the socket for the next agent. The shells find the agent.
 func TestActivation(t *testing.T) {
 	t.Parallel()
 	for name, address := range map[string]string{"path": "", "abstract": fmt.Sprintf("@oidc-agent-test-%d", os.Getpid())} {
@@ -284,7 +284,7 @@ func TestActivation(t *testing.T) {
 	}
 }
 
-// TestActivationRefused: what is handed over is looked at.
+// TestActivationRefused: the agent checks what is passed to it.
 func TestActivationRefused(t *testing.T) {
 	t.Parallel()
 	l := newLogins(t)

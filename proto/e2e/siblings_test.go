@@ -17,8 +17,8 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// TestSiblings: two login nodes share a home, and refresh the same account at the same time, again and again. The
-// provider would end the login if either showed a refresh token that the other has used.
+// TestSiblings: two login nodes share a home and refresh the same account at the same time, again and again. The
+// provider would revoke the login if one used a refresh token that the other has used.
 func TestSiblings(t *testing.T) {
 	t.Parallel()
 	const each = 250
@@ -55,14 +55,14 @@ func TestSiblings(t *testing.T) {
 	}
 }
 
-// changes says how often another node than before has shown a refresh token. A node has one connection.
+// changes returns how often the refreshing node changed. Each node has one connection.
 func (p *provider) changes() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(slices.Compact(slices.Clone(p.nodes))) - 1
 }
 
-// TestSiblingDies: an agent is killed while it has the lock. It leaves the lock to the other.
+// TestSiblingDies: an agent is killed while it holds the lock. The other agent gets it.
 func TestSiblingDies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -74,19 +74,19 @@ func TestSiblingDies(t *testing.T) {
 		s.onRefresh(nil)
 		close(asked)
 		<-over
-		panic(http.ErrAbortHandler) // nothing was done with the refresh token
+		panic(http.ErrAbortHandler) // the refresh token was not used
 	})
 	lock := filepath.Join(filepath.Dir(s.file), ".demo.lock")
 	waits := watchFile(t, lock, unix.IN_OPEN)
 	go one.ask(forced())
 	<-asked
-	waits.next() // that was the one
+	waits.next() // the first agent
 	answered := make(chan error, 1)
 	go func() {
 		_, err := two.ask(forced())
 		answered <- err
 	}()
-	waits.next() // the other stands in front of it
+	waits.next() // the second, which waits for the lock
 	if pid := lockHolder(t, lock); pid != one.cmd.Process.Pid {
 		t.Errorf("process %d has the lock, want %d", pid, one.cmd.Process.Pid)
 	}
@@ -100,7 +100,7 @@ func TestSiblingDies(t *testing.T) {
 	}
 }
 
-// lockHolder is the process that has a lock file locked; 0: nobody.
+// lockHolder returns the pid that holds the lock on a file, or 0.
 func lockHolder(t *testing.T, path string) int {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -115,8 +115,8 @@ func lockHolder(t *testing.T, path string) int {
 	return int(record.Pid)
 }
 
-// TestForeignLock: somebody has the lock and does not let go. Who waits for a token hears of it within the time that
-// he gives; what needs no lock is not held up; and nothing is lost.
+// TestForeignLock: another process keeps the lock. Callers that need a new token get an error in time, cached tokens are
+// not delayed, and nothing is lost.
 func TestForeignLock(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -136,7 +136,7 @@ func TestForeignLock(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	n.must(ipc.Request(ipc.RequestAccessToken).SetText(ipc.KeyAccount, "demo")) // out of the cache
+	n.must(ipc.Request(ipc.RequestAccessToken).SetText(ipc.KeyAccount, "demo")) // from the cache
 	unlock()
 	n.refresh()
 	if all, twice := s.refreshes(); twice > 0 {

@@ -19,17 +19,17 @@ import (
 )
 
 // A site is a user's home on several login nodes: a provider that rotates refresh tokens, the account "demo" in one
-// file, and an agent on each node. It sets the stage for what may happen to a refresh token on its way to the disk:
+// file, and an agent on each node. It is the scene for what can happen to a refresh token on its way to the disk:
 //
 //	crash_test.go     the agent is killed
 //	siblings_test.go  another agent uses the same account
-//	disk_test.go      the disk is full, or somebody is at work on the file
+//	disk_test.go      the disk is full, or the user changes the file
 type site struct {
 	*testing.T
 	*provider
-	script *script    // for the programs: its home is the site's
+	script *script    // runs the programs in the site's home
 	file   string     // of the account
-	key    *crypt.Key // opens it, as the password in the home's file "pw" does
+	key    *crypt.Key // of the file; its password is in the home's file "pw"
 }
 
 const sitePassword = "correct horse"
@@ -59,13 +59,13 @@ func newSite(t *testing.T) *site {
 	return site
 }
 
-// login gives the user a new refresh token, in the account's file.
+// login writes a new refresh token to the account file.
 func (s *site) login() {
 	s.Helper()
 	s.write(s.newLogin())
 }
 
-// write makes the account's file anew, with a refresh token.
+// write writes the account file with a refresh token.
 func (s *site) write(refreshToken string) {
 	s.Helper()
 	config := cjson.New().SetText("name", "demo").SetText("issuer_url", s.Issuer()).SetText("client_id", siteClient).
@@ -77,7 +77,7 @@ func (s *site) write(refreshToken string) {
 	s.restore(data)
 }
 
-// restore puts something else where the account's file is, as its user does it.
+// restore replaces the account file, as its user would.
 func (s *site) restore(data []byte) {
 	s.Helper()
 	temp := s.file + "~"
@@ -90,7 +90,7 @@ func (s *site) restore(data []byte) {
 	}
 }
 
-// read opens the account's file, which must be whole.
+// read decrypts the account file, which must not be damaged.
 func (s *site) read() *cjson.Object {
 	s.Helper()
 	data, err := account.ReadFile(s.file)
@@ -108,13 +108,13 @@ func (s *site) read() *cjson.Object {
 	return config
 }
 
-// saved is the refresh token in the account's file.
+// saved returns the refresh token in the account file.
 func (s *site) saved() string {
 	s.Helper()
 	return s.read().Text("refresh_token")
 }
 
-// A node is an agent. It stays in the foreground and is a child of the test, which so learns when it is dead.
+// A node is an agent in the foreground, a child of the test, which so notices when it has ended.
 type node struct {
 	*site
 	cmd    *exec.Cmd
@@ -122,7 +122,7 @@ type node struct {
 	log    string // path
 }
 
-// boot starts an agent that knows no account yet.
+// boot starts an agent without accounts.
 func (s *site) boot(name string) *node {
 	s.Helper()
 	n := &node{site: s, socket: filepath.Join(s.script.env["TMPDIR"], name), log: filepath.Join(s.script.dir, name+".log")}
@@ -151,13 +151,13 @@ func (s *site) boot(name string) *node {
 	return n
 }
 
-// kill ends the agent without a warning, and waits until it is gone. A second call does nothing.
+// kill kills the agent and waits for its end. A second call does nothing.
 func (n *node) kill() {
 	n.cmd.Process.Kill()
 	n.cmd.Wait()
 }
 
-// ask sends a request and returns the answer; err is also what the agent tells as a failure.
+// ask sends a request and returns the answer. A failure in the answer is an error too.
 func (n *node) ask(request *cjson.Object) (*cjson.Object, error) {
 	answer, err := ipc.Call(n.socket, request, patience)
 	if err == nil {
@@ -176,7 +176,7 @@ func (n *node) must(request *cjson.Object) *cjson.Object {
 	return answer
 }
 
-// load gives the account to the agent as oidc-add does, without the second that a password takes.
+// load loads the account as oidc-add does, but without deriving a key, which would take a second.
 func (n *node) load() {
 	n.Helper()
 	n.must(ipc.Request(ipc.RequestAdd).SetObject(ipc.KeyConfig, n.read()).
@@ -189,7 +189,7 @@ func (n *node) add() {
 	n.program("oidc-add --pw-file=pw demo")
 }
 
-// program runs a program of the user's against the agent.
+// program runs one of the user's programs with the agent.
 func (n *node) program(line string) user.Result {
 	n.Helper()
 	n.script.env["OIDC_SOCK"] = n.socket
@@ -200,12 +200,12 @@ func (n *node) program(line string) user.Result {
 	return n.script.last
 }
 
-// forced asks for an access token that is new, so the refresh token is used and replaced.
+// forced requests a new access token, for which the refresh token is used and replaced.
 func forced() *cjson.Object {
 	return ipc.Request(ipc.RequestAccessToken).SetText(ipc.KeyAccount, "demo").SetInt(ipc.KeyMinValidPeriod, -1)
 }
 
-// refresh gets a new access token, which must work.
+// refresh gets a new access token, which must be valid.
 func (n *node) refresh() *cjson.Object {
 	n.Helper()
 	answer := n.must(forced())
@@ -215,7 +215,7 @@ func (n *node) refresh() *cjson.Object {
 	return answer
 }
 
-// temps are the temporary files beside the account's file.
+// temps returns the temporary files beside the account file.
 func (s *site) temps() (names []string) {
 	entries, err := os.ReadDir(filepath.Dir(s.file))
 	if err != nil {

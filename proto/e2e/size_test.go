@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// Limits of the house, in lines.
+// Limits in lines.
 const (
 	longestFile     = 400
 	longestFunction = 60 // without its tables
 )
 
-// TestSize measures the house without its tests; -v shows it, room by room.
+// TestSize counts the lines without tests; -v shows them by package.
 func TestSize(t *testing.T) {
 	t.Parallel()
 	rooms, lines := map[string]int{}, 0
@@ -54,7 +54,7 @@ func TestSize(t *testing.T) {
 		lines, len(functions), functions[len(functions)/2], functions[len(functions)-1])
 }
 
-// productFiles are the Go files that end up in the programs, and the fake.
+// productFiles returns the Go files of all programs, without tests.
 func productFiles(t *testing.T) (files []string) {
 	t.Helper()
 	for _, room := range []string{"agent", "gen", "add", "token", "crypt", "fakeidp", "proto"} {
@@ -74,12 +74,12 @@ func productFiles(t *testing.T) (files []string) {
 		}
 	}
 	if len(files) < 50 {
-		t.Fatalf("only these files were found: %q", files)
+		t.Fatalf("too few files were found: %q", files)
 	}
 	return files
 }
 
-// functionLengths are the functions of a file with their lines, but for those of literals: tables.
+// functionLengths returns the lines of each function of a file, without composite literals, which are tables.
 func functionLengths(t *testing.T, file string, text []byte) map[string]int {
 	t.Helper()
 	set := token.NewFileSet()

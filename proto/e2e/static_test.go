@@ -13,7 +13,7 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// All that may be linked, or named in go.mod, beside the standard library.
+// Everything that may be linked, or required in go.mod, besides the standard library.
 var modules = []string{"golang.org/x/crypto", "golang.org/x/sys", "golang.org/x/term"}
 
 func TestStatic(t *testing.T) {

@@ -14,12 +14,12 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// errFalse is a word's answer that "!" turns around.
+// errFalse is the error of a check that is false; "!" inverts it.
 var errFalse = errors.New("it is not so")
 
-// Words that are followed by a regular expression to the end of the line,
-// and the text that it is held against; ^ and $ match at line ends. A text
-// that cannot be there is an error, or "!" would always be satisfied.
+// patterns are words that take a regular expression, up to the end of the line,
+// and return the text to match; ^ and $ match at line ends. It is an error if there
+// cannot be such a text, because "!" would always succeed.
 var patterns = map[string]func(*script) (string, error){
 	"stdout": func(s *script) (string, error) {
 		return s.last.Stdout, demand(s.where != user.Everywhere, "stdout was the terminal")
@@ -48,27 +48,27 @@ func demand(ok bool, problem string) error {
 	return errors.New(problem)
 }
 
-// The other words, with their arguments.
+// words are the other words, with their arguments.
 var words = map[string]func(s *script, args []string) error{
-	"agent":   startAgent,  // agent [OPTION…]: an agent whose variables the script gets
-	"approve": approve,     // approve [no]: the user answers the next program's device code
-	"claims":  claims,      // turns the JWT on stdout into its claims
+	"agent":   startAgent,  // agent [OPTION…]: starts an agent and sets its variables
+	"approve": approve,     // approve [no]: the user approves, or denies, the next program's device code
+	"claims":  claims,      // replaces the JWT on stdout by its claims
 	"cmp":     compare,     // cmp stdout|stderr|FILE FILE
-	"end":     endAgent,    // end TERM|INT|KILL: the agent, and waits until it has gone
+	"end":     endAgent,    // end TERM|INT|KILL: ends the agent and waits for that
 	"env":     environment, // env NAME=VALUE | NAME…: sets, unsets
 	"exists":  exists,      // exists FILE
-	"exit":    exitIs,      // exit CODE: the last program's
-	"fake":    startFake,   // the misbehaving providers of fake_test.go, at $FAKE
-	"idp":     theIDP,      // idp [OPTION…] | stop | start: fakeidp, at $ISSUER
+	"exit":    exitIs,      // exit CODE: the last program's exit code
+	"fake":    startFake,   // starts the providers of fake_test.go at $FAKE
+	"idp":     theIDP,      // idp [OPTION…] | stop | start: runs fakeidp at $ISSUER
 	"mode":    modeIs,      // mode FILE 600
-	"remote":  remote,      // makes the agent's socket a TCP port, $OIDC_REMOTE_SOCK
-	"run":     beside,      // run PROGRAM: beside the next program, after approve or visit, and with success
-	"set":     set,         // set NAME [PATTERN]: stdout, or the pattern's group, into a variable
-	"stdin":   stdin,       // stdin FILE: for the next program
-	"tty":     tty,         // tty [FILE]: the next program has all on a terminal; FILE: what its user does
-	"ttyin":   ttyIn,       // ttyin [FILE]: the next program has a terminal beside its output
-	"visit":   visit,       // visit [NAME]: the user follows the next program's URL; NAME: to an address where nobody listens
-	"watch":   watch,       // from now on all command lines are noted down
+	"remote":  remote,      // forwards the TCP port $OIDC_REMOTE_SOCK to the agent's socket
+	"run":     beside,      // run PROGRAM: runs it while the next program runs, after approve or visit; it must succeed
+	"set":     set,         // set NAME [PATTERN]: sets a variable to stdout, or to the pattern's group
+	"stdin":   stdin,       // stdin FILE: of the next program
+	"tty":     tty,         // tty [FILE]: the next program runs on a terminal; FILE: what its user does
+	"ttyin":   ttyIn,       // ttyin [FILE]: the next program has a terminal, and pipes for stdout and stderr
+	"visit":   visit,       // visit [NAME]: the user opens the next program's URL; NAME: a variable for the final address
+	"watch":   watch,       // records all command lines from now on
 }
 
 func (s *script) match(find func(*script) (string, error), negated bool, pattern string) error {
@@ -86,7 +86,7 @@ func (s *script) match(find func(*script) (string, error), negated bool, pattern
 	return nil
 }
 
-// pattern compiles with variables put in literally.
+// pattern compiles a pattern, with the values of variables taken literally.
 func (s *script) pattern(text string) (*regexp.Regexp, error) {
 	if text == "" {
 		return nil, errors.New("an empty pattern matches everything")
@@ -202,12 +202,12 @@ func ttyIn(s *script, args []string) error {
 	return s.readAnswers(args)
 }
 
-// readAnswers reads what a user does at a terminal, a line each:
+// readAnswers reads what the user does at a terminal, one step a line:
 //
-//	? PATTERN    waits for it on the screen
-//	> TEXT       types it and Enter, where the terminal echoes
-//	* TEXT       types it and Enter, where the terminal does not echo
-//	> ^C         types only that
+//	? PATTERN    waits for the pattern on the screen
+//	> TEXT       types TEXT and Enter; the terminal must echo
+//	* TEXT       types TEXT and Enter; the terminal must not echo
+//	> ^C         types only Ctrl-C
 //	approve, run, visit  as the words
 func (s *script) readAnswers(args []string) error {
 	if len(args) == 0 {
@@ -242,7 +242,7 @@ func (s *script) readAnswers(args []string) error {
 	return err
 }
 
-// beside runs a program beside the script's next one. Its environment has what visit has set.
+// beside runs a program while the next one runs, in an environment with the variables that visit sets.
 func beside(s *script, args []string) error {
 	s.will(func(ctx context.Context, _ *user.Session) error {
 		r, err := user.Program{Args: args, Dir: s.env["HOME"], Env: s.environ()}.Run(ctx)
@@ -258,7 +258,7 @@ func (s *script) will(act func(context.Context, *user.Session) error) {
 	s.actions = append(s.actions, act)
 }
 
-// keys is what is typed: ^C and ^D are keys of their own.
+// keys returns what to type for a text, where ^C and ^D are single keys.
 func (s *script) keys(text string) string {
 	if len(text) == 2 && text[0] == '^' {
 		return string(text[1] & 0x1f)
@@ -268,7 +268,7 @@ func (s *script) keys(text string) string {
 
 var deviceCode = regexp.MustCompile(`visit:\s+(\S+)\s+And enter the code: (\S+)`)
 
-// approve is what a user does on another device, with any browser.
+// approve lets the user approve, or deny, on another device with a browser.
 func approve(s *script, args []string) error {
 	yes := len(args) == 0
 	s.will(func(ctx context.Context, u *user.Session) error {
@@ -283,7 +283,7 @@ func approve(s *script, args []string) error {
 
 var loginURL = regexp.MustCompile(`URL in a Browser of your choice:\s+(\S+)\s`)
 
-// visit is what a user does with the URL of the code flow.
+// visit lets the user open the URL of the code flow.
 func visit(s *script, args []string) error {
 	s.will(func(ctx context.Context, u *user.Session) error {
 		m, err := u.Find(ctx, loginURL)

@@ -17,13 +17,13 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// A storage element serves one file over WebDAV to who has a token that the provider accepts.
+// A storage element serves one file over WebDAV to clients with a token that the provider accepts.
 type storageElement struct {
 	*httptest.Server
-	userinfo string // where the provider tells whose token it is
+	userinfo string // the provider's userinfo endpoint
 
 	mu     sync.Mutex
-	tokens []string // accepted, in the order in which they came
+	tokens []string // accepted tokens, in order
 }
 
 func newStorageElement(t *testing.T, idp *iam.Server) *storageElement {
@@ -81,15 +81,15 @@ func (s *storageElement) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// outlived reports whether the third token that came has expired.
+// outlived reports whether the third token has expired.
 func (s *storageElement) outlived() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.tokens) > 3 && !s.good(s.tokens[2])
 }
 
-// readers list the storage element's folder, or read its file. arcls finds the token by itself; the others, in Debian's
-// versions, take it from a variable or as an argument.
+// readers list the storage element's folder or read its file. arcls finds the token by itself. Debian's versions of the
+// others take it from a variable or as an argument.
 const readers = `set -e
 file=${BEARER_TOKEN_FILE:-$XDG_RUNTIME_DIR/bt_u$(id -u)}
 arcls -d FATAL "$URL/data/" | grep -x greeting
@@ -98,7 +98,7 @@ davix-ls --capath "$X509_CERT_DIR" -H "Authorization: Bearer $(cat "$file")" "$U
 curl -sS -f --cacert "$X509_CERT_DIR/ca.pem" --oauth2-bearer "$(cat "$file")" "$URL/data/greeting" | grep -x hello
 `
 
-// bearerPair has a loaded account whose tokens live for ten seconds, and a storage element.
+// bearerPair has a loaded account, whose tokens are valid for ten seconds, and a storage element.
 func bearerPair(t *testing.T) (*pair, *storageElement) {
 	t.Helper()
 	p := newPair(t, func(s *iam.Settings) { s.AccessTokenLifetime = 10 * time.Second })
@@ -107,7 +107,7 @@ func bearerPair(t *testing.T) (*pair, *storageElement) {
 	p.run("mkdir", "-m", "700", certs, filepath.Join(p.dir, "run"))
 	p.write("certificates/ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
 	p.write("readers", readers)
-	// arcls wants to have a good certificate of its user, too, where it has a token.
+	// arcls needs a valid user certificate even if it has a token.
 	p.env["X509_USER_CERT"], p.env["X509_USER_KEY"] = filepath.Join(p.dir, "certificates/user.pem"), filepath.Join(p.dir, "key.pem")
 	p.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=alice",
 		"-out", p.env["X509_USER_CERT"], "-keyout", p.env["X509_USER_KEY"])
@@ -152,7 +152,7 @@ func TestTokenShell(t *testing.T) {
 	}
 }
 
-// TestBearerFileOnC: the C agent keeps no files, and the user hears so.
+// TestBearerFileOnC: the C agent has no bearer files, and the user is told so.
 func TestBearerFileOnC(t *testing.T) {
 	t.Parallel()
 	p := newPairOnC(t)

@@ -10,8 +10,8 @@ import (
 	"oidc-agent/fakeidp/iam"
 )
 
-// TestPages goes through all pages of fakeidp, as people with and without a
-// mouse and with and without JavaScript do, on a phone.
+// TestPages uses all pages of fakeidp, with and without a mouse, with and without
+// JavaScript, and at the width of a phone.
 func TestPages(t *testing.T) {
 	for name, x := range map[string]struct {
 		keyboard bool
@@ -36,7 +36,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// pageWorld is a fakeidp with a client that is known, and a client's own web page.
+// pageWorld is a fakeidp with a registered client, and the client's own web page.
 type pageWorld struct {
 	idp      *iam.Server
 	callback *httptest.Server
@@ -84,7 +84,7 @@ func (p *pageWorld) connectDevice(t *testing.T, c *chromium) {
 	c.fill("Password", "wrong")
 	c.use("Sign in", "Wrong username or password")
 	if !c.keyboard {
-		c.order(map[string]string{"click": "Password"}) // the name stands there already
+		c.order(map[string]string{"click": "Password"}) // the name is already filled in
 	}
 	c.fill("Password", "alice")
 	c.use("Sign in", "Connect a device")
@@ -99,11 +99,11 @@ func (p *pageWorld) connectDevice(t *testing.T, c *chromium) {
 		url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d["device_code"].(string)}})
 }
 
-// makeClient makes a client on the dashboard and leaves it with its second secret.
+// makeClient creates a client on the dashboard, which then has its second secret.
 func (p *pageWorld) makeClient(t *testing.T, c *chromium) (id, secret string) {
 	t.Helper()
 	c.use("Dashboard", "Your clients")
-	c.use("New client", "How it authenticates")
+	c.use("New client", "Client authentication")
 	c.picture(p.prefix + "-newclient")
 	c.fill("Name", "My own program")
 	c.fill("Redirect URIs, one per line", p.callback.URL+"/back")
@@ -124,7 +124,7 @@ func (p *pageWorld) makeClient(t *testing.T, c *chromium) (id, secret string) {
 	return id, secret
 }
 
-// codeFlow signs in to that client and takes its tokens away again.
+// codeFlow signs in to that client and then revokes its tokens.
 func (p *pageWorld) codeFlow(t *testing.T, c *chromium, id, secret string) {
 	t.Helper()
 	// RFC 7636 appendix B.
@@ -150,7 +150,7 @@ func (p *pageWorld) codeFlow(t *testing.T, c *chromium, id, secret string) {
 	p.gone(t, id, secret, tokens["refresh_token"])
 }
 
-// gone asks the server whether a token is worth anything.
+// gone checks with the server that a token is not valid.
 func (p *pageWorld) gone(t *testing.T, id, secret string, token any) {
 	t.Helper()
 	state := fetch(t, p.idp.Issuer()+"introspect", id, secret, url.Values{"token": {token.(string)}})

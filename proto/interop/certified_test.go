@@ -27,7 +27,7 @@ func startIAM(t *testing.T, cfg iam.Config) *iam.Server {
 	return idp
 }
 
-// TestOpenIDClient: npm's openid-client, certified, completes with fakeidp.
+// TestOpenIDClient: npm's openid-client, which is certified, works with fakeidp.
 func TestOpenIDClient(t *testing.T) {
 	const all = "registration\ndiscovery\ncode\ndevice\nrefresh\nuserinfo\nintrospection\nrevocation\n"
 	for _, alg := range []string{iam.RS256, iam.ES256} {
@@ -51,7 +51,7 @@ func TestOpenIDClient(t *testing.T) {
 }
 
 // TestGoOIDC: the code flow of x/oauth2 with fakeidp gives an ID token that
-// go-oidc's verifier takes, and takes only as what it is.
+// go-oidc's verifier accepts, but not with other parameters.
 func TestGoOIDC(t *testing.T) {
 	for _, alg := range []string{iam.RS256, iam.ES256} {
 		t.Run(alg, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestGoOIDC(t *testing.T) {
 	}
 }
 
-// TestRefreshByHand types the line that people know from IAM's manual.
+// TestRefreshByHand runs the curl command of IAM's manual.
 func TestRefreshByHand(t *testing.T) {
 	t.Parallel()
 	idp := startIAM(t, iam.Config{Settings: iam.Settings{AutoApprove: true}, Clients: []iam.Client{{ClientID: "ID", ClientSecret: "SECRET"}}})
@@ -122,7 +122,7 @@ func TestRefreshByHand(t *testing.T) {
 	}
 }
 
-// location opens an address and returns the query with which the browser would be sent back.
+// location opens a URL and returns the query of the redirect to the client.
 func location(t *testing.T, address string) url.Values {
 	t.Helper()
 	h := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// chromium is a real browser with a user in front, who goes by what the page
-// says. It runs browser.mjs.
+// chromium is a real browser with a user, who acts on what the page says. It runs
+// browser.mjs.
 type chromium struct {
 	t        *testing.T
 	keyboard bool // the user has no mouse
@@ -25,10 +25,10 @@ type chromium struct {
 // A view is a page as its user sees it.
 type view struct {
 	URL, Title, Text string
-	Focus            string   // name of what has the focus
-	Checked          bool     // of the same
-	Wider            int      // pixels that one must scroll sideways
-	Hosts            []string // whom all pages spoke to
+	Focus            string   // name of the element with the focus
+	Checked          bool     // state of that element
+	Wider            int      // pixels to scroll sideways
+	Hosts            []string // that all pages connected to
 	Complaints       []string
 	Error            string
 }
@@ -58,7 +58,7 @@ func startChromium(t *testing.T, keyboard bool, args ...string) *chromium {
 	return &chromium{t: t, keyboard: keyboard, in: in, out: bufio.NewReader(out)}
 }
 
-// order has one thing done, and looks at the page.
+// order does one thing and returns the page.
 func (c *chromium) order(order map[string]string) {
 	c.t.Helper()
 	if err := json.NewEncoder(c.in).Encode(order); err != nil {
@@ -88,13 +88,13 @@ func (c *chromium) order(order map[string]string) {
 	}
 }
 
-// open types an address; until is what the page that comes says.
+// open opens a URL and waits for a page with the text until.
 func (c *chromium) open(address, until string) {
 	c.t.Helper()
 	c.order(map[string]string{"goto": address, "until": until})
 }
 
-// tabTo presses Tab until something of that name has the focus.
+// tabTo presses Tab until the element of that name has the focus.
 func (c *chromium) tabTo(name string) {
 	c.t.Helper()
 	for range 60 {
@@ -106,7 +106,7 @@ func (c *chromium) tabTo(name string) {
 	c.t.Fatalf("%s: the keyboard does not reach %q", c.seen.Title, name)
 }
 
-// use presses a button or follows a link; until is what comes.
+// use presses a button or follows a link, and waits for a page with the text until.
 func (c *chromium) use(name, until string) {
 	c.t.Helper()
 	if c.keyboard {
@@ -149,7 +149,7 @@ func (c *chromium) signIn(until string) {
 	c.use("Sign in", until)
 }
 
-// below is the line that follows another one on the page.
+// below returns the line after another one on the page.
 func (c *chromium) below(line string) string {
 	c.t.Helper()
 	_, rest, ok := strings.Cut(c.seen.Text, line)
@@ -160,7 +160,7 @@ func (c *chromium) below(line string) string {
 	return strings.TrimSpace(next)
 }
 
-// picture keeps a screenshot, where somebody wants to look at the pages.
+// picture saves a screenshot, if a folder for them is set.
 func (c *chromium) picture(name string) {
 	c.t.Helper()
 	if dir := os.Getenv("OIDC_AGENT_SCREENSHOTS"); dir != "" {

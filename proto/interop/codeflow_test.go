@@ -20,8 +20,8 @@ type background struct {
 	done chan error
 }
 
-// start runs a program beside the test until it ends, and returns what it
-// prints of a pattern.
+// start starts a program in the background and returns its first output that
+// matches a pattern.
 func (h *home) start(pattern *regexp.Regexp, args ...string) (*background, []string) {
 	h.t.Helper()
 	found, s := make(chan []string, 1), &background{h.t, make(chan error, 1)}
@@ -50,7 +50,7 @@ func (h *home) start(pattern *regexp.Regexp, args ...string) (*background, []str
 	}
 }
 
-// wait waits until the program has ended, well.
+// wait waits for the program's end, which must be a success.
 func (s *background) wait() {
 	s.t.Helper()
 	if err := <-s.done; err != nil {
@@ -58,11 +58,11 @@ func (s *background) wait() {
 	}
 }
 
-// toVisit is the line after the one that sends the user to his browser.
+// toVisit is the line with the URL to open.
 var toVisit = regexp.MustCompile(`URL in a Browser of your choice:\n(\S+)\n`)
 
-// TestCodeFlowInBrowser is oidc-gen -w code, all the way: login, consent, and
-// the agent's local web server.
+// TestCodeFlowInBrowser is oidc-gen -w code from beginning to end: login, consent,
+// and the agent's local web server.
 func TestCodeFlowInBrowser(t *testing.T) {
 	t.Parallel()
 	p, h := newPageWorld(t), newHome(t)
@@ -78,7 +78,7 @@ func TestCodeFlowInBrowser(t *testing.T) {
 	checkPKCE(t, p.idp)
 	checkFake(t, p.idp, h)
 
-	// A user who says no.
+	// The user denies access.
 	gen, m = h.start(toVisit, "oidc-gen", "-w", "code", "--no-url-call", "--prompt=none", "--pw-env",
 		"--issuer="+p.idp.Issuer(), "--scope=openid offline_access", "denied")
 	c.open(m[1], "Approve access?")
@@ -88,7 +88,7 @@ func TestCodeFlowInBrowser(t *testing.T) {
 	}
 }
 
-// checkPKCE finds the challenge and the verifier in what fakeidp received.
+// checkPKCE checks the challenge and the verifier that fakeidp received.
 func checkPKCE(t *testing.T, idp *iam.Server) {
 	t.Helper()
 	var method, verifier string
@@ -107,7 +107,7 @@ func checkPKCE(t *testing.T, idp *iam.Server) {
 	}
 }
 
-// checkFake has the provider say that the account's token is alice's and good.
+// checkFake checks with the provider that the account's token is valid and belongs to alice.
 func checkFake(t *testing.T, idp *iam.Server, h *home) {
 	t.Helper()
 	info := fetch(t, idp.Issuer()+"userinfo", "", h.run("oidc-token", "demo"), nil)
@@ -116,8 +116,8 @@ func checkFake(t *testing.T, idp *iam.Server, h *home) {
 	}
 }
 
-// TestManualClient is oidc-gen --manual with a client from the dashboard: once
-// by the code flow, once by a device code that is entered there.
+// TestManualClient is oidc-gen --manual with a client from the dashboard: once with
+// the code flow, once with a device code that is entered on the dashboard.
 func TestManualClient(t *testing.T) {
 	for _, flow := range []string{"code", "device"} {
 		t.Run(flow, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestManualClient(t *testing.T) {
 			c := startChromium(t, false)
 			c.open(p.idp.Issuer()+"dashboard", "Sign in")
 			c.signIn("Your clients")
-			c.use("New client", "How it authenticates")
+			c.use("New client", "Client authentication")
 			c.fill("Name", "by hand")
 			c.fill("Redirect URIs, one per line", strings.Join(redirectURIs, "\n"))
 			c.tick("storage.read:/")
@@ -157,8 +157,8 @@ func TestManualClient(t *testing.T) {
 	}
 }
 
-// freeRedirectURIs are three on ports that were free a moment ago: a redirect URI is registered before anybody
-// listens there, and the kernel may give its port to an outgoing connection meanwhile. The agent takes the first
+// freeRedirectURIs returns three redirect URIs with ports that were just free. They are registered before the agent
+// listens there, and the kernel may give a port to an outgoing connection in the meantime. The agent takes the first
 // that is still free.
 func freeRedirectURIs(t *testing.T) []string {
 	t.Helper()

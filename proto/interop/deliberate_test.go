@@ -1,7 +1,7 @@
 package interop
 
-// A deliberate difference between our programs and the C programs 5.3.3, in
-// one command of a transcript.
+// A deliberate difference between our programs and the C programs 5.3.3 in one
+// command of a transcript.
 type deliberate struct {
 	name    string // of the transcript
 	command int    // counted from 1
@@ -9,11 +9,11 @@ type deliberate struct {
 	ours    streams
 }
 
-// streams says what our programs print instead: patterns, by the names of the
-// streams that differ. Placeholders may be in them.
+// streams has patterns for the output of our programs, by the names of the streams
+// that differ. They may contain placeholders.
 type streams map[string]string
 
-// What our programs do after a login that went well.
+// The output of our programs after a successful login.
 const (
 	visit     = "\nUsing a browser on any device, visit:\n.*\n\nAnd enter the code: <USER_CODE>\n"
 	created   = "Registering Client ...\nGenerating account configuration ...\naccepted\n"
@@ -22,8 +22,8 @@ const (
 	grantGone = "Error: invalid_grant: Refresh token is expired or revoked\nMost likely the refresh token expired\\..*\n\t\\$ oidc-gen acc --reauthenticate"
 )
 
-// deliberates has them all. A difference that is not here fails the test, as
-// does an entry where there is none.
+// deliberates lists all of them. The test fails for a difference that is not listed,
+// and for an entry without a difference.
 var deliberates = []deliberate{
 	// Crashes and hangs of C.
 	{"add-corrupt", 1, "C crashes", streams{"stderr": `Error: \S+: the file is damaged: its end is missing`, "exit": "1"}},
@@ -42,7 +42,7 @@ var deliberates = []deliberate{
 	{"token-rotating-no-password", 4, "C has lost the new refresh token and hangs", streams{"stdout": "<ROTATING_ISSUER>", "exit": "0"}},
 	{"token-rotating-no-password", 5, "C has lost the new refresh token and hangs", streams{"stdout": "acc", "exit": "0"}},
 
-	// C says that all is well, and it is not.
+	// C reports success although there was an error.
 	{"agent-pid-file", 2, "C does not tell that there is no pid file", streams{"stdout": "", "stderr": `Error: the agent did not start: writing "/no/such/dir/pid": .*`, "exit": "1"}},
 	{"agent-socket-long", 1, "C cuts the path and serves another one", streams{"stdout": "", "stderr": `Error: socket path "/tmp/x+" is longer than .*\n.*kill: usage: .*`, "exit": "2"}},
 	{"agent-socket-no-directory", 4, "C prints a socket and dies", streams{"stdout": "", "stderr": `Error: socket path "/proc/my\.sock": .*`, "exit": "1"}},
@@ -57,13 +57,13 @@ var deliberates = []deliberate{
 	{"add-loaded-lifetimes", 3, "5.3.3 drops oidc-add -t", streams{"stderr": "Lifetime set to 100000 seconds"}},
 	{"agent-lifetime", 2, "5.3.3 drops oidc-add -t", streams{"stderr": "Lifetime set to 60 seconds"}},
 
-	// The one who has the terminal is asked.
+	// The user at the terminal is asked.
 	{"pty-token-not-loaded", 1, "ours loads the account", streams{"terminal": "Enter decryption password for account config 'demo': ", "exit": "none: still running after 3 s"}},
 
-	// What C does and should not.
+	// What C does but should not.
 	{"add-corrupt", 4, "our files have a checksum: a damaged one is not used", streams{"stdout": "", "stderr": `Error: \S+: the file is damaged: its checksum does not match`, "exit": "1"}},
 	{"agent-kill-socket-gone", 2, "SIGTERM leaves nothing behind", streams{"stdout": "", "stderr": `ls: cannot access '<SOCKET>': .*\nls: cannot access '<SOCKET_DIR>': .*`}},
-	// A process that has ended is still there until init has seen it.
+	// A process that has ended still exists until init has reaped it.
 	{"agent-command-after", 1, "the agent ends with its command, as the manual says", streams{"stdout": "(?:gone)?", "stderr": `ls: cannot access '<SOCKET>': .*`, "exit": "2"}},
 	{"agent-socket-file", 1, "a file that is no socket is not replaced", streams{"stdout": "", "stderr": `Error: socket path "<HOME>/file": .*not a socket.*`, "exit": "1"}},
 	{"agent-socket-file", 2, "a file that is no socket is not replaced", streams{"stdout": "regular empty file"}},
@@ -103,7 +103,7 @@ var deliberates = []deliberate{
 	{"agent-config-broken", 3, "C exits with an error number of its own", streams{"exit": "1"}},
 	{"gen-update", 3, "C exits with an error number of its own", streams{"exit": "1"}},
 
-	// What ours can and C cannot.
+	// What ours can do and C cannot.
 	{"gen-rt-register", 1, "C forgets the refresh token when it registers a client", streams{
 		"stdout": "Registering Client ...\nGenerating account configuration ...\nsuccess\nThe generated account .*\nEverything setup correctly!", "stderr": "", "exit": "0"}},
 	{"gen-oauth2", 1, "the metadata of an OAuth 2.0 server may lie where OpenID has it", streams{"stdout": allWell, "stderr": visit, "exit": "0"}},
@@ -124,24 +124,24 @@ var deliberates = []deliberate{
 	{"agent-seccomp", 2, "an option of 4.2.6 that is accepted and does nothing", streams{"stderr": "", "exit": "0"}},
 	{"token-seccomp", 1, "an option of 4.2.6 that is accepted and does nothing", streams{"stdout": "<ACCESS_TOKEN>", "stderr": "", "exit": "0"}},
 
-	// What C had printed was still in its buffer when it was ended.
+	// C's output was still in its buffer when it was killed.
 	{"agent-status", 1, "ours says more of each account", streams{"stdout": `(?s)####.*\nCurrently there are 1 accounts loaded: demo\n\ndemo: 0 answered from the cache, 1 refreshed, 0 failures\n\ttoken valid until .*`}},
 	{"agent-status", 2, "ours says more of each account", streams{"stdout": `\{"version":"unknown","command_line_options":"","loaded_accounts":\["demo"\],"pid":\d+,"accounts":\[\{"name":"demo",.*\}\]\}`}},
 	{"agent-log-stderr", 1, "C prints into a buffer that is lost", streams{"stdout": started}},
 	{"gen-code-waits", 1, "C prints into a buffer that is lost", streams{"stdout": created}},
-	// mytoken has no support yet.
+	// mytoken is not supported yet.
 	{"gen-mytoken", 1, "mytoken is not supported yet", streams{"stdout": "", "stderr": "Error: mytoken is not supported yet: .*"}},
 	{"token-mytoken", 1, "mytoken is not supported yet", streams{"stderr": "Error: mytoken is not supported yet: .*"}},
 	{"token-mytoken", 2, "mytoken is not supported yet", streams{"stderr": "Error: mytoken is not supported yet: .*"}},
 }
 
-// printed is an account of ours as oidc-gen -p prints it.
+// printed matches an account of ours as oidc-gen -p prints it.
 func printed(name, before string) string {
 	return before + `\{"name":"` + name + `","client_name":"oidc-agent:` + name + `-<HOST>",.*,"username":"","password":"",` +
 		`"registration_access_token":"[^"]+","registration_client_uri":"[^"]+"(?:,"token_endpoint_auth_method":"[^"]+")?\}`
 }
 
-// deliberately finds the entry for one stream of one command.
+// deliberately returns the entry for one stream of one command.
 func deliberately(name string, command int, stream string) (d deliberate, ours string, ok bool) {
 	for _, d := range deliberates {
 		if ours, ok := d.ours[stream]; ok && d.name == name && d.command == command {

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// A reply is an answer of a fake provider. A string goes out as it is,
-// anything else as JSON.
+// A reply is an answer of a fake provider. A string is sent as it is, anything else
+// as JSON.
 type reply struct {
 	status  int
-	kind    string // Content-Type, without which it is JSON
+	kind    string // Content-Type, by default JSON
 	content any
 	drop    bool // close the connection instead of answering
 	hang    bool // never answer
@@ -39,15 +39,15 @@ func page(status int) *reply {
 		content: fmt.Sprintf("<!DOCTYPE html>\n<html><head><title>%s</title></head>\n<body><h1>%[1]s</h1></body></html>\n", title)}
 }
 
-// A fake says where a provider differs from one that behaves. What is left
-// out is as it should be.
+// A fake says how a provider differs from a correct one. Whatever is not set is
+// correct.
 type fake struct {
 	discovery *reply
 	metadata  func(fields) // changes the discovery document
 	register  *reply
-	expiresIn int    // of the device code, s
+	expiresIn int    // of the device code, in seconds
 	poll      *reply // to a device code
-	polls     int    // only so many times, 0 for ever
+	polls     int    // number of times; 0: always
 	token     func(answer fields, number int)
 }
 
@@ -78,7 +78,7 @@ var fakes = map[string]fake{
 	"lessscope":  {token: func(a fields, _ int) { a["scope"] = "openid" }},
 }
 
-// modes are what a token endpoint can be switched to while a case runs.
+// modes are answers that a token endpoint can be switched to during a test.
 var modes = map[string]*reply{
 	"invalid_grant": oauthError(400, "invalid_grant", "Refresh token is expired or revoked"),
 	"err500":        page(http.StatusInternalServerError),
@@ -91,7 +91,7 @@ var modes = map[string]*reply{
 
 const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code"
 
-// A fakeServer serves all fakes to one case.
+// A fakeServer serves all fakes for one test.
 type fakeServer struct {
 	base string // without a slash at the end
 
@@ -121,8 +121,7 @@ func startFakes() (server *fakeServer, stop func(), err error) {
 	return s, func() { h.Close() }, nil
 }
 
-// switchable takes out GET /mode/NAME/MODE, which is for the user and not for
-// the programs.
+// switchable handles GET /mode/NAME/MODE, which the user calls, not a program.
 func (s *fakeServer) switchable(providers http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.Split(r.URL.Path, "/")
@@ -137,7 +136,7 @@ func (s *fakeServer) switchable(providers http.Handler) http.Handler {
 	})
 }
 
-// answer writes what an endpoint returns for the fake that the path names.
+// answer writes the answer of an endpoint of the fake in the path.
 func (s *fakeServer) answer(endpoint func(name string, f fake, r *http.Request) *reply) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("name")
@@ -203,7 +202,7 @@ func (s *fakeServer) register(name string, f fake, r *http.Request) *reply {
 		return f.register
 	}
 	answer := fields{}
-	json.NewDecoder(r.Body).Decode(&answer) // what it does not understand it does not repeat
+	json.NewDecoder(r.Body).Decode(&answer) // members that are not understood are not repeated
 	answer["client_id"], answer["client_secret"] = "fake-client-"+name, "fake-secret-"+name
 	answer["client_id_issued_at"], answer["client_secret_expires_at"] = 0, 0
 	answer["registration_access_token"] = "fake-registration-token"
@@ -255,7 +254,7 @@ func (s *fakeServer) token(name string, f fake, r *http.Request) *reply {
 	return &reply{status: http.StatusOK, content: answer}
 }
 
-// refuse says why there is no token.
+// refuse returns the error why there is no token.
 func (s *fakeServer) refuse(name string, f fake, form url.Values) *reply {
 	grant := form.Get("grant_type")
 	switch a := modes[s.modes[name]]; {
@@ -274,7 +273,7 @@ func (s *fakeServer) refuse(name string, f fake, form url.Values) *reply {
 	return nil
 }
 
-// TestFakesAreUsed holds the table against the transcripts, both ways.
+// TestFakesAreUsed compares the table with the transcripts, in both directions.
 func TestFakesAreUsed(t *testing.T) {
 	named := regexp.MustCompile(`<FAKE>/(\w+)/(\w*)`)
 	used := map[string]bool{}

@@ -1,5 +1,5 @@
-// Package interop tries our programs on peers that none of us wrote. It is a
-// module of its own, so that a test's needs never become the product's.
+// Package interop tests our programs against peers that we did not write. It is a
+// separate module, so that its dependencies do not become those of the programs.
 //
 // A missing peer is a failure, never a skip.
 package interop
@@ -18,10 +18,10 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// patience is how long one program may take, on a busy machine.
+// patience is how long a program may take on a busy machine.
 const patience = 60 * time.Second
 
-// installed builds the programs once for all tests.
+// installed builds the programs, once for all tests.
 var installed = sync.OnceValues(func() (string, error) {
 	dir, err := user.Install("../..")
 	toRemove = dir
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A home is a user with a home directory and an environment of their own.
+// A home is a user with a home directory and an environment.
 type home struct {
 	t   *testing.T
 	dir string
@@ -51,7 +51,7 @@ func newHome(t *testing.T) *home {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not t.TempDir: its names are too long for a socket, and its parent is closed to others.
+	// Not t.TempDir: its names are too long for a socket, and other users cannot enter its parent.
 	dir, err := os.MkdirTemp("", "interop-")
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func (h *home) startAgent() {
 	}
 }
 
-// stopAgent ends the agent and waits until it has gone: its socket goes last.
+// stopAgent ends the agent and waits until its socket is removed, which is the last thing it does.
 func (h *home) stopAgent() {
 	if h.env["OIDCD_PID"] == "" {
 		return
@@ -131,7 +131,7 @@ func (h *home) stopAgent() {
 	h.t.Errorf("the agent leaves its socket behind: %s", h.env["OIDC_SOCK"])
 }
 
-// account is the account configuration as oidc-add -p prints it.
+// account returns the account configuration as oidc-add -p prints it.
 func (h *home) account(name string) map[string]any {
 	h.t.Helper()
 	var config map[string]any

@@ -23,9 +23,9 @@ import (
 
 const loadClients = 200
 
-// TestLoad has 200 clients ask fakeidp for tokens at once, each as fast as it is answered, and no request may
-// fail. With LOAD=10s, a duration, it does so for that long, and at npm's oauth2-mock-server too, and prints
-// the table of the README.
+// TestLoad has 200 concurrent clients request tokens of fakeidp, each again as soon as it has an answer. No request
+// may fail. With LOAD=10s, a duration, it runs that long, also with npm's oauth2-mock-server, and prints the table of
+// the README.
 func TestLoad(t *testing.T) {
 	long := os.Getenv("LOAD")
 	if long == "" {
@@ -49,7 +49,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// served is a server in a process of its own.
+// served is a server in another process.
 type served struct {
 	issuer string
 	stop   func()
@@ -108,7 +108,7 @@ func startServer(t *testing.T, cmd *exec.Cmd) *served {
 
 func clientName(i int) string { return fmt.Sprintf("client-%d", i) }
 
-// runLoad returns the tokens per second, and ends the server. Every failed request is an error.
+// runLoad returns the tokens per second and stops the server. A failed request is an error.
 func runLoad(t *testing.T, s *served, alg string, duration time.Duration) float64 {
 	t.Helper()
 	defer s.stop()
@@ -126,7 +126,7 @@ func runLoad(t *testing.T, s *served, alg string, duration time.Duration) float6
 		clients.Go(func() {
 			for time.Since(begin) < duration {
 				if err := askToken(c, s.issuer, clientName(i), alg); err != nil {
-					failures <- err // and this client's last request
+					failures <- err // the client stops
 					return
 				}
 				tokens[i]++
@@ -173,7 +173,7 @@ func askToken(c *http.Client, issuer, id, alg string) error {
 	return nil
 }
 
-// npmVersion is a package's version as package.json pins it.
+// npmVersion returns the version of a package in package.json.
 func npmVersion(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("package.json")

@@ -36,7 +36,7 @@ func TestMainJob(t *testing.T) {
 	}
 }
 
-// checkOpaque has the provider itself say that the usual token is good.
+// checkOpaque checks with the provider that the usual token is valid.
 func checkOpaque(t *testing.T, issuer string, h *home) {
 	t.Helper()
 	token := h.run("oidc-token", "demo")
@@ -53,7 +53,7 @@ func checkOpaque(t *testing.T, issuer string, h *home) {
 	}
 }
 
-// checkJWT asks for a token for a resource server, with less scope.
+// checkJWT requests a token for a resource server, with fewer scopes.
 func checkJWT(t *testing.T, issuer string, h *home) {
 	t.Helper()
 	claims := verifyJWT(t, issuer, h.run("oidc-token", "--aud="+storage, "-s", "storage.read:/", "demo"))
@@ -64,7 +64,7 @@ func checkJWT(t *testing.T, issuer string, h *home) {
 	}
 }
 
-// checkRefreshes forces fifty refreshes, then begins anew with what is on disk.
+// checkRefreshes forces fifty refreshes, and then uses the account file with a new agent.
 func checkRefreshes(t *testing.T, h *home, rotates bool) {
 	t.Helper()
 	before := h.account("demo")["refresh_token"]

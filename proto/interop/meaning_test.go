@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// A meaning says that two texts for people mean the same. ours is a pattern
-// too; $1 in it is what matched in theirs.
+// A meaning says that two messages mean the same. ours is a pattern too, in which $1
+// is the first group of theirs.
 type meaning struct{ theirs, ours string }
 
-// Patterns of ours that several meanings share.
+// Patterns that several meanings share.
 const (
 	notJSON     = `provider answered with HTTP status \d+ \(.*\), JSON expected`
 	noAnswer    = `(?:127\.0\.0\.1:\d+ closed the connection before its answer was complete|127\.0\.0\.1:\d+ did not answer within [\d.]+s)`
@@ -24,10 +24,10 @@ const (
 	noDiscovery = `Error: the scopes that "$1" supports: `
 )
 
-// meanings are tried in their order, on whole lines. A line of the C programs
-// that none of them knows must be there as it is.
+// meanings are tried in order, on whole lines. A line of the C programs without a
+// meaning must be printed literally.
 var meanings = []meaning{
-	// C has errors without the word; ours all begin with it.
+	// Some errors of C lack the word; all of ours begin with it.
 	{`(OIDCD_PID not set, cannot kill Agent|Uri does not contain a state|operation forbidden|The account was not removed from oidc-agent .*|\w+ not set!)`, `Error: $1`},
 	{`(Required argument .*|No account short name given\.|Account configuration '.*' already exists)`, `Error: $1`},
 	{`(No account configuration found with that shortname|You have to specify a shortname to .*)`, `Error: $1`},
@@ -40,7 +40,7 @@ var meanings = []meaning{
 	// The command line.
 	{`(oidc-\w+): (-\w|--[\w-]+): \(PROGRAM ERROR\) Option should have been recognized!\?`, `$1: option '$2' cannot take ".*": .*`},
 
-	// A file that does not open is, to C, always a matter of passwords.
+	// C reports every file that does not open as a wrong password.
 	{`Error: reached maximum number of tries`, `Error: reached maximum number of tries: wrong password`},
 	{`Error: reached maximum number of tries`, `Error: (?:password file ".*"|password command|environment variable ".*"): wrong password`},
 	{`Error: reached maximum number of tries`, `Error: \S+: (?:password file ".*"|password command|environment variable ".*"): .*`},
@@ -60,13 +60,13 @@ var meanings = []meaning{
 	{`Error: Could not make temp socket directory`, `Error: directory for the socket: .*`},
 	{`Error: Group does not exist`, `Error: Group does not exist: ".*"`},
 
-	// The agent is not there.
+	// No agent.
 	{`Error: (?:Could not connect to oidc-agent|did not receive any response)`, noAgent},
 	{`Error: did not receive any response`, `Error: the agent's answer cannot be read: .*`},
 	{`Error: Could not get the socket path from env var 'OIDC_REMOTE_SOCK'\..*`, `Error: OIDC_REMOTE_SOCK is not set: .*`},
 	{`Error: wrong state`, `Error: state malformed`},
 
-	// The provider. C reports a connection that breaks as a fault in its own code.
+	// The provider. C reports a broken connection as an internal error.
 	{`Error while retrieving supported scopes for '(.*)': could not connect to url`, noDiscovery + `(?:could not connect to .*|issuer URL: .* is not an https URL.*)`},
 	{`Error while retrieving supported scopes for '': Bad Request: issuer url .* must be given`, `Error: Required argument issuer url not given\..*`},
 	{`Error while retrieving supported scopes for '(.*)': Provider uses another issuer url than expected\..*`, noDiscovery + `.*the provider calls itself ".*", not ".*"`},
@@ -93,7 +93,7 @@ var compiledMeanings = func() []compiledMeaning {
 	return all
 }()
 
-// sameMeaning tells whether a line of ours means what a recorded line means.
+// sameMeaning reports whether a line of ours means the same as a recorded line.
 func sameMeaning(recorded, got string, values map[string]string) (bool, error) {
 	if ok, err := matches(sortedQuery(recorded), sortedQuery(got), values); ok || err != nil {
 		return ok, err
@@ -120,7 +120,7 @@ func sameMeaning(recorded, got string, values map[string]string) (bool, error) {
 	return false, nil
 }
 
-// checkMeanings refuses meanings that no transcript has. All must have been played.
+// checkMeanings refuses meanings that no transcript uses, after all have been played.
 func checkMeanings(t *testing.T) {
 	for _, m := range compiledMeanings {
 		if !m.used.Load() {
@@ -129,8 +129,8 @@ func checkMeanings(t *testing.T) {
 	}
 }
 
-// sortedQuery brings the parameters of a line that is a URL into one order:
-// theirs says nothing, nor does how a blank is written. C sends no nonce.
+// sortedQuery sorts the parameters of a line that is a URL: neither their order nor
+// the encoding of a space matters. C sends no nonce.
 func sortedQuery(line string) string {
 	address, query, ok := strings.Cut(line, "?")
 	if !ok || !strings.Contains(query, "&") || strings.Contains(line, " ") {
@@ -142,7 +142,7 @@ func sortedQuery(line string) string {
 	return address + "?" + strings.Join(parameters, "&")
 }
 
-// matches tells whether a whole text is the recorded one.
+// matches reports whether a text is the recorded one.
 func matches(recorded, got string, values map[string]string) (bool, error) {
 	p, err := pattern(recorded, values)
 	if err != nil {
@@ -155,10 +155,10 @@ func matches(recorded, got string, values map[string]string) (bool, error) {
 	return re.MatchString(got), nil
 }
 
-// A comparison holds an output against the recorded one.
+// A comparison compares an output with the recorded one.
 type comparison func(recorded, got string, values map[string]string) (bool, error)
 
-// sameOutput compares what programs read: all must be equal.
+// sameOutput compares output for programs: it must be equal.
 func sameOutput(recorded, got string, values map[string]string) (bool, error) {
 	if text, ok := strings.CutSuffix(recorded, "\n[no newline at end]\n"); ok {
 		recorded = text
@@ -166,9 +166,8 @@ func sameOutput(recorded, got string, values map[string]string) (bool, error) {
 	return matches(recorded, got, values)
 }
 
-// sameMessages compares what people read. The recorded lines must come in
-// their order, each with its meaning. Ours may say more below an error, and
-// nowhere else.
+// sameMessages compares messages for people. The recorded lines must come in order,
+// or lines with their meaning. Ours may add lines only after an error.
 func sameMessages(recorded, got string, values map[string]string) (bool, error) {
 	want, have := messages(recorded), messages(got)
 	failed := false
@@ -192,25 +191,24 @@ func sameMessages(recorded, got string, values map[string]string) (bool, error) 
 	return failed || len(have) == 0, nil
 }
 
-// isError matches the line that tells an error, whatever program says it.
+// isError matches a line with an error of any program.
 var isError = regexp.MustCompile(`^(?:Error|oidc-\w+): `)
 
 var (
 	mark = regexp.MustCompile(`«[^»]*»`)
-	// The recorder's own remarks.
+	// Remarks of the recorder.
 	remark = regexp.MustCompile(`^\[(?:no newline at end|the program has ended|nothing more is printed|still running)\]$`)
-	// The QR code is there for people with a telephone, and ours only where it fits.
-	// The same goes for a hint of C's that tells nothing.
+	// The QR code, which ours print only if it fits, and a hint of C without
+	// information.
 	qrCode = regexp.MustCompile(`^(?:\[QR code\]|Is a agent running\?|Alternatively you can use the following QR code.*|[ █▀▄]*[█▀▄][ █▀▄]*)$`)
-	// The issuers to choose from are in /etc, where another package put some.
+	// The issuers to choose from are in /etc, where another package has put some.
 	choice       = regexp.MustCompile(`(?m)^\[(\d+)\] (\S+)\n`)
 	proposal     = regexp.MustCompile(`(?m)^Issuer \[(.*?)\]:`)
 	otherIssuers = exists("/etc/oidc-agent/issuer.config")
 	escape       = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
 )
 
-// withoutIssuers leaves of the issuers to choose from only which of them is
-// proposed, by its number.
+// withoutIssuers removes the list of issuers, except the number of the proposed one.
 func withoutIssuers(screen string) string {
 	numbers := map[string]string{}
 	for _, m := range choice.FindAllStringSubmatch(screen, -1) {
@@ -226,8 +224,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// messages splits a text into the lines that say something. C programs report
-// some errors once in each of two functions; that is one message.
+// messages splits a text into its lines, without empty ones. C programs report some
+// errors in two functions; that is one message.
 func messages(text string) []string {
 	var lines []string
 	text = escape.ReplaceAllString(text, "")
@@ -252,13 +250,13 @@ var (
 	shellMessage = regexp.MustCompile(`(?m)^(?:\S*bash|environment): line \d+: +\d+ ([A-Z])`)
 )
 
-// cleaned puts placeholders where the kind of a text counts, and not the text.
+// cleaned replaces texts of which only the kind matters by placeholders.
 func cleaned(text string) string {
 	text = jwt.ReplaceAllStringFunc(text, jwtKind)
 	return shellMessage.ReplaceAllString(text, "[shell] $1")
 }
 
-// jwtKind tells access tokens (RFC 9068 section 2.1) from ID tokens.
+// jwtKind distinguishes access tokens (RFC 9068 section 2.1) from ID tokens.
 func jwtKind(token string) string {
 	encoded, _, _ := strings.Cut(token, ".")
 	text, err := base64.RawURLEncoding.DecodeString(encoded)

@@ -17,7 +17,7 @@ import (
 // A caller sends one request to an agent's socket and returns the answer.
 type caller func(socket, request string) (string, error)
 
-// callPlain reads once, as careless programs do: the whole answer must be there.
+// callPlain reads once, as careless programs do: that must return the whole answer.
 func callPlain(socket, request string) (string, error) {
 	conn, err := dialAgent(socket)
 	if err != nil {
@@ -52,7 +52,7 @@ func readOnce(conn net.Conn) ([]byte, error) {
 }
 
 // callBox is the channel of the C clients, written from the description of its
-// bytes: keys of 44 characters to and fro, then LENGTH:NONCE:BOX to and fro.
+// bytes: each side sends a key of 44 characters, then LENGTH:NONCE:BOX.
 func callBox(socket, request string) (string, error) {
 	conn, err := dialAgent(socket)
 	if err != nil {
@@ -87,7 +87,7 @@ func callBox(socket, request string) (string, error) {
 	return openBox(text, (*[32]byte)(key), private)
 }
 
-// openBox opens an answer. C's errors of the channel itself come plain.
+// openBox opens an answer. C sends errors of the channel itself in plain text.
 func openBox(frame []byte, key, private *[32]byte) (string, error) {
 	if bytes.HasPrefix(frame, []byte("{")) {
 		return string(frame), nil

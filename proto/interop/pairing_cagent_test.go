@@ -9,8 +9,8 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// TestCAgent has our clients speak with the C agent, as on a machine where only
-// the clients were replaced, or where another system's agent is forwarded.
+// TestCAgent runs our clients with the C agent, as on a machine where only the
+// clients were replaced, or where the agent of another machine is forwarded.
 func TestCAgent(t *testing.T) {
 	sideBySide(t, map[string]func(*testing.T){
 		"main job":              testMainJobOnC,
@@ -38,7 +38,7 @@ func newPairOnC(t *testing.T, settings ...func(*iam.Settings)) *pair {
 
 func testMainJobOnC(t *testing.T) {
 	p := newPairOnC(t)
-	checkCFile(t, p, "demo") // without being asked for: a C agent has answered
+	checkCFile(t, p, "demo") // not requested, but a C agent has answered
 	p.checkJob("oidc-token", "demo")
 	p.checkJob("oidc-token", p.idp.Issuer())
 	p.checkJob(cToken, "demo")
@@ -106,7 +106,7 @@ func testLockOnC(t *testing.T) {
 	p.checkJob("oidc-token", "demo")
 }
 
-// testIDTokenOnC has a window that says no.
+// testIDTokenOnC has a password window that refuses.
 func testIDTokenOnC(t *testing.T) {
 	p := newPair(t)
 	p.withPrompt()
@@ -137,8 +137,7 @@ func testReauthenticateOnC(t *testing.T) {
 	p.checkJob("oidc-token", "demo")
 }
 
-// testCAlone has no program of ours but fakeidp, which must do for C what an IAM
-// does.
+// testCAlone runs the C programs with fakeidp, which must behave like an IAM.
 func testCAlone(t *testing.T) {
 	p := newPair(t)
 	p.startCAgent()
@@ -170,8 +169,8 @@ func testDeleteOnC(t *testing.T) {
 	p.expect("", "oidc-add", "-a")
 }
 
-// testRotationOnC has the C agent write a new refresh token into a file of
-// ours, with the password that our client led it to.
+// testRotationOnC: the C agent writes a new refresh token to a file of ours, with
+// the password source that our client has given it.
 func testRotationOnC(sources ...string) func(*testing.T) {
 	return func(t *testing.T) {
 		p := newPairOnC(t, rotating)

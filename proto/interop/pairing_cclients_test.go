@@ -11,8 +11,8 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// TestCClients is what the recordings do not have: C clients on our agent with
-// a terminal, with a provider that knows their audiences, with new accounts.
+// TestCClients tests what the recordings do not have: C clients with our agent on a
+// terminal, with a provider that knows their audiences, with new accounts.
 func TestCClients(t *testing.T) {
 	sideBySide(t, map[string]func(*testing.T){
 		"oidc-token":                           testCToken,
@@ -33,7 +33,7 @@ func TestCClients(t *testing.T) {
 	})
 }
 
-// newCPair has an account demo of C's oidc-gen, loaded in our agent.
+// newCPair has an account demo, made by C's oidc-gen and loaded in our agent.
 func newCPair(t *testing.T, settings ...func(*iam.Settings)) *pair {
 	t.Helper()
 	p := newPair(t, settings...)
@@ -58,7 +58,7 @@ func testCToken(t *testing.T) {
 	p.expect(`\S+\n`+issuer+`\n\d{10}`, cToken, "-a", "demo")
 }
 
-// testCConsent has a window, which answers what is in the file answer.
+// testCConsent has a consent window, which answers with the text in the file answer.
 func testCConsent(t *testing.T) {
 	p := newPair(t)
 	p.withPrompt()
@@ -80,7 +80,7 @@ func testCConsent(t *testing.T) {
 	p.expect(`\S+\.\S+\.\S+`, cToken, "--id-token", "demo")
 }
 
-// withPrompt installs an oidc-prompt that shows nothing and answers at once.
+// withPrompt installs an oidc-prompt that answers at once without a window.
 func (p *pair) withPrompt() {
 	p.t.Helper()
 	if err := os.Mkdir(p.dir+"/bin", 0o755); err != nil {
@@ -168,7 +168,7 @@ func testCGenNew(t *testing.T) {
 	}
 }
 
-// checkCFile looks for what a C program reads before it decrypts a file.
+// checkCFile checks what a C program reads before it decrypts a file.
 func checkCFile(t *testing.T, p *pair, name string) {
 	t.Helper()
 	lines := strings.Split(p.read(p.file(name)), "\n")
@@ -224,7 +224,7 @@ func testCManage(t *testing.T) {
 	}
 	p.run(cGen, "--rename=other", "demo", "--pw-file="+p.pw)
 	config["name"] = "other"
-	for key, value := range p.printed(cGen, "other") { // it drops what it does not know
+	for key, value := range p.printed(cGen, "other") { // C drops unknown members
 		if fmt.Sprint(value) != fmt.Sprint(config[key]) {
 			t.Errorf("after --rename %s is %v, want %v", key, value, config[key])
 		}
@@ -240,7 +240,7 @@ func testCManage(t *testing.T) {
 	p.fails(cToken, "other")
 }
 
-// checkRevoked looks for the provider's answer to a revocation (RFC 7009).
+// checkRevoked checks that a token was revoked (RFC 7009).
 func checkRevoked(t *testing.T, p *pair, refreshToken string) {
 	t.Helper()
 	for _, r := range p.idp.Requests() {
@@ -251,8 +251,8 @@ func checkRevoked(t *testing.T, p *pair, refreshToken string) {
 	t.Error("the refresh token is not revoked")
 }
 
-// testCRotation has the agent write a new refresh token into the file, with
-// the password that the C client led it to.
+// testCRotation: the agent writes a new refresh token to the file, with the password
+// source that the C client has given it.
 func testCRotation(sources ...string) func(*testing.T) {
 	return func(t *testing.T) {
 		p := newCPair(t, rotating)
@@ -274,7 +274,7 @@ func testCRotation(sources ...string) func(*testing.T) {
 	}
 }
 
-// checkRotates sees a new refresh token on disk after each refresh.
+// checkRotates checks that each refresh writes a new refresh token to disk.
 func checkRotates(t *testing.T, p *pair, gen, token, name string) {
 	t.Helper()
 	for range 2 {
@@ -286,15 +286,15 @@ func checkRotates(t *testing.T, p *pair, gen, token, name string) {
 	}
 }
 
-// testCRotationNew uses the account at once, as oidc-gen has left it.
+// testCRotationNew uses the account as oidc-gen has left it.
 func testCRotationNew(t *testing.T) {
 	p := newCPair(t, rotating)
 	checkRotates(t, p, cGen, cToken, "demo")
 	checkCFile(t, p, "demo")
 }
 
-// testCRotationLost types the password, so that nothing leads to it later. The
-// user is told, and the account stays good as long as the agent lives.
+// testCRotationLost: the password is typed, so the agent cannot get it later. The
+// user is warned, and the account works as long as the agent runs.
 func testCRotationLost(t *testing.T) {
 	p := newCPair(t, rotating)
 	p.run(cAdd, "-r", "demo")

@@ -9,7 +9,7 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// TestCFiles carries account files to and fro between the two.
+// TestCFiles moves account files between our programs and C's, in both directions.
 func TestCFiles(t *testing.T) {
 	sideBySide(t, map[string]func(*testing.T){
 		"ours, with --format=c, used by C":  testFileForC("--format=c"),
@@ -25,7 +25,7 @@ func TestCFiles(t *testing.T) {
 	})
 }
 
-// checkFormat looks at how a file is written.
+// checkFormat checks the format of a file.
 func checkFormat(t *testing.T, p *pair, name, format string) {
 	t.Helper()
 	if format == "c" {
@@ -35,7 +35,7 @@ func checkFormat(t *testing.T, p *pair, name, format string) {
 	}
 }
 
-// useInC leaves our agent and works with the C programs.
+// useInC stops our agent and uses the account with the C programs.
 func (p *pair) useInC(name string) {
 	p.t.Helper()
 	p.stopAgent()
@@ -43,7 +43,7 @@ func (p *pair) useInC(name string) {
 	p.run(cAdd, "--pw-file="+p.pw, name)
 }
 
-// useInOurs leaves the C agent and works with our programs.
+// useInOurs stops the C agent and uses the account with our programs.
 func (p *pair) useInOurs(name string) {
 	p.t.Helper()
 	p.stopCAgent()
@@ -156,8 +156,8 @@ func testUpdateToAndFro(t *testing.T) {
 	p.checkJob("oidc-token", "demo")
 }
 
-// testUpdateMeanwhile: C's oidc-gen writes the file anew, under another key, while our agent has the account. The
-// agent leaves that file alone and tells how it gets the key.
+// testUpdateMeanwhile: C's oidc-gen rewrites the file with another key while our agent has the account loaded. The
+// agent does not touch that file and says how to give it the key.
 func testUpdateMeanwhile(t *testing.T) {
 	p := newPair(t, rotating)
 	p.startAgent()
@@ -186,7 +186,7 @@ func testUpdateMeanwhile(t *testing.T) {
 	checkRotates(t, p, "oidc-gen", "oidc-token", "demo")
 }
 
-// testFormatKept does all that writes a file anew, and does not say how.
+// testFormatKept: commands that rewrite a file keep its format.
 func testFormatKept(format string) func(*testing.T) {
 	return func(t *testing.T) {
 		p := newPair(t, rotating)
@@ -214,8 +214,8 @@ func testFormatKept(format string) func(*testing.T) {
 	}
 }
 
-// testUnknownMembers has registration keys in the file, as 4.2.6 may write
-// them, and a key of a version to come.
+// testUnknownMembers: the file has registration keys, as 4.2.6 may write them, and a
+// key of a future version.
 func testUnknownMembers(t *testing.T) {
 	p := newPair(t, rotating)
 	p.startCAgent()
@@ -250,8 +250,8 @@ func testUnknownMembers(t *testing.T) {
 	}
 }
 
-// testIssuerConfig has a home in which now the one and now the other agent
-// works. Each writes issuer.config in its own way.
+// testIssuerConfig uses both agents in one home, alternately. Each writes
+// issuer.config in its own format.
 func testIssuerConfig(t *testing.T) {
 	p := newPair(t)
 	p.startCAgent()

@@ -8,12 +8,11 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// sampleKey is the key that the sample files are encrypted to. It has no
-// passphrase.
+// sampleKey is the key of the sample files, without a passphrase.
 const sampleKey = "7D6AB3FD29CF8D2BC3FD2A6CEC6D069EA07DB6BA"
 
-// TestGPG carries gpg-encrypted account files to and fro between the two, with
-// the true gpg.
+// TestGPG moves gpg-encrypted account files between our programs and C's, in both
+// directions, with the real gpg.
 func TestGPG(t *testing.T) {
 	sideBySide(t, map[string]func(*testing.T){
 		"samples":               testGPGSamples,
@@ -47,7 +46,7 @@ func (p *pair) generateGPG(gen, name string) {
 	checkGPGFile(p.t, p, name)
 }
 
-// checkGPGFile also asks gpg whose file it is.
+// checkGPGFile also checks the recipient with gpg.
 func checkGPGFile(t *testing.T, p *pair, name string) {
 	t.Helper()
 	text := p.read(p.file(name))
@@ -92,8 +91,8 @@ func testGPGForC(t *testing.T) {
 	p.checkJob(cToken, "demo")
 }
 
-// testGPGOfC makes the file with --update: 4.2.6 crashes where it should make
-// a new account.
+// testGPGOfC makes the file with --update, because 4.2.6 crashes when it makes a new
+// account.
 func testGPGOfC(t *testing.T) {
 	p := newGPGPair(t, rotating)
 	p.startCAgent()

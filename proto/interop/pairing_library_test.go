@@ -13,8 +13,8 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// TestCLibrary has a C program get its tokens from our agent through
-// liboidc-agent, with each function that a program may use.
+// TestCLibrary: a C program gets tokens from our agent through liboidc-agent, with
+// each public function.
 func TestCLibrary(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -56,8 +56,8 @@ func compileClient(t *testing.T, p *pair) (program string) {
 	return program
 }
 
-// checkCalls calls a function for the cached token, for a new one, for less
-// scope and for an audience.
+// checkCalls calls a function for the cached token, for a new one, for fewer scopes,
+// and for an audience.
 func (p *pair) checkCalls(client, function, name, prints, cached string) {
 	p.t.Helper()
 	call := func(args ...string) (token string) {
@@ -83,18 +83,18 @@ func (p *pair) checkCalls(client, function, name, prints, cached string) {
 		p.t.Errorf("%s with a scope gives %v", function, scope)
 	}
 	if function == "getAccessToken" || function == "getAccessToken2" {
-		return // they know of no audience
+		return // these have no audience
 	}
 	if aud := claim(p.t, call("0", "", "https://a.example.org"), "aud"); aud != "https://a.example.org" {
 		p.t.Errorf("%s with an audience gives %v", function, aud)
 	}
 }
 
-// Where an answer has no help text, the old functions of 4.2.6 lose the error
-// string over it, whatever agent has answered.
+// If an answer has no help text, the old functions of 4.2.6 lose the error string,
+// with every agent.
 const lostString = "Argument is NULL in function oidc_strcopy"
 
-// checkLibraryErrors looks at the error string and the help text.
+// checkLibraryErrors checks the error string and the help text.
 func checkLibraryErrors(t *testing.T, p *pair, client string) {
 	t.Helper()
 	for _, c := range []struct{ name, valid, scope, error, help string }{

@@ -11,9 +11,8 @@ import (
 
 const cRecordings = "testdata/cclients"
 
-// TestCClientsAsRecorded types recorded sessions of the C clients once more, to
-// the same clients, on our agent. What they printed on the C agent they must
-// print here, whatever the scripts are that read it.
+// TestCClientsAsRecorded repeats recorded sessions with the same C clients, but with
+// our agent. They must print the same as with the C agent, because scripts read it.
 func TestCClientsAsRecorded(t *testing.T) {
 	w := newCWorld(t)
 	all := loadTranscripts(t, cRecordings)
@@ -29,7 +28,7 @@ func TestCClientsAsRecorded(t *testing.T) {
 	sideBySide(t, tests)
 }
 
-// A cDifference is what C clients print otherwise on our agent, on purpose.
+// A cDifference is a deliberate difference in the output of C clients with our agent.
 type cDifference struct {
 	name    string // of the recording
 	command int    // counted from 1
@@ -38,7 +37,7 @@ type cDifference struct {
 	reason  string
 }
 
-// cDifferences has them all.
+// cDifferences lists all of them.
 var cDifferences = []cDifference{
 	{"token-aud", 1, "stdout", ``, asResource},
 	{"token-aud", 1, "stderr", `Error: invalid_target: .*`, asResource},
@@ -54,7 +53,7 @@ var cDifferences = []cDifference{
 
 const asResource = "an audience is sent as resource (RFC 8707), as 5.3.3 does; the provider does not know this one"
 
-// newCWorld has our agent in the PATH, and else the C programs.
+// newCWorld has our agent and the C clients in the PATH.
 func newCWorld(t *testing.T) *world {
 	t.Helper()
 	bin, err := installed()
@@ -85,7 +84,7 @@ func newCWorld(t *testing.T) *world {
 	return w
 }
 
-// replayC runs one recording and compares all that came out.
+// replayC runs one recording and compares all output.
 func (w *world) replayC(t *testing.T, tr transcript) {
 	s, err := w.newStage(tr)
 	if err != nil {
@@ -106,8 +105,8 @@ func (w *world) replayC(t *testing.T, tr transcript) {
 	}
 }
 
-// spelling is where 4.2.6 prints an issuer as the user wrote it, with a slash
-// at its end. Discovery of this provider has none, and 5.3.3 prints that.
+// spelling: 4.2.6 prints an issuer as the user wrote it, with a final slash. 5.3.3
+// prints it as this provider's metadata has it, without.
 var spelling = regexp.MustCompile(`(ISSUER>)/([";|\n])`)
 
 func compareC(t *testing.T, tr transcript, number int, stream, got string, values map[string]string) {
@@ -136,9 +135,8 @@ func compareC(t *testing.T, tr transcript, number int, stream, got string, value
 	}
 }
 
-// TestCTokenOptions holds the recordings against the options that 4.2.6
-// documents for oidc-token. --seccomp is recorded too: its filter kills the
-// client on any agent.
+// TestCTokenOptions checks that all options that 4.2.6 documents for oidc-token are
+// recorded. That includes --seccomp, whose filter kills the client with any agent.
 func TestCTokenOptions(t *testing.T) {
 	var lines strings.Builder
 	for _, tr := range loadTranscripts(t, cRecordings) {

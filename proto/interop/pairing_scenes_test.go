@@ -9,8 +9,8 @@ import (
 	"oidc-agent/fakeidp/iam"
 )
 
-// scenes is what happened beside the recorded requests, just before the one of
-// this name: the part of the provider, of the user, and of other programs.
+// scenes are what the provider, the user or another program did just before the
+// recorded request of this name.
 var scenes = map[string]func(*dialogue, capture){
 	"access_token-bad-scope":    func(d *dialogue, _ capture) { d.now["nosuch.scope"] = denied },
 	"add-already-loaded":        learn("config", "client_id", "client_secret", "refresh_token"),
@@ -46,7 +46,7 @@ var scenes = map[string]func(*dialogue, capture){
 	"op-noat":                        fault(iam.Fault{Status: http.StatusOK, Header: jsonType, Body: `{"token_type":"Bearer"}`}),
 	"op-onlyerror":                   fault(iam.Fault{Status: http.StatusBadRequest, Header: jsonType, Body: `{"error":"temporarily_unavailable"}`}),
 	"op-noexp":                       fault(iam.Fault{Set: map[string]any{"expires_in": nil}}),
-	"op-quotetoken":                  fault(iam.Fault{Set: map[string]any{"access_token": `a"b`, "id_token": nil}}), // its at_hash is of the other one
+	"op-quotetoken":                  fault(iam.Fault{Set: map[string]any{"access_token": `a"b`, "id_token": nil}}), // its at_hash would be wrong
 	"register-reply-without-scope":   registered(nil),
 	"register-reply-with-less-scope": registered("openid profile"),
 }
@@ -58,15 +58,15 @@ func fault(f iam.Fault) func(*dialogue, capture) {
 	return func(d *dialogue, _ capture) { d.idp.Fail(f) }
 }
 
-// registered has the provider answer a registration with another scope.
+// registered makes the provider answer a registration with another scope.
 func registered(scope any) func(*dialogue, capture) {
 	return func(d *dialogue, _ capture) {
-		d.now[`"client_name":"x"`] = `"client_name":"oidc-agent:qq"` // IAM wants four characters
+		d.now[`"client_name":"x"`] = `"client_name":"oidc-agent:qq"` // IAM requires four characters
 		d.idp.Fail(iam.Fault{Path: "iam/api/client-registration", Set: map[string]any{"scope": scope}})
 	}
 }
 
-// learn has the account of a request mean the account demo.
+// learn replaces the account of a request by the account demo.
 func learn(object string, keys ...string) func(*dialogue, capture) {
 	return func(d *dialogue, c capture) {
 		config := d.printed("oidc-gen", "demo")
@@ -76,8 +76,8 @@ func learn(object string, keys ...string) func(*dialogue, capture) {
 	}
 }
 
-// approveAll says whether the user approves what comes, and what has come. What
-// he does not approve at once may be asked for as fast as one likes.
+// approveAll sets whether the user approves requests, also pending ones. If not, the
+// client may poll as fast as it likes.
 func (d *dialogue) approveAll(yes bool) {
 	d.t.Helper()
 	d.idp.Change(func(s *iam.Settings) {
@@ -93,15 +93,15 @@ func (d *dialogue) approveAll(yes bool) {
 	}
 }
 
-// unload takes all accounts out of the agent. password is what its window
-// will be answered.
+// unload removes all accounts from the agent. password is the user's answer in the
+// password window.
 func (d *dialogue) unload(password string) {
 	d.t.Helper()
 	d.run("oidc-add", "-R")
 	d.write("answer", password)
 }
 
-// client is what the provider has answered to the registration for the code flow.
+// client is the provider's answer to the registration for the code flow.
 func (d *dialogue) client() map[string]any {
 	d.t.Helper()
 	client, _ := d.answers["register-code-flow"]["client"].(map[string]any)
@@ -111,8 +111,8 @@ func (d *dialogue) client() map[string]any {
 	return client
 }
 
-// learnCodeClient: the recorded client of the code flow had been registered
-// once more, unrecorded.
+// learnCodeClient registers the client of the code flow again, because that was not
+// recorded.
 func (d *dialogue) learnCodeClient(c capture) {
 	d.t.Helper()
 	for _, key := range []string{"client_id", "client_secret"} {
@@ -133,7 +133,7 @@ func (d *dialogue) learnRegistration(c capture) {
 	}
 }
 
-// redirected is where the provider sends the browser after a login.
+// redirected returns the URL that the provider redirects the browser to after a login.
 func (d *dialogue) redirected(to map[string]any) string {
 	d.t.Helper()
 	browser := http.Client{Timeout: patience, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
@@ -162,8 +162,8 @@ func (d *dialogue) addSlash(c capture) {
 	d.mean(c, "redirect_uri", strings.Replace(location, "?", "/?", 1))
 }
 
-// repeatCode begins the flow again, as was done unrecorded, for a code that was
-// not used yet.
+// repeatCode starts the flow again to get an unused code, because that was not
+// recorded.
 func (d *dialogue) repeatCode(c capture) {
 	d.t.Helper()
 	answer, err := d.call(d.env["OIDC_SOCK"], d.translate(d.requests["gen-code-no-webserver"]))
@@ -171,7 +171,7 @@ func (d *dialogue) repeatCode(c capture) {
 		d.t.Fatal(err)
 	}
 	begun := parse(d.t, answer, answer)
-	d.mean(c, "redirect_uri", d.redirected(begun)) // once more in code_exchange-again
+	d.mean(c, "redirect_uri", d.redirected(begun)) // used again in code_exchange-again
 	for _, later := range d.captures {
 		if later.name == "state_lookup-done" {
 			d.mean(later, "state", begun["state"])
@@ -179,7 +179,7 @@ func (d *dialogue) repeatCode(c capture) {
 	}
 }
 
-// browse opens the page of a login and follows it to the agent's web server.
+// browse opens the login page and follows the redirects to the agent's web server.
 func (d *dialogue) browse(name string) {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)

@@ -17,10 +17,10 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// TestSocket sends to our agent what was sent to the C agents, in the same
-// order, as plain JSON and through the box channel: same fields, same status,
-// and never a failure without a text. Programs that speak with the socket
-// themselves depend on it.
+// TestSocket sends our agent the requests that were sent to the C agents, in the
+// same order, as plain JSON and through the box channel. The answers must have the
+// same fields and status, and failures a text. Programs that use the socket directly
+// depend on this.
 func TestSocket(t *testing.T) {
 	tests := map[string]func(*testing.T){}
 	for _, version := range []string{"4.2.6", "5.3.3"} {
@@ -63,21 +63,21 @@ func loadCaptures(t *testing.T, dir string) []capture {
 			t.Fatalf("%s: no exchange", path)
 		}
 		all = append(all, capture{name, request, strings.TrimSuffix(answer, "\n")})
-		if name == "register-reply-without-scope" { // C answers the same where one is missing
+		if name == "register-reply-without-scope" { // C answers the same if one is missing
 			all = append(all, capture{"register-reply-with-less-scope", request, strings.TrimSuffix(answer, "\n")})
 		}
 	}
 	return all
 }
 
-// A dialogue is a recorded session that is played again. What the C agent and
-// the provider had given out stands in later requests, so each text of an
-// answer is learned: the recorded one means the one that is given now.
+// A dialogue is a recorded session that is repeated. Later requests contain values
+// from earlier answers, so each value in a recorded answer is mapped to the one that
+// is returned now.
 type dialogue struct {
 	*pair
 	call     caller
 	captures []capture
-	now      map[string]string         // recorded text: what it means now
+	now      map[string]string         // current values, by recorded text
 	requests map[string]string         // by the capture's name, as recorded
 	answers  map[string]map[string]any // by the capture's name
 	waiting  sync.WaitGroup
@@ -101,7 +101,7 @@ func newDialogue(t *testing.T, call caller, captures []capture) *dialogue {
 	return d
 }
 
-// play sends one request, as it is meant now, and compares the answers.
+// play sends one request, with current values, and compares the answers.
 func (d *dialogue) play(c capture) {
 	t := d.t
 	t.Helper()
@@ -133,9 +133,9 @@ func (d *dialogue) play(c capture) {
 	d.compare(c.name, want, got)
 }
 
-// playNoJSON sends what the C agent takes for a key: it answers with its own
-// and waits for ever, and nobody else is served. Ours may wait some seconds for
-// the rest of a message, and serves the others meanwhile.
+// playNoJSON sends what the C agent takes for a key: it answers with its own and
+// waits forever, and serves nobody else. Ours may wait some seconds for the rest of a
+// message, but serves others in the meantime.
 func (d *dialogue) playNoJSON(c capture) {
 	answer, err := d.call(d.env["OIDC_SOCK"], c.request)
 	if err != nil {
@@ -147,14 +147,14 @@ func (d *dialogue) playNoJSON(c capture) {
 	}
 }
 
-// otherAnswers are the statuses of answers that differ on purpose.
+// otherAnswers are the statuses of answers that differ deliberately.
 var otherAnswers = map[string]string{
-	"op-quotetoken":         "success",  // C's answers are made by sprintf, the token's quote breaks them
+	"op-quotetoken":         "success",  // C makes answers with sprintf, and the token's quote breaks them
 	"reauthenticate":        "accepted", // 4.2.6 tries the code flow first, 5.3.3 the device flow
 	"access_token-audience": "success",  // the recorded provider did not know the resource
-	// The agent knows the redirect URI that it has asked for; in C only oidc-gen does.
+	// Our agent knows the redirect URI that it has sent; in C only oidc-gen does.
 	"code_exchange-slash-added-by-browser": "success",
-	// RFC 7591 section 3.2.1: what the reply does not say may well be as asked for.
+	// RFC 7591 section 3.2.1: members that are not in the reply may be as requested.
 	"register-reply-without-scope": "success",
 }
 
@@ -166,7 +166,7 @@ func parse(t *testing.T, shown, text string) (object map[string]any) {
 	return object
 }
 
-// standard is an answer of the C agent as JSON: it has line ends in strings.
+// standard returns an answer of the C agent as valid JSON: it has newlines in strings.
 func standard(t *testing.T, text string) string {
 	t.Helper()
 	object, err := cjson.Parse([]byte(text))
@@ -181,7 +181,7 @@ func standard(t *testing.T, text string) string {
 	return string(object.Compact())
 }
 
-// translate puts in what recorded texts mean now, the longest first.
+// translate replaces recorded texts by current values, the longest first.
 func (d *dialogue) translate(text string) string {
 	recorded := slices.SortedFunc(maps.Keys(d.now), func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	var pairs []string
@@ -191,11 +191,11 @@ func (d *dialogue) translate(text string) string {
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
-// ofProvider are objects whose members are the provider's, or the user's: they
-// are learned and not compared.
+// ofProvider are objects with members of the provider or the user, which are mapped
+// but not compared.
 var ofProvider = regexp.MustCompile(`\.client$|^account_info\.info$|\.mytoken_profile$`)
 
-// compare looks for all that was recorded: same names, same kinds.
+// compare checks that everything that was recorded has the same names and kinds.
 func (d *dialogue) compare(path string, want, got any) {
 	d.t.Helper()
 	switch want := want.(type) {
@@ -234,7 +234,7 @@ func (d *dialogue) compare(path string, want, got any) {
 	}
 }
 
-// mean has one text of a recorded request mean another: path is dotted.
+// mean maps a text of a recorded request, at a dotted path, to another.
 func (d *dialogue) mean(c capture, path string, now any) {
 	d.t.Helper()
 	var at any = parse(d.t, c.request, c.request)
@@ -250,7 +250,7 @@ func (d *dialogue) mean(c capture, path string, now any) {
 	d.now[recorded] = text
 }
 
-// checkLength: an agent's answer must not have the length of a reader's buffer.
+// checkLength: an answer must not have the length of a reader's buffer.
 func checkLength(answer []byte) error {
 	if len(answer)%4096 == 0 {
 		return fmt.Errorf("the answer has %d bytes: careless readers fail at multiples of 4096", len(answer))

@@ -15,7 +15,7 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// Pairings: a client of the one kind and an agent of the other, on one machine.
+// Pairings: our clients with the C agent and C clients with our agent, on one machine.
 //
 //	pairing_replay_test.go   C clients on our agent, as recorded
 //	pairing_cclients_test.go the same, what no recording has: terminals, new accounts
@@ -36,13 +36,13 @@ const (
 
 const (
 	pairedScope = "openid profile offline_access storage.read:/"
-	otherScope  = "storage.read:/" // part of it
-	denied      = "phone"          // no part of it
+	otherScope  = "storage.read:/" // part of the scope
+	denied      = "phone"          // not part of the scope
 	filePw      = "secret123"
 )
 
-// sideBySide runs tests, some at once: most of the time they wait for another
-// poll. t.Parallel would run no more of them than there are processors.
+// sideBySide runs several tests at once, because they mostly wait for the next poll.
+// t.Parallel would run only as many as there are processors.
 func sideBySide(t *testing.T, tests map[string]func(*testing.T)) {
 	t.Helper()
 	names := make(chan string)
@@ -61,8 +61,8 @@ func sideBySide(t *testing.T, tests map[string]func(*testing.T)) {
 	running.Wait()
 }
 
-// A pair is a home with a provider that approves everything, and a password in
-// the file pw. Which programs are whose is the test's choice.
+// A pair is a home with a provider that approves everything, and a password in the
+// file pw. The test chooses the programs.
 type pair struct {
 	*home
 	idp *iam.Server
@@ -106,7 +106,7 @@ func (p *pair) write(name, content string) (path string) {
 	return path
 }
 
-// file is the path of an account's file.
+// file returns the path of an account file.
 func (p *pair) file(name string) string {
 	return filepath.Join(p.dir, ".config", "oidc-agent", name)
 }
@@ -134,8 +134,8 @@ func (p *pair) start(args ...string) {
 	}
 }
 
-// startCAgent starts the C agent, and sees to its end: it leaves its socket
-// behind when it is only killed. It tells its address before it listens there.
+// startCAgent starts the C agent, which prints its address before it listens there,
+// and stops it later: if it is killed it leaves its socket behind.
 func (p *pair) startCAgent(options ...string) {
 	p.t.Helper()
 	p.start(append([]string{cAgent}, options...)...)
@@ -156,14 +156,14 @@ func (p *pair) stopCAgent() {
 	delete(p.env, "OIDCD_PID")
 }
 
-// generate makes an account with an oidc-gen of either kind.
+// generate makes an account with our oidc-gen or C's.
 func (p *pair) generate(gen, name string, options ...string) string {
 	p.t.Helper()
 	return p.run(append([]string{gen, "-w", "device", "--issuer=" + p.idp.Issuer(), "--scope=" + pairedScope,
 		"--pw-file=" + p.pw, "--prompt=none", "--no-url-call", name}, options...)...)
 }
 
-// printed is an account as oidc-gen -p of either kind shows it.
+// printed returns an account as our oidc-gen -p or C's prints it.
 func (p *pair) printed(gen, name string) map[string]any {
 	p.t.Helper()
 	var config map[string]any
@@ -183,7 +183,7 @@ func (p *pair) fails(args ...string) string {
 	return r.Stderr
 }
 
-// expect runs a program that must succeed and print what matches as a whole.
+// expect runs a program that must succeed, with output that matches as a whole.
 func (p *pair) expect(want string, args ...string) {
 	p.t.Helper()
 	if got := p.run(args...); !regexp.MustCompile(`^(?:` + want + `)$`).MatchString(got) {
@@ -191,7 +191,7 @@ func (p *pair) expect(want string, args ...string) {
 	}
 }
 
-// typing runs a program on a terminal. Answers are typed, hidden, one at each
+// typing runs a program on a terminal and types one answer, without echo, at each
 // prompt that matches.
 func (p *pair) typing(prompt string, answers []string, args ...string) user.Result {
 	p.t.Helper()
@@ -217,7 +217,7 @@ func (p *pair) typing(prompt string, answers []string, args ...string) user.Resu
 	return r
 }
 
-// eventually waits until something is so, and asks again and again.
+// eventually polls until a condition holds.
 func (p *pair) eventually(what string, is func() bool) {
 	p.t.Helper()
 	for end := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
@@ -227,8 +227,8 @@ func (p *pair) eventually(what string, is func() bool) {
 	}
 }
 
-// checkJob is what an account is for: a token out of the cache, a new one, one
-// with less scope, and an error for more. token is an oidc-token of either kind.
+// checkJob gets a token from the cache, a new one, one with fewer scopes, and an error
+// for a scope that was not granted. token is our oidc-token or C's.
 func (p *pair) checkJob(token, name string) {
 	p.t.Helper()
 	cached := p.run(token, name)
@@ -246,7 +246,7 @@ func (p *pair) checkJob(token, name string) {
 	}
 }
 
-// claim is one claim of an access token.
+// claim returns a claim of an access token.
 func claim(t *testing.T, token, name string) any {
 	t.Helper()
 	parts := strings.Split(token, ".")

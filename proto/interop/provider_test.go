@@ -24,7 +24,7 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// storage is the resource server that provider.mjs has JWTs for.
+// storage is the resource server for which provider.mjs issues JWTs.
 const storage = "https://storage.example.org"
 
 // startProvider starts npm's oidc-provider and returns its issuer.
@@ -36,8 +36,8 @@ func startProvider(t *testing.T, args ...string) string {
 // nodeTimeout is how long a script may take to print its issuer.
 const nodeTimeout = time.Minute
 
-// startNode starts a script that prints its issuer. One that says nothing is ended and started anew: rarely, node 20
-// waits for itself for ever while it makes a key.
+// startNode starts a script and waits until it prints its issuer. If it prints nothing it is restarted: in rare cases
+// node 20 hangs while it generates a key.
 func startNode(t *testing.T, script ...string) string {
 	t.Helper()
 	for range 3 {
@@ -75,7 +75,7 @@ func startNode(t *testing.T, script ...string) string {
 
 var deviceCode = regexp.MustCompile(`visit:\s+(\S+)\s+And enter the code: (\S+)`)
 
-// approve is what a user does who reads the code on the screen.
+// approve approves the code on the screen, as a user would.
 func approve(ctx context.Context, s *user.Session) error {
 	m, err := s.Find(ctx, deviceCode)
 	if err != nil {
@@ -84,8 +84,8 @@ func approve(ctx context.Context, s *user.Session) error {
 	return user.NewBrowser("alice", "alice").Approve(ctx, m[1], m[2], true)
 }
 
-// fetch makes a request with basic authentication or, where id is empty, the
-// secret as bearer token. An answer that is not 200 fails the test.
+// fetch makes a request with basic authentication or, if id is empty, with the secret
+// as bearer token. The status must be 200.
 func fetch(t *testing.T, address, id, secret string, form url.Values) map[string]any {
 	t.Helper()
 	method, body := http.MethodGet, ""

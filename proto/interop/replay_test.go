@@ -14,13 +14,12 @@ import (
 
 const recordings = "testdata/transcripts/5.3.3"
 
-// atOnce is how many cases run side by side: most of them wait.
+// atOnce is the number of concurrent tests, which mostly wait.
 const atOnce = 4
 
-// TestReplay types every recorded session again, to our programs, and compares
-// what comes out: stdout and the exit code must be equal, stderr and the
-// screen must mean the same (meaning_test.go). The exceptions, with their
-// reasons, are in deliberate_test.go.
+// TestReplay repeats every recorded session with our programs and compares the
+// results: stdout and exit code must be equal, stderr and screen must mean the same
+// (meaning_test.go). The exceptions, with reasons, are in deliberate_test.go.
 func TestReplay(t *testing.T) {
 	w := newWorld(t)
 	cases := make(chan transcript)
@@ -47,7 +46,7 @@ func TestReplay(t *testing.T) {
 	t.Logf("outputs (stdout, stderr, screens, exit codes): %v", &w.outputs)
 }
 
-// checkDeliberates refuses entries that can never be used.
+// checkDeliberates refuses entries that cannot be used.
 func checkDeliberates(t *testing.T, all []transcript) {
 	for _, d := range deliberates {
 		i := slices.IndexFunc(all, func(tr transcript) bool { return tr.name == d.name })
@@ -57,12 +56,12 @@ func checkDeliberates(t *testing.T, all []transcript) {
 	}
 }
 
-// A verdict is on a command, or on the worst of a transcript's commands.
+// A verdict is about a command, or the worst command of a transcript.
 type verdict int
 
 const (
 	equal verdict = iota
-	meant         // different, as deliberates has it
+	meant         // different, and listed in deliberates
 	different
 )
 
@@ -79,7 +78,7 @@ func (c *tally) String() string {
 		c.sum(), e, 100*float64(e)/float64(max(1, c.sum())), m, d)
 }
 
-// replay runs one transcript in a home of its own.
+// replay runs one transcript in a new home.
 func (w *world) replay(t *testing.T, tr transcript) {
 	worst := equal
 	defer func() { w.transcripts[worst].Add(1) }()
@@ -107,8 +106,8 @@ func (w *world) replay(t *testing.T, tr transcript) {
 
 var stillRunning = regexp.MustCompile(`^none: still running after (\d+) s$`)
 
-// limit is how long a command may run. One that was still running when it was
-// recorded gets the same time, unless ours is known to end; or ours is known not to.
+// limit returns how long a command may run. One that does not end, as recorded or as
+// listed in deliberates, runs as long as that says.
 func limit(name string, number int, c command) time.Duration {
 	exit := c.exit
 	if _, ours, known := deliberately(name, number, "exit"); known {
@@ -122,7 +121,7 @@ func limit(name string, number int, c command) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// compare holds what came out of a command against what was recorded.
+// compare compares the results of a command with the recorded ones.
 func (w *world) compare(t *testing.T, tr transcript, number int, o outcome, values map[string]string) (worst verdict) {
 	c := tr.commands[number-1]
 	recorded := maps.Clone(c.streams)

@@ -19,7 +19,7 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// A stage is a home in which a transcript is played.
+// A stage is a home in which a transcript is repeated.
 type stage struct {
 	world  *world
 	dir    string
@@ -29,8 +29,8 @@ type stage struct {
 	count  int               // of commands
 }
 
-// An outcome is what a command left behind, by the names of a transcript's
-// sections, and exit.
+// An outcome is the output of a command by the names of a transcript's sections, and
+// the exit code.
 type outcome struct{ streams map[string]string }
 
 func (w *world) newStage(tr transcript) (*stage, error) {
@@ -54,7 +54,7 @@ func (w *world) newStage(tr transcript) (*stage, error) {
 	return s, s.furnish(tr.files)
 }
 
-// furnish puts into the home what every transcript starts with.
+// furnish creates the files that every transcript starts with.
 func (s *stage) furnish(files bool) error {
 	steps := []error{os.Mkdir(s.dir+"/.rec", 0o755), os.Mkdir(s.dir+"/tmp", 0o755),
 		os.WriteFile(s.dir+"/pw", []byte("secret123\n"), 0o644)}
@@ -69,7 +69,7 @@ func (s *stage) furnish(files bool) error {
 	return errors.Join(append(steps, s.own(s.dir))...)
 }
 
-// own gives a tree to the user that the programs run as.
+// own makes a tree belong to the user of the programs.
 func (s *stage) own(root string) error {
 	if os.Getuid() != 0 {
 		return nil
@@ -79,7 +79,7 @@ func (s *stage) own(root string) error {
 	})
 }
 
-// set changes the variables for all later commands.
+// set sets variables for all later commands.
 func (s *stage) set(variables []variable) {
 	for _, v := range variables {
 		if v.unset {
@@ -90,8 +90,8 @@ func (s *stage) set(variables []variable) {
 	}
 }
 
-// fill puts in the values, and the address where nobody listens: that one was
-// recorded as it was.
+// fill inserts the values, and the address without a listener, which has no
+// placeholder in the recordings.
 func (s *stage) fill(text string) string {
 	down := strings.TrimPrefix(s.world.down, "http://")
 	return fill(strings.ReplaceAll(text, "127.0.0.1:9129", down), s.values)
@@ -100,7 +100,7 @@ func (s *stage) fill(text string) string {
 // locking is the screen of a setup command that locks the agent.
 const locking = "Enter lock password: «lock⏎»\nConfirm lock password: «lock⏎»\n"
 
-// prepare brings about the state that the transcript needs.
+// prepare makes the state that the transcript needs.
 func (s *stage) prepare(tr transcript) error {
 	var commands []command
 	if tr.agent {
@@ -127,7 +127,7 @@ func (s *stage) prepare(tr transcript) error {
 	return nil
 }
 
-// shell runs one command of a transcript. What it exports goes on to the next.
+// shell runs one command of a transcript, with the variables that earlier ones exported.
 const shell = `cd
 [ ! -e "$REPLAY/.rec/env" ] || . "$REPLAY/.rec/env"
 keep() {
@@ -138,7 +138,7 @@ keep() {
 trap keep EXIT
 eval "$REPLAY_COMMAND"`
 
-// run runs a command to its end, or kills it after some time.
+// run runs a command until it ends, or kills it after a time.
 func (s *stage) run(c command, limit time.Duration) (outcome, error) {
 	before := s.env
 	defer func() { s.env = before }()
@@ -154,8 +154,8 @@ func (s *stage) run(c command, limit time.Duration) (outcome, error) {
 	return s.runInFiles(ctx, c, limit)
 }
 
-// rewritten is a command as it is typed here. They were recorded by root, who
-// is in the group root; our user is in a group of the same number as its own.
+// rewritten adapts a command. The recording was made by root in the group root; our
+// user is in a group with the same number as its own.
 func rewritten(line string) string {
 	return strings.ReplaceAll(line, "--with-group=root", "--with-group=$(id -gn)")
 }
@@ -168,8 +168,8 @@ func (s *stage) environ() []string {
 	return env
 }
 
-// runInFiles has the streams in files, so that nobody waits for the daemons
-// that a command leaves behind.
+// runInFiles redirects the streams to files, so that run does not wait for daemons
+// that a command starts.
 func (s *stage) runInFiles(ctx context.Context, c command, limit time.Duration) (outcome, error) {
 	name := fmt.Sprintf("%s/.rec/%d.", s.dir, s.count)
 	input := os.DevNull
@@ -228,7 +228,7 @@ func waitFor(ctx context.Context, cmd *exec.Cmd, limit time.Duration) string {
 	return strconv.Itoa(cmd.ProcessState.ExitCode())
 }
 
-// The user's part in the recordings.
+// What the user does in the recordings.
 const (
 	approves = "enters the code, logs in and approves"
 	opens    = "opens the URL, logs in and consents"
@@ -236,7 +236,7 @@ const (
 
 var authorizationURL = regexp.MustCompile(`https?://\S+[?&]response_type=code\S*`)
 
-// approve waits until the program has told the user what to do, and does it.
+// approve waits for the program's instructions to the user, and follows them.
 func (s *stage) approve(ctx context.Context, act string, files ...string) error {
 	wanted := map[string]*regexp.Regexp{approves: deviceCode, opens: authorizationURL}[act]
 	if wanted == nil {
@@ -269,7 +269,7 @@ func (s *stage) approve(ctx context.Context, act string, files ...string) error 
 	}
 }
 
-// close ends what the transcript has started, and removes its home.
+// close ends everything that the transcript has started, and removes its home.
 func (s *stage) close() {
 	s.stop()
 	for _, pid := range s.started() {
@@ -280,8 +280,8 @@ func (s *stage) close() {
 
 var agentPID = regexp.MustCompile(`(?:OIDCD_PID=|"dpid":\s*)"?(\d+)`)
 
-// started lists the processes that the transcript has left running: those with
-// our mark in their environment, and the agents, which let only root see it.
+// started returns the processes that the transcript has left running: those with our
+// mark in their environment, and the agents, whose environment only root can read.
 func (s *stage) started() (pids []int) {
 	all, _ := filepath.Glob("/proc/[0-9]*")
 	for _, process := range all {

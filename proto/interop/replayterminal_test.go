@@ -10,8 +10,8 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// A keystroke is what the user of a transcript types: after which text on the
-// screen, and whether the screen shows it.
+// A keystroke is what the user of a transcript types, after which text on the
+// screen, and whether it is echoed.
 type keystroke struct {
 	before string // the last line that says something, up to the mark
 	prompt bool   // the mark follows a prompt, on its line
@@ -43,8 +43,7 @@ func keystrokes(screen string) []keystroke {
 // prompted matches a screen on which a program waits for the user.
 var prompted = regexp.MustCompile(`\S[^\n]*[:?>] ?$`)
 
-// runOnTerminal has the user type what was recorded, as soon as the program
-// asks for it.
+// runOnTerminal types what was recorded as soon as the program asks for it.
 func (s *stage) runOnTerminal(ctx context.Context, c command, limit time.Duration) (outcome, error) {
 	typed := func(ctx context.Context, session *user.Session) error {
 		for _, k := range keystrokes(c.streams["terminal"]) {

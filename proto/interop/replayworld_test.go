@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// A world is what all replayed transcripts share.
+// A world is shared by all repeated transcripts.
 type world struct {
 	transcripts, commands, outputs tally
 	issuer, rotating, tls, down    string
@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// nobody is an address where nobody listens, nor ever will: it is bound.
+// nobody is an address without a listener. It is bound, so that nothing else can listen there.
 func nobody(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -72,7 +72,7 @@ func nobody(t *testing.T) string {
 	return fmt.Sprintf("http://127.0.0.1:%d", address.(*syscall.SockaddrInet4).Port)
 }
 
-// makeCertificate makes the certificate of the issuer with https.
+// makeCertificate makes the certificate of the https issuer.
 func (w *world) makeCertificate(t *testing.T, dir string) (keyFile, certFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestUnits: systemd finds nothing to say about the unit and its socket.
+// TestUnits: systemd accepts the service and socket units without a warning.
 func TestUnits(t *testing.T) {
 	h := newHome(t)
 	for _, name := range []string{"oidc-agent.service", "oidc-agent.socket"} {
@@ -29,8 +29,8 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// TestSocketActivation: systemd's own tool hands the socket over at the first connection, to which oidc-add then gets
-// its answer; oidc-agent-service takes that agent for its own.
+// TestSocketActivation: systemd's tool passes the socket at the first connection, and oidc-add gets an answer.
+// oidc-agent-service then uses that agent.
 func TestSocketActivation(t *testing.T) {
 	h := newHome(t)
 	bin, _ := installed()

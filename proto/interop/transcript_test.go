@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// A transcript is a recorded session with the C programs. The format of its
-// file is told in testdata/transcripts/README.md.
+// A transcript is a recorded session with the C programs. For the format of its file
+// see testdata/transcripts/README.md.
 type transcript struct {
 	name     string // of the file, without .txt
 	what     string
-	files    bool // there is an account file, demo, in the home
+	files    bool // the home has the account file demo
 	agent    bool // an agent runs
 	loaded   bool // with the account demo
 	setup    []setupCommand
@@ -32,14 +32,14 @@ type variable struct {
 	unset       bool
 }
 
-// A command is one line for the shell and what came out of it.
+// A command is one line for the shell, with its output.
 type command struct {
 	line     string
 	env      []variable
 	stdin    *string
-	user     string // what the user does beside it, in words
+	user     string // what the user does meanwhile, in words
 	terminal bool
-	// The streams, by the name of their section: stdout and stderr, or terminal.
+	// The streams by the name of their section: stdout and stderr, or terminal.
 	streams map[string]string
 	exit    string
 }
@@ -101,7 +101,7 @@ func parseTranscript(name, text string) (transcript, error) {
 	return tr, nil
 }
 
-// open begins a section. --- exit ends the last one and has no lines.
+// open starts a section. --- exit ends the last one and has no lines.
 func (c *command) open(header string) (section string, err error) {
 	if c == nil {
 		return "", fmt.Errorf("a section before the first command")
@@ -115,7 +115,7 @@ func (c *command) open(header string) (section string, err error) {
 	return header, nil
 }
 
-// note takes in a line of the head.
+// note parses a line of the head.
 func (tr *transcript) note(text string) error {
 	key, value, _ := strings.Cut(text, ": ")
 	switch key {
@@ -136,7 +136,7 @@ func (tr *transcript) note(text string) error {
 	return nil
 }
 
-// note takes in a line below a command.
+// note parses a line below a command.
 func (c *command) note(text string) error {
 	key, value, _ := strings.Cut(text, ": ")
 	switch key {
@@ -166,10 +166,10 @@ func parseVariable(text string) variable {
 	return variable{name: name, value: value}
 }
 
-// Placeholders stand for what differs from run to run. Those without a
-// pattern here have one value in each run: see home.values.
+// placeholders replace what differs between runs. Those without a pattern here have
+// one value in each run, see stage.values.
 var placeholders = map[string]string{
-	"ACCESS_TOKEN":   `(?:<ACCESS_TOKEN>|fake-access-token)`, // cleaned has looked at the JWT
+	"ACCESS_TOKEN":   `(?:<ACCESS_TOKEN>|fake-access-token)`, // cleaned has checked the JWT
 	"ID_TOKEN":       `<ID_TOKEN>`,
 	"REFRESH_TOKEN":  `[\w-]{20,}`,
 	"CLIENT_ID":      `[\w-]{10,}`,
@@ -189,8 +189,8 @@ var placeholders = map[string]string{
 
 var placeholder = regexp.MustCompile(`<[A-Z_]+>`)
 
-// pattern is a regular expression for a recorded text: values says what the
-// placeholders stand for, placeholders do for the rest.
+// pattern returns a regular expression for a recorded text, with the values of
+// placeholders, or the patterns of those without a value.
 func pattern(text string, values map[string]string) (string, error) {
 	var out strings.Builder
 	for {
@@ -212,7 +212,7 @@ func pattern(text string, values map[string]string) (string, error) {
 	}
 }
 
-// expand puts values and patterns into a regular expression of ours.
+// expand inserts values and patterns into a regular expression of ours.
 func expand(expression string, values map[string]string) string {
 	return placeholder.ReplaceAllStringFunc(expression, func(name string) string {
 		p, err := pattern(name, values)
@@ -223,10 +223,10 @@ func expand(expression string, values map[string]string) string {
 	})
 }
 
-// ownVersion is where a program tells its own version, which is not ours.
+// ownVersion matches a program's own version, which differs from ours.
 var ownVersion = regexp.MustCompile(`(?m)(^oidc-\w+ |running version |"version":")5\.3\.3`)
 
-// fill puts the values into a command.
+// fill inserts the values into a command.
 func fill(text string, values map[string]string) string {
 	for name, value := range values {
 		text = strings.ReplaceAll(text, "<"+name+">", value)
@@ -234,7 +234,7 @@ func fill(text string, values map[string]string) string {
 	return text
 }
 
-// TestTranscriptFormat reads a transcript that has everything in it.
+// TestTranscriptFormat parses a transcript with everything in it.
 func TestTranscriptFormat(t *testing.T) {
 	tr, err := parseTranscript("x", `# what: a test
 # needs: account file demo (password secret123, also in the file pw) | agent running | account demo loaded

@@ -16,42 +16,42 @@ import (
 	"time"
 )
 
-// A Browser is a browser without a window, enough for the pages of a login: it keeps cookies, follows redirects, fills in
-// forms and clicks a button.
+// A Browser is a browser without a window. It does what the pages of a login need: it keeps cookies, follows redirects,
+// fills in forms and clicks buttons.
 type Browser struct {
 	Username, Password string // for the login form
 	client             *http.Client
 }
 
-// NewBrowser is a browser that nobody has logged in with.
+// NewBrowser returns a browser without cookies.
 func NewBrowser(username, password string) *Browser {
 	jar, _ := cookiejar.New(nil) // never fails without options
 	return &Browser{username, password, &http.Client{Jar: jar, Timeout: 10 * time.Second}}
 }
 
-// Trust has the browser accept the certificates of these authorities, and no others.
+// Trust makes the browser accept the certificates of these authorities, and no others.
 func (b *Browser) Trust(roots *x509.CertPool) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	b.client.Transport = transport
 }
 
-// A button that ends a login without giving anything away.
+// A button that denies access.
 var refusal = regexp.MustCompile(`(?i)deny|cancel|abort|reject|refuse|decline|false|\bno\b`)
 
-// Approve opens the verification URI of a device authorization (RFC 8628 section 3.3), enters the code where a page asks
-// for it, logs in where a page wants that, and says yes, or no, to all the rest. It ends at a page that asks for nothing.
+// Approve opens the verification URI of a device authorization (RFC 8628 section 3.3). It enters the code and logs in
+// when a page asks for it, answers yes or no to everything else, and ends at a page without a form.
 func (b *Browser) Approve(ctx context.Context, verificationURI, code string, yes bool) error {
 	_, err := b.follow(ctx, verificationURI, code, yes)
 	return err
 }
 
-// Visit opens the URL of an authorization request (RFC 6749 section 4.1.1), logs in and says yes, and ends
-// where the provider sends it.
+// Visit opens the URL of an authorization request (RFC 6749 section 4.1.1), logs in and approves, and follows the
+// provider's redirect.
 func (b *Browser) Visit(ctx context.Context, uri string) error { return b.Approve(ctx, uri, "", true) }
 
-// VisitNobody is as Visit where nobody listens at the redirect URI: it returns what stands in the browser's
-// line of addresses then.
+// VisitNobody is like Visit when nothing listens at the redirect URI. It returns what the browser's address bar shows
+// then.
 func (b *Browser) VisitNobody(ctx context.Context, uri string) (address string, err error) {
 	end, err := b.follow(ctx, uri, "", true)
 	if err == nil {
@@ -63,7 +63,7 @@ func (b *Browser) VisitNobody(ctx context.Context, uri string) (address string, 
 	return "", err
 }
 
-// follow returns the address of the page at which it ends.
+// follow returns the URL of the last page.
 func (b *Browser) follow(ctx context.Context, uri, code string, yes bool) (*url.URL, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	for range 12 {
@@ -108,11 +108,11 @@ func (b *Browser) submit(ctx context.Context, page *url.URL, f form, code string
 	return req, err
 }
 
-// fill is what a user does with a form: fields, choices, one button.
+// fill fills in a form as a user does: fields, choices, one button.
 func (b *Browser) fill(f form, code string, yes bool) url.Values {
 	values := url.Values{}
 	var click *field
-	fits := false // whether click says what we mean
+	fits := false // whether a button for the answer was found
 	for i, in := range f.fields {
 		name := in.attrs["name"]
 		means := refusal.MatchString(name+" "+in.attrs["value"]+" "+in.label) != yes
@@ -130,7 +130,7 @@ func (b *Browser) fill(f form, code string, yes bool) url.Values {
 				values.Set(name, in.attrs["value"])
 			}
 		case kind == "hidden":
-			values.Set(name, in.attrs["value"]) // whatever its name
+			values.Set(name, in.attrs["value"]) // whatever its name is
 		case strings.Contains(name, "code"):
 			values.Set(name, code)
 		case kind == "password":
@@ -164,8 +164,8 @@ var (
 	attrPair = regexp.MustCompile(`([\w-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?`)
 )
 
-// firstForm finds a page's first form, except one that logs out. Buttons may stand outside of it and name it (the form
-// attribute).
+// firstForm returns a page's first form, except one that logs out. Buttons outside the form can belong to it by their
+// form attribute.
 func firstForm(page string) (f form, found bool) {
 	for _, m := range formTag.FindAllStringSubmatch(page, -1) {
 		f.attrs = attributes(m[1])

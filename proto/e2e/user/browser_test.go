@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A provider's pages in the order in which a user meets them, with all that
-// makes forms hard: a logout form, buttons outside, entities, no quotes.
+// A provider's pages in the order in which a user sees them, with everything that
+// makes forms difficult: a logout form, buttons outside, entities, no quotes.
 var pages = map[string]string{
 	"/device": `<form action="/logout" method=post><button>Sign out</button></form>
 		<form id='f' method="POST" action="verify?a=1&amp;b=2"><input type=hidden name=csrf value="x&quot;y">
@@ -76,7 +76,7 @@ func TestApproveErrors(t *testing.T) {
 	}
 }
 
-// A redirect URI where somebody, nobody, or no browser at all is at home.
+// Redirect URIs where a server listens, where none does, and with a custom scheme.
 func TestVisit(t *testing.T) {
 	arrived := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

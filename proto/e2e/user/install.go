@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// Programs are the binaries, and the rooms that they are made of.
+// Programs are the binaries and their packages.
 var Programs = map[string]string{
 	"oidc-agent": "agent",
 	"oidc-gen":   "gen",
@@ -18,9 +18,8 @@ var Programs = map[string]string{
 	"fakeidp":    "fakeidp",
 }
 
-// Install builds all programs, static as they are released, into a new folder that any user may read, with their other
-// names. The caller removes it. root is the repository. With GOCOVERDIR set the programs count there what they run of
-// themselves.
+// Install builds all programs of the repository root, static as in a release, into a new folder that every user can
+// read, with their other names. The caller removes it. If GOCOVERDIR is set, the programs write their coverage there.
 func Install(root string) (dir string, err error) {
 	if err := noteSources(root); err != nil {
 		return "", err
@@ -50,8 +49,8 @@ func Install(root string) (dir string, err error) {
 	return dir, errors.Join(errs...)
 }
 
-// noteSources looks at all sources: so go test knows that a test's result depends on them, and does not show an old one
-// out of its cache.
+// noteSources opens all sources, so that go test knows that the result of a test depends on them and does not take an
+// old one from its cache.
 func noteSources(root string) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {

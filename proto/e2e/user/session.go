@@ -12,22 +12,22 @@ import (
 	"syscall"
 )
 
-// ErrEnded is the answer to a user who waits for something from a program that has ended.
+// ErrEnded is the error when the user waits for output of a program that has ended.
 var ErrEnded = errors.New("the program has ended")
 
-// A Session is a running program as its user sees it.
+// A Session is a running program, seen by its user.
 type Session struct {
 	terminal  *terminal
 	childEnds []*os.File
 	ours      []*os.File
 	readers   sync.WaitGroup
-	done      chan struct{} // closed when the program has ended and all is read
+	done      chan struct{} // closed when the program has ended and its output is read
 
-	seen int // how much of all Expect has used up; the user's own
+	seen int // how much of all Expect has consumed; used by the user only
 
 	mu                     sync.Mutex
 	stdout, stderr, screen []byte
-	all                    []byte        // the three in the order of arrival
+	all                    []byte        // all three, in order of arrival
 	changed                chan struct{} // closed and replaced when all grows
 }
 
@@ -35,20 +35,20 @@ func newSession() *Session {
 	return &Session{done: make(chan struct{}), changed: make(chan struct{})}
 }
 
-// Expect waits until the program has printed what matches, after what was last expected.
+// Expect waits for output that matches, after the last expected one.
 func (s *Session) Expect(ctx context.Context, pattern *regexp.Regexp) error {
 	_, end, err := s.wait(ctx, pattern, s.seen)
 	s.seen += end
 	return err
 }
 
-// Find waits until the program has printed what matches, since it was started, and returns the match and its groups.
+// Find waits for output that matches, from the start of the program on, and returns the match and its groups.
 func (s *Session) Find(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
 	groups, _, err := s.wait(ctx, pattern, 0)
 	return groups, err
 }
 
-// wait also returns where the match ends, counted from start.
+// wait also returns the end of the match, counted from start.
 func (s *Session) wait(ctx context.Context, pattern *regexp.Regexp, start int) (groups []string, end int, err error) {
 	for err == nil {
 		s.mu.Lock()
@@ -62,7 +62,7 @@ func (s *Session) wait(ctx context.Context, pattern *regexp.Regexp, start int) (
 	return nil, 0, fmt.Errorf("waiting for %q: %w", pattern, err)
 }
 
-// await waits for one step of a program that has not ended.
+// await waits for the next output of the program, or returns ErrEnded.
 func await[T any](ctx context.Context, step <-chan T, ended <-chan struct{}) (err error) {
 	select {
 	case <-step:
@@ -70,16 +70,16 @@ func await[T any](ctx context.Context, step <-chan T, ended <-chan struct{}) (er
 		err = ErrEnded
 	case <-ctx.Done():
 	}
-	if ctx.Err() != nil { // a program that did not end is killed then
+	if ctx.Err() != nil { // the program is killed then
 		err = context.Cause(ctx)
 	}
 	return err
 }
 
-// Type types a text as soon as the terminal echoes.
+// Type waits until the terminal echoes, and types a text.
 func (s *Session) Type(ctx context.Context, text string) error { return s.typeWhen(ctx, true, text) }
 
-// TypeHidden types a text as soon as the terminal does not echo.
+// TypeHidden waits until the terminal does not echo, and types a text.
 func (s *Session) TypeHidden(ctx context.Context, text string) error {
 	return s.typeWhen(ctx, false, text)
 }
@@ -98,7 +98,7 @@ func (s *Session) typeWhen(ctx context.Context, echo bool, text string) error {
 	return err
 }
 
-// read collects what comes out of f until its other end is closed.
+// read collects the output from f until its other end is closed.
 func (s *Session) read(f *os.File, into *[]byte) {
 	s.ours = append(s.ours, f)
 	s.readers.Go(func() {
@@ -111,7 +111,7 @@ func (s *Session) read(f *os.File, into *[]byte) {
 			close(s.changed)
 			s.changed = make(chan struct{})
 			s.mu.Unlock()
-			if err != nil { // io.EOF; EIO where a terminal is hung up
+			if err != nil { // io.EOF, or EIO if a terminal is hung up
 				return
 			}
 		}
@@ -127,8 +127,7 @@ func (s *Session) pipe(into *[]byte) (*os.File, error) {
 	return w, s.give(w)
 }
 
-// give prepares a descriptor for the program, which may open it once more by a name such as /dev/stdin and so must own
-// it.
+// give prepares a descriptor for the program, which must own it to open it again by a name such as /dev/stdin.
 func (s *Session) give(f *os.File) error {
 	s.childEnds = append(s.childEnds, f)
 	if os.Getuid() != 0 {
@@ -137,7 +136,7 @@ func (s *Session) give(f *os.File) error {
 	return f.Chown(Ordinary, Ordinary)
 }
 
-// feed is a pipe with a text in it.
+// feed returns a pipe with a text in it.
 func (s *Session) feed(text string) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -145,13 +144,13 @@ func (s *Session) feed(text string) (*os.File, error) {
 	}
 	go func() {
 		defer w.Close()
-		w.WriteString(text) // a program may end without having read it all
+		w.WriteString(text) // the program may end before it has read everything
 	}()
 	return r, s.give(r)
 }
 
-// finish returns when the program has exited and its output is read to the end. What still holds the output open at
-// ctx's end is killed if it belongs to the program's process group.
+// finish returns when the program has exited and its output is read. When ctx is done it kills the program's process
+// group, which may hold the output open.
 func (s *Session) finish(ctx context.Context, cmd *exec.Cmd) error {
 	exited := make(chan struct{})
 	go func() {
@@ -173,7 +172,7 @@ func (s *Session) finish(ctx context.Context, cmd *exec.Cmd) error {
 	}
 	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	<-exited
-	closeAll(s.ours) // ends the readers, whoever holds the other end
+	closeAll(s.ours) // ends the readers, even if the other end is still open
 	<-s.done
 	return err
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A terminal is a pseudo-terminal; the slave is the program's side.
+// A terminal is a pseudo-terminal. The slave is the program's side.
 type terminal struct {
 	master, slave *os.File
 	start         *unix.Termios
@@ -45,7 +45,7 @@ func openTerminal() (*terminal, error) {
 	return t, nil
 }
 
-// control calls f with the master's descriptor, which stays non-blocking, so that closing it ends a Read.
+// control calls f with the master's descriptor. It stays non-blocking, so that Close ends a Read.
 func (t *terminal) control(f func(fd int) error) error {
 	raw, err := t.master.SyscallConn()
 	if err != nil {
@@ -56,7 +56,7 @@ func (t *terminal) control(f func(fd int) error) error {
 	return errors.Join(err, ferr)
 }
 
-// state is the slave's; the kernel answers it on the master too, even when the slave is closed.
+// state returns the settings of the slave. The kernel returns them for the master too, even if the slave is closed.
 func (t *terminal) state() (state *unix.Termios, err error) {
 	err = t.control(func(fd int) (err error) {
 		state, err = unix.IoctlGetTermios(fd, unix.TCGETS)
@@ -73,7 +73,7 @@ func (t *terminal) checkRestored() error {
 	return err
 }
 
-// waitEcho polls: no signal tells that a program has switched echo.
+// waitEcho polls, because there is no event when a program switches echo.
 func (t *terminal) waitEcho(ctx context.Context, ended <-chan struct{}, on bool) error {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

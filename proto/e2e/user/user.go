@@ -1,8 +1,8 @@
-// Package user plays the person in front of the programs, for tests: it runs a program with or without a terminal,
-// reads the screen, types, and approves a login in a browser.
+// Package user plays the user of the programs in tests: it runs a program with or without a terminal, reads the screen,
+// types, and approves a login in a browser.
 //
-// Only tests enter. Start at Program; what the user does while it runs is a Session, the terminal is in terminal.go,
-// the browser in browser.go.
+// Only tests import it. Start reading at Program; a Session is what the user does while it runs. The terminal is in
+// terminal.go, the browser in browser.go.
 package user
 
 import (
@@ -16,42 +16,40 @@ import (
 	"syscall"
 )
 
-// Ordinary is the user id that programs get where the tests run as root: root may write everywhere, so nothing could be
-// refused to it.
+// Ordinary is the user ID of the programs when the tests run as root, because root may write everywhere.
 const Ordinary = 65534
 
-// A Where says where a program's terminal is.
+// A Where says which streams of a program are a terminal.
 type Where int
 
 const (
-	Nowhere    Where = iota // no controlling terminal at all, stdin is /dev/null
-	Beside                  // a terminal; stdout and stderr are pipes
+	Nowhere    Where = iota // no controlling terminal; stdin is /dev/null
+	Beside                  // a terminal, but stdout and stderr are pipes
 	Everywhere              // stdin, stdout and stderr are the terminal
 )
 
-// A Program is one call of a program and what its user does meanwhile.
+// A Program is one run of a program and what its user does meanwhile.
 type Program struct {
 	Args     []string // the name, found in Env's PATH, and the arguments
 	Dir      string
-	Env      []string // NAME=VALUE, nothing is inherited
-	Stdin    *string  // what comes through a pipe, instead of the terminal or /dev/null
-	Stderr   *os.File // instead of Result.Stderr: for a daemon, which keeps it open
+	Env      []string // NAME=VALUE; nothing is inherited
+	Stdin    *string  // comes through a pipe, instead of from the terminal or /dev/null
+	Stderr   *os.File // replaces Result.Stderr: for a daemon, which keeps it open
 	Terminal Where
 
-	// User runs beside the program and ends with it. Its error is Run's.
+	// User runs while the program runs. Run returns its error.
 	User func(context.Context, *Session) error
 }
 
-// A Result is what a program left behind.
+// A Result is the output of a program.
 type Result struct {
 	Stdout, Stderr string
-	Terminal       string // what the screen showed, line ends as \n
-	Code           int    // as a shell has it: 128+N for death by signal N
+	Terminal       string // what the screen showed, with \n as line ends
+	Code           int    // as in a shell: 128+N after signal N
 }
 
-// Run runs the program to its end, which is when it has exited and nobody holds its output open. At ctx's end it is
-// killed, and that is an error, as is a terminal left in another state than it was given. The Result is filled in any
-// case.
+// Run runs the program until it has exited and no process holds its output open. It is an error if ctx is done before
+// that, which kills the program, or if the program leaves the terminal in another state. The Result is always set.
 func (p Program) Run(ctx context.Context) (Result, error) {
 	s := newSession()
 	defer func() { closeAll(s.ours) }()
@@ -79,7 +77,7 @@ func (p Program) Run(ctx context.Context) (Result, error) {
 	return s.result(cmd.ProcessState), err
 }
 
-// command prepares the child with its ends of all streams.
+// command prepares the child process with its ends of all streams.
 func (p Program) command(s *Session) (*exec.Cmd, error) {
 	path, err := find(p.Args[0], p.Dir, p.Env)
 	if err != nil {
@@ -120,7 +118,7 @@ func (p Program) command(s *Session) (*exec.Cmd, error) {
 	return cmd, err
 }
 
-// find looks a program up in the PATH that it will see itself.
+// find looks a program up in the PATH of its own environment.
 func find(name, dir string, env []string) (string, error) {
 	switch {
 	case filepath.IsAbs(name):

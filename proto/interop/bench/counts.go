@@ -11,8 +11,7 @@ import (
 	"oidc-agent/fakeidp/iam"
 )
 
-// budgets are the most that may be counted: what there is today and a little room. Who needs more raises the
-// number here, and says why in the commit.
+// budgets are the limits of the counts: today's value and a little more. To raise one, say why in the commit.
 var budgets = map[string]float64{
 	"MiB of oidc-agent":                     8,
 	"MiB of oidc-gen":                       3.2,
@@ -57,18 +56,18 @@ func benchCounts(b *bench) {
 		counts = append(counts, b.straced(token, nil))
 	}
 	b.count("system calls of oidc-token, cached", median(counts))
-	const few, many = 100, 1100 // the difference is what answers cost
+	const few, many = 100, 1100 // the difference is the cost of the answers
 	b.count("system calls of the agent, per answer", (b.agentCalls(many)-b.agentCalls(few))/(many-few))
-	// The agent's own benchmark goes from the bytes of a request to the bytes of its answer.
+	// The agent's own benchmark covers everything from the bytes of a request to those of its answer.
 	own := golang("test", "-run=^$", "-bench=Cached", "-benchmem", "-benchtime=2000x", "./agent")
 	b.count("allocations of the agent, per answer", toNumber(find(`(?m)^Benchmark\S*Cached\S*\s.*?(\d+) allocs/op`, own)))
 }
 
-// unsteady are the calls of the runtime's scheduler: their number depends on what else the machine does.
+// unsteady are the calls of the runtime's scheduler, whose number depends on the load of the machine.
 const unsteady = "nanosleep,futex,sched_yield,epoll_pwait,getpid,tgkill,rt_sigreturn"
 
-// straced counts the system calls of a whole program, all of its threads, but for the unsteady ones. What is done beside
-// it ends it.
+// straced counts the system calls of a program in all threads, without the unsteady ones. The function that runs
+// meanwhile ends the program.
 func (b *bench) straced(c *exec.Cmd, beside func(strace int)) float64 {
 	file := filepath.Join(b.tempDir(), "strace")
 	cmd := exec.Command("strace", append([]string{"-f", "-c", "-e", "trace=!" + unsteady, "-o", file, c.Path}, c.Args[1:]...)...)
@@ -78,12 +77,12 @@ func (b *bench) straced(c *exec.Cmd, beside func(strace int)) float64 {
 	} else {
 		check(cmd.Start())
 		beside(cmd.Process.Pid)
-		cmd.Wait() // with the signal
+		cmd.Wait() // the error is the signal
 	}
 	return toNumber(find(`(?m)^100\.00\s.*?(\d+)\s+(?:\d+\s+)?total$`, string(must(os.ReadFile(file)))))
 }
 
-// agentCalls are those of an agent that answers some requests.
+// agentCalls returns the system calls of an agent that answers some requests.
 func (b *bench) agentCalls(answers int) float64 {
 	p, u := b.newProvider(0, iam.Settings{}), b.newUser(us)
 	u.sock = filepath.Join(u.home, "sock")

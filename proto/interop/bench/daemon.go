@@ -10,7 +10,7 @@ import (
 	"oidc-agent/fakeidp/iam"
 )
 
-// benchStart starts agents, and asks each as soon as a shell could.
+// benchStart starts agents and sends each a request as soon as a shell could.
 func benchStart(b *bench) {
 	var took, failures values
 	users := [2]*user{b.newUser(us), b.newUser(peer)}
@@ -38,7 +38,7 @@ func benchStart(b *bench) {
 	b.report(fmt.Sprintf("%d first requests after eval: failures", evals), "", "", failures, atMost(0, alone))
 }
 
-// sum adds up a field of files that look like /proc/PID/status, over all of the agent's processes.
+// sum adds up a field of files like /proc/PID/status over all processes of the agent.
 func (u *user) sum(pattern, field string) (sum float64) {
 	for _, pid := range u.pids() {
 		files, _ := filepath.Glob(fmt.Sprintf(pattern, pid))
@@ -51,7 +51,7 @@ func (u *user) sum(pattern, field string) (sum float64) {
 	return sum
 }
 
-// ticks is the processors' time that processes have had, in ticks of 10 ms.
+// ticks returns the CPU time of processes, in ticks of 10 ms.
 func ticks(pids ...int) (sum float64) {
 	for _, pid := range pids {
 		text := string(must(os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))))
@@ -61,7 +61,7 @@ func ticks(pids ...int) (sum float64) {
 	return sum
 }
 
-// benchIdle leaves agents with 100 accounts alone for a minute.
+// benchIdle measures idle agents with 100 accounts for a minute.
 func benchIdle(b *bench) {
 	const minute = 60 * time.Second
 	p := b.newProvider(0, iam.Settings{})
@@ -69,7 +69,7 @@ func benchIdle(b *bench) {
 	for _, u := range users {
 		u.loadMany(p, 0, 100)
 	}
-	time.Sleep(5 * time.Second) // what the last request has left to do
+	time.Sleep(5 * time.Second) // until the work after the last request is done
 	look := func(u *user) [2]float64 {
 		return [2]float64{ticks(u.pids()...), u.sum("/proc/%d/task/*/status", "voluntary_ctxt_switches")}
 	}
@@ -86,8 +86,8 @@ func benchIdle(b *bench) {
 	b.report("the same: wake-ups", " /s", "", wakeups, atMost(0.99, alone))
 }
 
-// benchMemory loads more and more accounts, and looks again after what takes memory for a while. Pss counts a page that
-// processes share for each of them in part.
+// benchMemory measures the memory with more and more accounts, and after operations that need memory for a while. Pss
+// counts a shared page as a part for each process.
 func benchMemory(b *bench) {
 	var one, hundred, thousand, each, after, endless values
 	b.each(iam.Settings{}, func(p *provider, u *user) {
@@ -109,7 +109,7 @@ func benchMemory(b *bench) {
 		lifetime(time.Hour)
 		new(storm).run(p, u, load{ask: u.question("account999", 0), clients: 1000, times: 1}, 300*time.Millisecond)
 		settled(&after)
-		if u.make == us { // C's agent would read for ever
+		if u.make == us { // C's agent would read forever
 			p.Fail(iam.Fault{Path: "token", Endless: true, Times: 1})
 			u.question("account0", forced)(0)
 			settled(&endless)

@@ -19,8 +19,8 @@ import (
 	"oidc-agent/fakeidp/iam"
 )
 
-// benchFakeidp compares refresh grants with what one core can sign, and with npm's oauth2-mock-server. A second is one
-// of the core's time: others may want some of it.
+// benchFakeidp compares refresh grants with the signatures of one core, and with npm's oauth2-mock-server. Seconds are
+// CPU time, because other processes may use the core too.
 func benchFakeidp(b *bench) {
 	file := filepath.Join(b.tempDir(), "clients.json")
 	check(os.WriteFile(file, must(json.Marshal(map[string]any{"clients": clients})), 0o600))
@@ -42,7 +42,7 @@ func benchFakeidp(b *bench) {
 	b.report("ES256 (instead of C: oauth2-mock-server)", " /s", "", es, atLeast(5000, alone), atLeast(1, peer))
 }
 
-// signaturesPerSecond is what Go reaches with a key as fakeidp's.
+// signaturesPerSecond measures Go's signatures with a key like fakeidp's.
 func signaturesPerSecond(last time.Duration) float64 {
 	key := must(rsa.GenerateKey(rand.Reader, 2048))
 	sum := sha256.Sum256([]byte("token"))
@@ -53,7 +53,7 @@ func signaturesPerSecond(last time.Duration) float64 {
 	return n * 100 / (ticks(os.Getpid()) - before)
 }
 
-// serve starts a server on the first core, and returns how to measure it: the same request again and again, on enough
+// serve starts a server on the first core and returns a function to measure it: it repeats one request, on enough
 // connections to keep the core busy.
 func (b *bench) serve(argv ...string) (refreshesPerSecond func() float64) {
 	cmd := exec.Command("taskset", append([]string{"-c", "0"}, argv...)...)

@@ -1,8 +1,8 @@
-// Bench measures our programs beside Debian's C ones and beside floors: programs that do the least that can be
-// done. All are run interleaved, so that a machine's moods hit them alike; what counts are ratios.
+// Bench measures our programs, Debian's C programs, and floors: programs that do the minimum. They run interleaved, so
+// that disturbances of the machine affect all of them alike. The ratios matter.
 //
-// ../../../build.sh bench installs what it needs and starts it, in proto/interop. Start at the table benchmarks;
-// report.go prints, world.go holds provider and agents, the other files measure, one concern each.
+// ../../../build.sh bench installs what it needs and starts it in proto/interop. Start reading at the table benchmarks.
+// report.go prints the table, world.go has provider and agents, and each other file measures one thing.
 package main
 
 import (
@@ -16,10 +16,10 @@ import (
 	"syscall"
 )
 
-// benchmarks is all that can be measured. The goals stand where a figure is reported.
+// benchmarks lists everything that can be measured. The goals are where a figure is reported.
 var benchmarks = []struct {
 	name, what string
-	quick      bool // it counts something, so it belongs to --quick
+	quick      bool // it counts something, so --quick includes it
 	run        func(*bench)
 }{
 	{"token", "oidc-token NAME, cached, whole process", true, benchToken},
@@ -49,13 +49,13 @@ func main() {
 	plot := flag.Bool("plot", false, "measure growth and draw it into token/latency.svg, nothing else")
 	var names []string
 	flag.Parse()
-	for flag.NArg() > 0 { // options may stand behind names
+	for flag.NArg() > 0 { // options may follow names
 		names = append(names, flag.Arg(0))
 		flag.CommandLine.Parse(flag.Args()[1:])
 	}
 	b := &bench{bin: *bin, quick: *quick}
 	go b.endOnSignal()
-	debug.SetMemoryLimit(256 << 20) // keys that are derived leave 64 MiB each
+	debug.SetMemoryLimit(256 << 20) // each derived key leaves 64 MiB of garbage
 	if *plot {
 		exit(b.try("plot", func(b *bench) { drawPlot(b, "../../token/latency.svg") }))
 	}
@@ -83,7 +83,7 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-// bench is one run: what was measured, and what must be ended when a benchmark is over.
+// bench is one run: the results, and what must be stopped after each benchmark.
 type bench struct {
 	bin     string
 	quick   bool
@@ -92,7 +92,7 @@ type bench struct {
 	ends    []func()
 }
 
-// failed is how a benchmark ends that cannot go on: measuring code has no use for errors.
+// failed is a panic that ends a benchmark, so that measuring code needs no error handling.
 type failed struct{ err error }
 
 func check(err error) {
@@ -115,7 +115,7 @@ func (b *bench) end() {
 	b.ends = nil
 }
 
-// endOnSignal ends the agents, too: they have sessions of their own.
+// endOnSignal also ends the agents, which have their own sessions.
 func (b *bench) endOnSignal() {
 	ends := make(chan os.Signal, 1)
 	signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM)
@@ -124,7 +124,7 @@ func (b *bench) endOnSignal() {
 	os.Exit(130)
 }
 
-// try runs a benchmark and ends all that it began.
+// try runs a benchmark and stops everything that it started.
 func (b *bench) try(name string, run func(*bench)) (err error) {
 	defer b.end()
 	defer func() {
@@ -140,7 +140,7 @@ func (b *bench) try(name string, run func(*bench)) (err error) {
 	return nil
 }
 
-// rounds is how often something is repeated: less where only counts matter.
+// rounds returns the number of repetitions, fewer if only counts matter.
 func (b *bench) rounds(n int) int {
 	if b.quick {
 		return max(1, n/10)

@@ -10,8 +10,8 @@ import (
 	"oidc-agent/fakeidp/iam"
 )
 
-// drawPlot measures a cached call, on the socket, against the accounts that are loaded and the clients that ask at
-// once, and lets gnuplot draw both.
+// drawPlot measures a cached call on the socket, for several numbers of loaded accounts and of concurrent clients, and
+// draws both with gnuplot.
 func drawPlot(b *bench, svg string) {
 	dir := b.tempDir()
 	p := b.newProvider(0, iam.Settings{})

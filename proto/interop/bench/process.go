@@ -17,7 +17,7 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// timed runs a program to its end, from before the fork until it is reaped.
+// timed runs a program and returns the time from before the fork until it is reaped.
 func timed(c *exec.Cmd) float64 {
 	null := must(os.OpenFile(os.DevNull, os.O_RDWR, 0))
 	defer null.Close()
@@ -31,7 +31,7 @@ func timed(c *exec.Cmd) float64 {
 	return took
 }
 
-// cachedTokens are the commands that print a cached token: ours, C's, the floor. Ours and the floor ask our agent.
+// cachedTokens are the commands that print a cached token: ours, C's, and the floor. Ours and the floor use our agent.
 func (b *bench) cachedTokens() (commands []*exec.Cmd) {
 	b.each(iam.Settings{}, func(p *provider, u *user) {
 		u.load(p.account("demo"))
@@ -42,7 +42,7 @@ func (b *bench) cachedTokens() (commands []*exec.Cmd) {
 	return append(commands, raw)
 }
 
-// benchToken times commands in turn, each round in another order: caches remember who came before.
+// benchToken times commands in turn, each round in another order, because of the caches.
 func benchToken(b *bench) {
 	commands := append(b.cachedTokens(), b.floor("empty"), exec.Command("/bin/true"))
 	times := make([][]float64, len(commands))
@@ -78,7 +78,7 @@ func (b *bench) hyperfine(c *exec.Cmd) []float64 {
 	return times
 }
 
-// benchBurst is what a farm of jobs does when all begin.
+// benchBurst is like many jobs that start at once.
 func benchBurst(b *bench) {
 	commands := b.cachedTokens()
 	calls := 1000
@@ -92,7 +92,7 @@ func benchBurst(b *bench) {
 			cmd := exec.Command("xargs", "-P", "50", "-I{}", c.Path, c.Args[1])
 			cmd.Env, cmd.Stdout, cmd.Stdin = append(c.Env, "PATH=/usr/bin:/bin"), out, strings.NewReader(strings.Repeat("x\n", calls))
 			start := time.Now()
-			cmd.Run() // its exit code says no more than the number of tokens
+			cmd.Run() // the number of tokens shows failures too
 			took.add(i, time.Since(start).Seconds())
 			out.Close()
 			failures.add(i, float64(calls-bytes.Count(must(os.ReadFile(out.Name())), []byte("\n"))))
@@ -127,7 +127,7 @@ func benchAdd(b *bench) {
 	b.report("oidc-add, a file of C's", " ms", "Argon2id", argon, atMost(1.2, peer))
 }
 
-// derivation times one derivation of a key.
+// derivation times the derivation of a key.
 func derivation(format crypt.Format) float64 {
 	defer runtime.GC() // 64 MiB
 	start := time.Now()
@@ -163,8 +163,8 @@ func benchAddAll(b *bench) {
 	b.report("the same: memory at most", " MiB", "", values{{peak}})
 }
 
-// peakMemory waits for a process to end and returns the most memory that it had, in MiB. The usage that wait4 tells
-// would begin with the parent's.
+// peakMemory waits for the end of a process and returns its peak memory in MiB. The value of wait4 would include the
+// parent's memory at the fork.
 func peakMemory(pid int) (mib float64) {
 	for {
 		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

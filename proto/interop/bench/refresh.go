@@ -10,7 +10,7 @@ import (
 	"oidc-agent/proto/account"
 )
 
-// benchRotate compares a refresh through the agent with the same refresh straight from here.
+// benchRotate compares a refresh by the agent with the same refresh directly from here.
 func benchRotate(b *bench) {
 	var over, plain, blocked values
 	b.each(iam.Settings{}, func(p *provider, u *user) { plain[u.make], _ = overProvider(p, u) })
@@ -26,8 +26,8 @@ func benchRotate(b *bench) {
 	b.report("cached token of another account meanwhile, p99", " ms", "", blocked, atMost(10, alone))
 }
 
-// overProvider forces refreshes, each beside one without an agent. blocked is what another account's cached token takes
-// while refreshes follow each other.
+// overProvider forces refreshes, alternating with refreshes without an agent. blocked are the times of another account's
+// cached token during continuous refreshes.
 func overProvider(p *provider, u *user) (over, blocked []float64) {
 	u.loadFromFile(p.account("demo"))
 	u.load(p.account("other"))
@@ -57,7 +57,7 @@ func overProvider(p *provider, u *user) (over, blocked []float64) {
 	return over, []float64{quantile(o.latencies, 0.99)}
 }
 
-// benchScopes asks for 20 different tokens at once from a provider that thinks for 200 ms.
+// benchScopes asks for 20 different tokens at once from a provider that answers after 200 ms.
 func benchScopes(b *bench) {
 	for _, rotate := range []bool{false, true} {
 		what, most := "20 scopes at once, no rotation", 400.0
@@ -78,7 +78,7 @@ func benchScopes(b *bench) {
 	}
 }
 
-// scopes are n different sets of words.
+// scopes returns n different scopes.
 func scopes(n int) (sets []string) {
 	for bits := 1; len(sets) < n; bits++ {
 		var words []string
@@ -92,7 +92,7 @@ func scopes(n int) (sets []string) {
 	return sets
 }
 
-// benchTLS has the provider 40 ms away. A new TCP connection costs nothing here, for the proxy stands near.
+// benchTLS has a provider with a round trip of 40 ms. A new TCP connection costs nothing, because the proxy is local.
 func benchTLS(b *bench) {
 	const away = 20 * time.Millisecond
 	var first, later values
@@ -112,8 +112,8 @@ func benchTLS(b *bench) {
 	b.report("the same, every further refresh", " round trips", "", later, atMost(1.3, alone))
 }
 
-// benchAhead asks when the token has 15 % of its life left. The provider thinks for half a second: who waits for it
-// shows.
+// benchAhead requests a token that has 15 % of its lifetime left. The provider answers after half a second, so the time
+// shows whether a client waited for it.
 func benchAhead(b *bench) {
 	const life = 20 * time.Second
 	p, u := b.newProvider(0, iam.Settings{AccessTokenLifetime: life}), b.startAgent(us)

@@ -11,7 +11,7 @@ import (
 	"text/tabwriter"
 )
 
-// values are what was measured: of ours, of C's and of a floor. None: there is no such program, or it cannot do this.
+// values are the results of our program, of C's and of the floor. Empty: there is no such program, or it cannot do this.
 type values [3][]float64
 
 func (v *values) add(i int, x float64) { v[i] = append(v[i], x) }
@@ -26,11 +26,11 @@ type figure struct {
 // A goal is a limit for our median.
 type goal struct {
 	limit   float64
-	of      int // what the limit is multiplied with: 1 C's median, 2 the floor's; 0: nothing, it has the figure's unit
+	of      int // the limit is a multiple of: 1 C's median, 2 the floor's; 0: the limit is absolute
 	atLeast bool
 }
 
-// The columns of values. A limit is multiplied with the median of peer or floor, or stands alone.
+// The columns of values. A limit is a multiple of the median of peer or floor, or absolute.
 const (
 	us, alone = 0, 0
 	peer      = 1
@@ -40,7 +40,7 @@ const (
 func atMost(limit float64, of int) goal  { return goal{limit, of, false} }
 func atLeast(limit float64, of int) goal { return goal{limit, of, true} }
 
-// report adds a line. A figure without a unit is a count, and --quick holds it to its goal.
+// report adds a line. A figure without a unit is a count, and --quick compares it with its goal.
 func (b *bench) report(what, unit, floor string, v values, goals ...goal) {
 	f := figure{b.chapter, what, unit, floor, v, goals}
 	b.figures = append(b.figures, f)
@@ -49,7 +49,7 @@ func (b *bench) report(what, unit, floor string, v values, goals ...goal) {
 
 func median(s []float64) float64 { return quantile(s, 0.5) }
 
-// quantile sorts s and takes the value below which a share q of them lies.
+// quantile sorts s and returns its quantile q.
 func quantile(s []float64, q float64) float64 {
 	if len(s) == 0 {
 		return 0
@@ -58,7 +58,7 @@ func quantile(s []float64, q float64) float64 {
 	return s[min(len(s)-1, int(q*float64(len(s))))]
 }
 
-// number prints three digits.
+// number formats a value with three digits.
 func number(v float64) string {
 	switch {
 	case v == 0 || v >= 100 || v == float64(int(v)):
@@ -69,7 +69,7 @@ func number(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-// spread is the median, with the quartiles where there are enough values for some.
+// spread returns the median, with the quartiles if there are enough values.
 func (f figure) spread(i int) string {
 	s := f.values[i]
 	switch {
@@ -88,7 +88,7 @@ func (f figure) ratio(of int) string {
 	return "–"
 }
 
-// judge says what is to reach, and which of it is not reached.
+// judge returns the goals and whether they are reached.
 func (f figure) judge() (all, missed []string) {
 	for _, g := range f.goals {
 		text := map[bool]string{false: "≤ ", true: "≥ "}[g.atLeast] + number(g.limit) + [...]string{f.unit, " × C", " × " + f.floor}[g.of]
@@ -121,7 +121,7 @@ func (f figure) cells() []string {
 	return []string{f.chapter, f.what, f.spread(0), f.spread(peer), floorText, f.ratio(peer), f.ratio(floor), strings.Join(goals, ", "), verdict}
 }
 
-// print writes the table: padded, so that it reads well as it is, and Markdown all the same.
+// print writes the table in Markdown, padded so that it is also readable as plain text.
 func (b *bench) print() {
 	fmt.Println(machine() + "\n")
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 1, ' ', 0)
@@ -134,7 +134,7 @@ func (b *bench) print() {
 	w.Flush()
 }
 
-// overBudget is the failure of --quick: times only print, counts count.
+// overBudget is the error of --quick, for counts only: times are only printed.
 func (b *bench) overBudget() error {
 	var over []error
 	for _, f := range b.figures {
@@ -145,7 +145,7 @@ func (b *bench) overBudget() error {
 	return errors.Join(over...)
 }
 
-// machine says in words what was measured, and where.
+// machine describes what was measured, and on which machine.
 func machine() string {
 	commit, _ := exec.Command("git", "describe", "--always", "--dirty").Output()
 	find := func(file, after string) string {

@@ -15,7 +15,7 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// ask is one request in bare system calls, the answer up to the end of the connection.
+// ask makes one request with bare system calls and reads the answer until the end of the connection.
 func ask(sock string, request []byte) ([]byte, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -50,7 +50,7 @@ func tokenRequest(account, scope string, minValid int64) []byte {
 	return request.SetText("application_hint", "bench").Compact()
 }
 
-// askToken wants a token; the second that it must be valid beyond all bounds forces a new one.
+// askToken requests a token that must be valid for so many seconds; forced gets a new one each time.
 func askToken(sock string, request []byte) error {
 	answer, err := ask(sock, request)
 	if err == nil && !bytes.Contains(answer, []byte(`"access_token"`)) {
@@ -59,14 +59,15 @@ func askToken(sock string, request []byte) error {
 	return err
 }
 
-const forced = 99999999 // seconds
+// forced is longer, in seconds, than any token is valid.
+const forced = 99999999
 
-// load is many clients, each of which asks as soon as it was answered.
+// load is many clients, each of which sends the next request as soon as it has an answer.
 type load struct {
 	ask     func(client int) error
 	clients int
-	times   int           // of each client; 0: as often as it can for so long:
-	last    time.Duration // a duration
+	times   int           // requests of each client; 0: as many as possible during last
+	last    time.Duration // used if times is 0
 }
 
 type outcome struct {
@@ -76,8 +77,8 @@ type outcome struct {
 	err       error // of a client that failed
 }
 
-// run gives each client a processor of the runtime's: it sleeps in the kernel like a process of its own, and the
-// runtime's scheduler is not what is measured.
+// run gives each client its own P of the Go runtime: it sleeps in the kernel like a process, and the runtime's scheduler
+// is not measured.
 func (l load) run() (all outcome) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(l.clients + 8))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
@@ -115,17 +116,17 @@ func milliseconds(since time.Time) float64 {
 	return float64(time.Since(since)) / float64(time.Millisecond)
 }
 
-// question is a client's that is always the same.
+// question returns a client that repeats one request.
 func (u *user) question(account string, minValid int64) func(int) error {
 	request := tokenRequest(account, "", minValid)
 	return func(int) error { return askToken(u.sock, request) }
 }
 
-// benchSocket has clients ask for a cached token, ours and C's in turn, and a server that only echoes.
+// benchSocket measures requests for a cached token, at our agent and C's in turn, and at a server that only echoes.
 func benchSocket(b *bench, clients int) {
 	echoed := filepath.Join(b.tempDir(), "echo")
 	echo := b.floor("echo", echoed)
-	echo.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as the agents: Linux shares processors out by session
+	echo.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // like the agents, because Linux shares processors by session
 	check(echo.Start())
 	b.atEnd(func() { echo.Process.Kill(); echo.Wait() })
 	awaitAnswer(echoed)
@@ -156,7 +157,7 @@ func benchSocket(b *bench, clients int) {
 	b.report("50 clients, failures", "", "echo", failures, atMost(0, alone))
 }
 
-// benchStorm lets a token expire.
+// benchStorm measures many requests for an expired token.
 func benchStorm(b *bench) {
 	var s storm
 	b.each(iam.Settings{AccessTokenLifetime: 2 * time.Second}, func(p *provider, u *user) {
@@ -179,10 +180,10 @@ func benchForce(b *bench) {
 	b.report("the last one answered, over one grant's time", " ms", "", s.last)
 }
 
-// storm is what many clients see that ask at once.
+// storm is many concurrent clients and what they measure.
 type storm struct{ grants, failures, took, last values }
 
-// run lets the provider take its time for a grant, so that all have come before it answers.
+// run delays the provider's grant until all requests have arrived.
 func (s *storm) run(p *provider, u *user, l load, grant time.Duration) {
 	p.Fail(iam.Fault{Path: "token", Delay: grant})
 	defer p.ClearFaults()
@@ -198,8 +199,8 @@ func (s *storm) report(b *bench, what string, mostGrants float64) {
 	b.report(what+": failures", "", "", s.failures, atMost(0, alone))
 }
 
-// benchStall has an account whose provider stays silent while somebody wants a new token of it. C's agent does
-// nothing else meanwhile, so the silence ends.
+// benchStall has an account whose provider is silent while a client requests a new token. C's agent does nothing else
+// in the meantime, so the silence ends.
 func benchStall(b *bench) {
 	var calm, stalled values
 	b.each(iam.Settings{}, func(silent *provider, u *user) {

@@ -38,13 +38,13 @@ type provider struct {
 	b      *bench
 	issuer string
 	client *http.Client
-	cert   string // a file with its certificate, if it speaks TLS
-	ours   string // the refresh token of direct
+	cert   string // file with its certificate, with TLS
+	ours   string // refresh token for direct
 }
 
 var clients = []iam.Client{{ClientID: "bench", ClientSecret: "words", GrantTypes: []string{"password", "refresh_token"}}}
 
-// newProvider starts an IAM; delay is how far away it is, each way, by TLS then.
+// newProvider starts an IAM. With a delay, which is for each direction, it uses TLS.
 func (b *bench) newProvider(delay time.Duration, settings iam.Settings) *provider {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	config := iam.Config{Settings: settings, Alg: iam.ES256, Key: key, Clients: clients}
@@ -71,7 +71,7 @@ func (b *bench) newProvider(delay time.Duration, settings iam.Settings) *provide
 	return p
 }
 
-// post is one request at the token endpoint, straight from here.
+// post makes a request to the token endpoint directly from here.
 func (p *provider) post(form url.Values) (answer string, err error) {
 	form.Set("client_id", "bench")
 	form.Set("client_secret", "words")
@@ -95,7 +95,7 @@ func (p *provider) newRefreshToken(scope string) string {
 	return p.grant(url.Values{"grant_type": {"password"}, "username": {"alice"}, "password": {"alice"}, "scope": {scope}})
 }
 
-// direct is a refresh without an agent: the provider's own time.
+// direct refreshes without an agent, which measures the provider's own time.
 func (p *provider) direct() {
 	if p.ours == "" {
 		p.ours = p.newRefreshToken(scope)
@@ -103,14 +103,14 @@ func (p *provider) direct() {
 	p.ours = p.grant(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {p.ours}})
 }
 
-// grants counts the requests at the token endpoint while something happens.
+// grants counts the requests to the token endpoint during a function.
 func (p *provider) grants(while func()) float64 {
 	before := p.Counters()["POST token"]
 	while()
 	return float64(p.Counters()["POST token"] - before)
 }
 
-// account is a new one that nobody has a file of.
+// account returns a new account without a file.
 func (p *provider) account(name string) *account.Account {
 	return &account.Account{
 		Name: name, ClientName: "oidc-agent:" + name, IssuerURL: p.issuer, AuthScope: scope, RefreshScope: scope, CertPath: p.cert,
@@ -119,7 +119,7 @@ func (p *provider) account(name string) *account.Account {
 	}
 }
 
-// proxy hands connections on. Each piece of what is said arrives later, by the same time.
+// proxy forwards connections with a constant delay.
 func proxy(front net.Listener, to string, delay time.Duration) {
 	for {
 		near, err := front.Accept()
@@ -162,7 +162,7 @@ func (b *bench) tempDir() string {
 	return dir
 }
 
-// A user has a home and the programs of one make, and perhaps an agent.
+// A user has a home, the programs of one make, and possibly an agent.
 type user struct {
 	b    *bench
 	make int // us or peer
@@ -180,14 +180,14 @@ func (b *bench) newUser(make int) *user {
 	return u
 }
 
-// each measures with an agent of each make, beside a provider of its own.
+// each measures with an agent of each make, each with its own provider.
 func (b *bench) each(settings iam.Settings, measure func(p *provider, u *user)) {
 	for _, make := range []int{us, peer} {
 		measure(b.newProvider(0, settings), b.startAgent(make))
 	}
 }
 
-// command is a call of one of the user's programs.
+// command prepares one of the user's programs.
 func (u *user) command(name string, args ...string) *exec.Cmd {
 	path := "/usr/bin/" + name
 	if u.make == us {
@@ -200,7 +200,7 @@ func (u *user) command(name string, args ...string) *exec.Cmd {
 
 func (u *user) run(name string, args ...string) { output(u.command(name, args...)) }
 
-// floor is a call of a program that does the least that can be done.
+// floor prepares a floor program.
 func (b *bench) floor(name string, args ...string) *exec.Cmd {
 	return exec.Command(must(filepath.Abs(filepath.Join(b.bin, "bench", name))), args...)
 }
@@ -214,7 +214,7 @@ func output(cmd *exec.Cmd) string {
 	return string(out)
 }
 
-// find returns what a pattern's group matches.
+// find returns the match of a pattern's group.
 func find(pattern, text string) (group string) {
 	found := regexp.MustCompile(pattern).FindStringSubmatch(text)
 	if found == nil {
@@ -250,7 +250,7 @@ func awaitAnswer(sock string) {
 	}
 }
 
-// stop ends the agent and waits until it has gone.
+// stop ends the agent and waits for its end.
 func (u *user) stop() {
 	pids := u.pids()
 	u.pid = 0
@@ -274,7 +274,7 @@ func isAlive(pid int) bool {
 	return err == nil && !bytes.Contains(text, []byte(") Z "))
 }
 
-// pids are the agent's processes: C's are two.
+// pids returns the agent's processes: C's agent has two.
 func (u *user) pids() []int {
 	if u.pid == 0 {
 		return nil
@@ -296,7 +296,7 @@ func (u *user) loadMany(p *provider, from, to int) {
 	}
 }
 
-// load gives an account to the agent without a file. A refresh is part of it.
+// load loads an account without a file into the agent, which includes a refresh.
 func (u *user) load(a *account.Account) {
 	u.add(cjson.New().SetText("request", "add").SetObject("config", a.Object()))
 }
@@ -305,7 +305,7 @@ func (u *user) add(request *cjson.Object) {
 	find("(success)", string(must(ask(u.sock, request.Compact()))))
 }
 
-// file writes an account's file in a format and returns its path.
+// file writes an account file in a format and returns its path.
 func (u *user) file(a *account.Account, format crypt.Format) (path string, key *crypt.Key) {
 	key = must(crypt.NewKey(secret.FromString(password), format))
 	text := must(key.Encrypt(context.Background(), a.Object().Layout()))
@@ -314,7 +314,7 @@ func (u *user) file(a *account.Account, format crypt.Format) (path string, key *
 	return path, key
 }
 
-// loadFromFile gives an account to the agent with the file that new refresh tokens go into.
+// loadFromFile loads an account into the agent, with the file for new refresh tokens.
 func (u *user) loadFromFile(a *account.Account) {
 	if u.make == peer {
 		u.file(a, crypt.FormatC)

@@ -1,4 +1,4 @@
-// Package completion tries the completion of our programs in the shells for which it is written.
+// Package completion tests the completion of our programs in the shells that it is for.
 package completion
 
 import (
@@ -19,10 +19,10 @@ import (
 
 const patience = 60 * time.Second
 
-// scripts is where the shells find what is tested.
+// scripts is the folder of the completion scripts.
 var scripts, _ = filepath.Abs("../../cli/completion")
 
-// home is a user with a file, with an account that is only stored, and with one that is only loaded.
+// home is a user with a file, an account that is only stored, and one that is only loaded.
 type home struct {
 	dir string
 	env []string
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 
 func newHome(t *testing.T) *home {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "completion-") // t.TempDir's parent is closed to others
+	dir, err := os.MkdirTemp("", "completion-") // other users cannot enter t.TempDir's parent
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func (h *home) play(t *testing.T, p user.Program) string {
 	return r.Stdout
 }
 
-// completed is what the tab key makes of the last word.
+// completed returns the completions of the last word.
 var completed = []struct{ line, want string }{
 	{"oidc-add --skip", "--skip-check"},
 	{"oidc-add acc", "acc-stored"},
@@ -138,7 +138,7 @@ func TestFish(t *testing.T) {
 		return words
 	}
 	for _, c := range completed {
-		// It also has what only contains what was typed.
+		// It also offers words that only contain what was typed.
 		if got := complete(c.line); !slices.Contains(got, c.want) || strings.HasPrefix(c.line, "oidc-add -r") && len(got) != 1 {
 			t.Errorf("%s: %q, want %q", c.line, got, c.want)
 		}
@@ -162,7 +162,7 @@ func TestBash(t *testing.T) {
 	h.checkUnharmed(t)
 }
 
-// TestBashCompletion: the package bash-completion finds the file by a program's name.
+// TestBashCompletion: the package bash-completion finds the file by the name of the program.
 func TestBashCompletion(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
@@ -187,7 +187,7 @@ func TestZsh(t *testing.T) {
 	for _, program := range programs {
 		line := program + " -\t"
 		if program == "fakeidp" {
-			line = "fakeidp --\t" // it has no short ones, so the first tab would only add a dash
+			line = "fakeidp --\t" // it has no short options, so the first tab would only add a dash
 		}
 		screen := h.list(t, "zsh -f -i", load, line)
 		checkOptions(t, program, regexp.MustCompile(`--?[\w?][\w-]*`).FindAllString(screen, -1))
@@ -195,8 +195,7 @@ func TestZsh(t *testing.T) {
 	h.checkUnharmed(t)
 }
 
-// typeAll lets the user type each line and the tab key in an interactive shell. What it is made of is seen by putting
-// printf in front of it.
+// typeAll types each line and the tab key in an interactive shell, with printf in front to show the completed words.
 func (h *home) typeAll(t *testing.T, shell, load string) {
 	t.Helper()
 	h.interactive(t, shell, load, func(ctx context.Context, s *user.Session) error {
@@ -216,7 +215,7 @@ func (h *home) typeAll(t *testing.T, shell, load string) {
 	})
 }
 
-// list is the screen after a line that ends with a tab.
+// list returns the screen after a line that ends with a tab.
 func (h *home) list(t *testing.T, shell, load, line string) (screen string) {
 	t.Helper()
 	h.interactive(t, shell, load, func(ctx context.Context, s *user.Session) error {
@@ -232,7 +231,7 @@ func (h *home) list(t *testing.T, shell, load, line string) (screen string) {
 	return screen
 }
 
-// interactive starts a shell on a terminal, loads the completion, and ends the shell after what the user does.
+// interactive starts a shell on a terminal, loads the completion, runs the user's steps, and ends the shell.
 func (h *home) interactive(t *testing.T, shell, load string, do func(context.Context, *user.Session) error) {
 	t.Helper()
 	h.play(t, user.Program{Args: strings.Fields(shell), Terminal: user.Everywhere, User: func(ctx context.Context, s *user.Session) error {
@@ -245,13 +244,13 @@ func (h *home) interactive(t *testing.T, shell, load string, do func(context.Con
 		if err := do(ctx, s); err != nil {
 			return err
 		}
-		return s.TypeHidden(ctx, "\x15exit\r") // Ctrl-U takes the line away
+		return s.TypeHidden(ctx, "\x15exit\r") // Ctrl-U deletes the line
 	}})
 }
 
 var programs = []string{"oidc-agent", "oidc-agent-service", "oidc-keychain", "oidc-gen", "oidc-add", "oidc-token", "oidc-tokensh", "fakeidp"}
 
-// checkOptions: the options of the help text are offered, and no others.
+// checkOptions checks that exactly the options of the help text are offered.
 func checkOptions(t *testing.T, program string, offered []string) {
 	t.Helper()
 	help, err := exec.Command(filepath.Join(bin, program), "--help").Output()
@@ -276,7 +275,7 @@ func checkOptions(t *testing.T, program string, offered []string) {
 	}
 }
 
-// checkUnharmed: an account's name was not taken for a command.
+// checkUnharmed checks that an account's name was not run as a command.
 func (h *home) checkUnharmed(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(h.dir, "pwned")); err == nil {

@@ -8,7 +8,7 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// TestContainer: another root that holds the static oidc-token and the socket, no more: no /etc, /proc, /dev or /tmp.
+// TestContainer: a root with nothing but the static oidc-token and the socket: no /etc, /proc, /dev or /tmp.
 func TestContainer(t *testing.T) {
 	t.Parallel()
 	near, _, variables := sites(t)
@@ -28,7 +28,7 @@ func TestContainer(t *testing.T) {
 		"--ro-bind", near.bin+"/oidc-token", "/oidc-token", "/oidc-token", "demo"), "/agent.sock")
 }
 
-// TestStranger: who maps himself to the agent's user id in a namespace of his own stays who he is for the kernel.
+// TestStranger: another user who maps to the agent's user ID in a user namespace is still that other user.
 func TestStranger(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, "near.example", "")
@@ -43,7 +43,7 @@ func TestStranger(t *testing.T) {
 		return []string{"HOME=" + open, "OIDC_SOCK=" + open + "/agent.sock", "setpriv", "--reuid=" + id, "--regid=" + id, "--clear-groups"}
 	}
 	m.start("^OIDCD_PID=", append(as("65534"), "oidc-agent", "--console", "-a", open+"/agent.sock")...)
-	if err := os.Chmod(open+"/agent.sock", 0o777); err != nil { // the mistake that the agent makes up for
+	if err := os.Chmod(open+"/agent.sock", 0o777); err != nil { // the mistake against which the agent checks its peers
 		t.Fatal(err)
 	}
 	box := []string{"bwrap", "--bind", "/", "/", "--unshare-user", "--uid", "65534", "--gid", "65534", m.bin + "/oidc-add", "--loaded"}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestFamilies: networks with one family of addresses, and a name with both of which one leads nowhere.
+// TestFamilies: networks with only one address family, and a name with addresses of both, of which one is unreachable.
 func TestFamilies(t *testing.T) {
 	t.Parallel()
 	const near, far = "192.0.2.1/24 2001:db8::1/64", "192.0.2.2/24 2001:db8::2/64"
@@ -24,11 +24,11 @@ func TestFamilies(t *testing.T) {
 			}
 			near, far := newMachine(t, "near.example", hosts.String()), newMachine(t, "idp.example", "127.0.0.1 idp.example\n")
 			link(near, far, c.near, c.far)
-			for _, dead := range strings.Fields(c.dead) { // for a card that nobody has: silence, not an error
+			for _, dead := range strings.Fields(c.dead) { // a link address without a machine: no answer, not an error
 				near.run("ip", "neighbour", "add", dead, "lladdr", "02:00:00:00:00:01", "dev", "cable")
 			}
 			ca := far.provider(":443")
-			// RFC 8305: without a second attempt beside the first, three dead addresses cost 7.5 seconds.
+			// RFC 8305: without concurrent attempts, three unreachable addresses take 7.5 seconds.
 			if cost := near.generating(ca) - far.generating(ca); cost > 5*time.Second {
 				t.Errorf("the dead addresses cost %v", cost)
 			}
@@ -36,7 +36,7 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// generating makes an account with a new agent, which has no connection yet, and says how long that took.
+// generating makes an account with a new agent, which has no connections, and returns the time that takes.
 func (m *machine) generating(ca string) time.Duration {
 	m.t.Helper()
 	_, variables := m.agent()

@@ -1,6 +1,6 @@
-// Package network tries the programs in networks as sites have them: behind a proxy, with CAs of their own, over one
-// family of addresses, through ssh, in a container. A test makes its machines out of namespaces, which end with it;
-// that takes root. What is missing is a failure, never a skip.
+// Package network tests the programs in typical networks of sites: behind a proxy, with private CAs, with one address
+// family, through ssh, in a container. The machines are namespaces that end with the test, which needs root. A missing
+// program is a failure, never a skip.
 package network
 
 import (
@@ -20,7 +20,7 @@ import (
 	"oidc-agent/proto/e2e/user"
 )
 
-// patience is how long anything may take, on a busy machine.
+// patience is how long anything may take on a busy machine.
 const patience = time.Minute
 
 var installed = sync.OnceValues(func() (string, error) {
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A machine has a network, a name and an /etc of its own, and shares all else with the one that the tests run on.
+// A machine has its own network, name and /etc, and shares everything else with the host.
 type machine struct {
 	t   *testing.T
 	pid string
@@ -54,7 +54,7 @@ func newMachine(t *testing.T, name, hosts string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "net-") // not t.TempDir: others may not enter that
+	dir, err := os.MkdirTemp("", "net-") // not t.TempDir, which other users cannot enter
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func newMachine(t *testing.T, name, hosts string) *machine {
 	return m
 }
 
-// link joins two machines by a cable, and gives each end its addresses.
+// link connects two machines and sets the addresses of each end.
 func link(a, b *machine, ofA, ofB string) {
 	a.t.Helper()
 	must(a.t, exec.Command("ip", "link", "add", "cable", "netns", a.pid, "type", "veth", "peer", "name", "cable", "netns", b.pid))
@@ -85,7 +85,7 @@ func link(a, b *machine, ofA, ofB string) {
 		for _, address := range strings.Fields(addresses) {
 			args := []string{"ip", "address", "add", address, "dev", "cable"}
 			if strings.Contains(address, ":") {
-				args = append(args, "nodad") // else it serves only after a second
+				args = append(args, "nodad") // otherwise it can be used only after a second
 			}
 			m.run(args...)
 		}
@@ -106,7 +106,7 @@ func (m *machine) write(file, text string) string {
 	return file
 }
 
-// command prepares a program that runs on the machine. Leading NAME=VALUE arguments are for its environment.
+// command prepares a program to run on the machine. Leading NAME=VALUE arguments are its environment.
 func (m *machine) command(args ...string) *exec.Cmd {
 	env := []string{"HOME=" + m.dir, "TMPDIR=" + m.dir, "PATH=" + m.bin + ":/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
 	for strings.Contains(args[0], "=") {
@@ -154,7 +154,7 @@ func try(cmd *exec.Cmd) (stdout, stderr string, err error) {
 	return out.String(), problems.String(), err
 }
 
-// A process runs beside the test, which may read what it says.
+// A process runs in the background; the test can read its output.
 type process struct {
 	cmd  *exec.Cmd
 	mu   sync.Mutex
@@ -216,7 +216,7 @@ func (m *machine) watch(cmd *exec.Cmd, ready string) *process {
 	return nil
 }
 
-// stop ends the process, as often as it is called.
+// stop ends the process. Further calls do nothing.
 func (p *process) stop() {
 	if p.cmd.ProcessState == nil {
 		p.cmd.Process.Signal(syscall.SIGTERM)
@@ -235,7 +235,7 @@ func (m *machine) provider(address string, args ...string) (ca string) {
 	return ca
 }
 
-// agent starts an agent in a home of its own. What comes back are the variables that its clients need.
+// agent starts an agent in a new home and returns the variables that its clients need.
 func (m *machine) agent(env ...string) (p *process, variables []string) {
 	m.t.Helper()
 	home, err := os.MkdirTemp(m.dir, "home")
@@ -250,13 +250,13 @@ func (m *machine) agent(env ...string) (p *process, variables []string) {
 	return m.start("^OIDCD_PID=", args...), variables
 }
 
-// generate is how an account is made.
+// generate returns the command that makes an account.
 func generate(variables []string, more ...string) []string {
 	return append(append(append([]string{}, variables...), "oidc-gen", "-w", "device", "--prompt=none", "--pw-env",
 		"--issuer=https://idp.example/", "--scope=openid profile offline_access"), append(more, "demo")...)
 }
 
-// token is how a new token is got.
+// token returns the command that gets a new token.
 func token(variables []string) []string {
 	return append(append([]string{}, variables...), "oidc-token", "-f", "demo")
 }
@@ -269,7 +269,7 @@ func (m *machine) wantToken(variables []string) {
 	}
 }
 
-// wantText fails unless all texts are part of what was said.
+// wantText fails unless the output contains all texts.
 func wantText(t *testing.T, said string, texts ...string) {
 	t.Helper()
 	for _, text := range texts {

@@ -8,7 +8,7 @@ import (
 
 const proxyPassword = "proxy-secret"
 
-// TestProxy: a machine that knows no way to the provider but a proxy, as tinyproxy plays it.
+// TestProxy: a machine that can reach the provider only through a proxy (tinyproxy).
 func TestProxy(t *testing.T) {
 	t.Parallel()
 	near := newMachine(t, "near.example", "192.0.2.2 proxy.example\n")
@@ -26,7 +26,7 @@ func TestProxy(t *testing.T) {
 	_, good := near.agent("HTTPS_PROXY=http://proxy.example:8001")
 	near.run(generate(good, "--cp="+ca)...)
 	near.wantToken(good)
-	// It is the agent that speaks to providers: the variables that it was started with are those that count.
+	// The agent talks to providers, so the variables in its environment matter.
 	near.wantToken(append(good, "HTTPS_PROXY=http://proxy.example:9"))
 	log, withPassword := near.agent("https_proxy=http://eve:" + proxyPassword + "@proxy.example:8002")
 	near.run(generate(withPassword, "--cp="+ca)...)
@@ -48,7 +48,7 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// TestNoProxy: the provider is near, the proxy away.
+// TestNoProxy: the provider is reachable, the proxy is not.
 func TestNoProxy(t *testing.T) {
 	t.Parallel()
 	near := newMachine(t, "near.example", "192.0.2.2 idp.example proxy.example\n")

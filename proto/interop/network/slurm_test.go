@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestSlurm: a job of 64 tasks at once, on a cluster of one node, which get tokens through a forwarded socket, and out of a
+// TestSlurm: 64 concurrent tasks of a job, on a cluster of one node, get tokens through a forwarded socket and from a
 // bearer file.
 func TestSlurm(t *testing.T) {
 	t.Parallel()
@@ -27,7 +27,7 @@ func TestSlurm(t *testing.T) {
 	if lines := strings.Fields(tokens); len(lines) != 64 || strings.Count(tokens, ".") != 2*64 {
 		t.Errorf("%d tokens", len(lines))
 	}
-	file := filepath.Join(far.dir, "bt") // all machines see it
+	file := filepath.Join(far.dir, "bt") // visible on all machines
 	near.run(append(slices.Clone(variables), "oidc-add", "--bearer-file="+file, "demo")...)
 	tokens = far.run(config, "BEARER_TOKEN_FILE="+file, "srun", "--ntasks=64", "--overcommit", "sh", "-c", `cat "$BEARER_TOKEN_FILE"`)
 	if lines := strings.Fields(tokens); len(lines) != 64 || lines[0] != near.run(append(slices.Clone(variables), "oidc-token", "demo")...) {

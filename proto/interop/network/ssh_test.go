@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// sshd starts OpenSSH's server on 192.0.2.2 and returns how to call ssh on near.
+// sshd starts OpenSSH's server on 192.0.2.2 and returns the ssh command for near.
 func sshd(near, far *machine, more string) (ssh []string) {
 	far.t.Helper()
 	hostKey, userKey := filepath.Join(far.dir, "host"), filepath.Join(near.dir, "user")
@@ -28,7 +28,7 @@ func sshd(near, far *machine, more string) (ssh []string) {
 	config := far.write("sshd_config", strings.Join([]string{"Port 22", "ListenAddress 192.0.2.2", "HostKey " + hostKey,
 		"AuthorizedKeysFile " + far.write("authorized_keys", string(public)), "StrictModes no", "PermitRootLogin prohibit-password",
 		"PidFile none", "MaxSessions 100", more, ""}, "\n"))
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // where it jails itself; made at boot
+	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // its chroot directory, usually made at boot
 		far.t.Fatal(err)
 	}
 	far.start("^Server listening", "/usr/sbin/sshd", "-D", "-e", "-f", config)
@@ -36,7 +36,7 @@ func sshd(near, far *machine, more string) (ssh []string) {
 		"-o", "UserKnownHostsFile=" + near.write("known_hosts", "192.0.2.2 "+string(host))}
 }
 
-// sites are a desk with an agent and a loaded account, and a machine far away that reaches nobody but the desk.
+// sites returns a desk with an agent and a loaded account, and a remote machine that can reach only the desk.
 func sites(t *testing.T) (near, far *machine, variables []string) {
 	t.Helper()
 	near, far = newMachine(t, "idp.example", "127.0.0.1 idp.example\n"), newMachine(t, "far.example", "")
@@ -58,11 +58,11 @@ func TestForwarding(t *testing.T) {
 	if got := near.run(append(there, program)...); strings.Count(got, ".") != 2 {
 		t.Errorf("no token on the far side: %q", got)
 	}
-	// ssh has gone and left the socket's file: a clear error there, and no hindrance for the next ssh.
+	// ssh has ended and left the socket's file: a clear error there, and the next ssh works.
 	if _, err := os.Lstat(remote); err != nil {
 		t.Fatalf("no stale socket to be tried: %v", err)
 	}
-	for { // the server needs a moment to notice
+	for { // the server takes a moment to notice
 		conn, err := net.Dial("unix", remote)
 		if err != nil {
 			break
@@ -75,7 +75,7 @@ func TestForwarding(t *testing.T) {
 	if got := near.run(append(there, program)...); strings.Count(got, ".") != 2 {
 		t.Errorf("no token on the far side: %q", got)
 	}
-	// The steps of a job, all at once, through one ssh.
+	// The concurrent steps of a job, through one ssh.
 	forward := near.command(append(there, "echo ready; exec cat")...)
 	end, err := forward.StdinPipe()
 	if err != nil {
@@ -94,7 +94,7 @@ func TestForwarding(t *testing.T) {
 	steps.Wait()
 }
 
-// TestStaleForwarding: a server that leaves old sockets in the way says so, and nobody gets a wrong agent.
+// TestStaleForwarding: with a server that keeps old sockets, ssh reports it, and no client gets a wrong agent.
 func TestStaleForwarding(t *testing.T) {
 	t.Parallel()
 	near, far, variables := sites(t)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestAuthorities: every place where a site keeps the certificates of its CAs.
+// TestAuthorities: every place where a site can keep its CA certificates.
 func TestAuthorities(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, "idp.example", "127.0.0.1 idp.example other.example\n")

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// enter makes the root read-only, mounts the one writable folder, and runs the job there as a user whom nobody knows.
-// fakeidp is on the left of a pipe, for a shell's & needs /dev/null.
+// enter makes the root read-only, mounts the writable folder, and runs the job as a user without a passwd entry.
+// fakeidp runs on the left side of a pipe, because & needs /dev/null.
 const enter = `root=$0
 mount --bind "$root" "$root"
 mount -o remount,bind,ro "$root"
@@ -22,7 +22,7 @@ exec env -i PATH=/bin TMPDIR=/w OIDC_CONFIG_DIR=/w/config "$(command -v chroot)"
 	sh -c "echo \$\$ >/w/pid; exec fakeidp --tls --ca-out=/w/ca.pem --auto-approve --device-interval=1s 2>/w/log" | sh /job.sh'
 `
 
-// The job prints a line, the output and the code of each step.
+// The job prints a line, the output and the exit code of each step.
 const begin = `read -r issuer
 export OIDC_ENCRYPTION_PW=hunter2
 gen="oidc-gen -w device --prompt=none --pw-env --issuer=$issuer"
@@ -30,7 +30,7 @@ gen="oidc-gen -w device --prompt=none --pw-env --issuer=$issuer"
 
 const jwt = `eyJ[\w-]+\.[\w-]+\.[\w-]+`
 
-// steps is the job; what a step prints on stdout and stderr must be as its pattern says, code included.
+// steps is the job. The output of a step and its exit code must match its pattern.
 var steps = []struct{ command, want string }{
 	{`eval "$(oidc-agent)"`, `Agent pid \d+\n0`},
 	{`oidc-add demo`, `Error: no configuration directory: looked for /w/config(\n.*)*\n1`},
@@ -60,8 +60,7 @@ var steps = []struct{ command, want string }{
 	{`ls /w`, `bearer\nca.pem\nconfig\nlog\npid\n0`},
 }
 
-// A root that holds only our programs and a shell: no /etc/passwd, /dev, /proc, CA bundle or HOME, nothing to be
-// written but one folder.
+// A root with only our programs and a shell: no /etc/passwd, /dev, /proc, CA bundle or HOME, and one writable folder.
 func TestEmptyRoot(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -74,7 +73,7 @@ func TestEmptyRoot(t *testing.T) {
 	}
 	job := begin
 	for i, step := range steps {
-		form := "( %s ) 2>&1" // what it exports is its own
+		form := "( %s ) 2>&1" // in a subshell, with its own variables
 		if strings.HasPrefix(step.command, "eval") {
 			form = "{ %s; } 2>&1"
 		}

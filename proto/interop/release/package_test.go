@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// sysroot makes a root directory with a shell in it, for the scripts of packages, and no libraries.
+// sysroot makes a root directory with a shell for the scripts of packages, but without libraries.
 func sysroot(t *testing.T, folders ...string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -27,14 +27,14 @@ func sysroot(t *testing.T, folders ...string) string {
 	return root
 }
 
-// outside leaves out what the package managers keep for themselves.
+// outside removes the package managers' own files below /var from a list.
 func outside(all map[string]string) map[string]string {
 	maps.DeleteFunc(all, func(name, _ string) bool { return strings.HasPrefix(name, "var/") })
 	return all
 }
 
-// Debian's own package of the C programs is installed, with the one that needs it; ours takes its place and goes
-// without leaving anything.
+// Our package replaces Debian's package of the C programs, with one that depends on it, and its removal leaves nothing
+// behind.
 func TestDebianPackage(t *testing.T) {
 	t.Parallel()
 	root, cache := sysroot(t, "var/lib/dpkg/updates", "var/lib/dpkg/info", "var/log"), t.TempDir()
@@ -65,7 +65,7 @@ func TestDebianPackage(t *testing.T) {
 	}
 }
 
-// There is no rpm of the C programs in Debian: one that has their names and a file of theirs stands for it.
+// Debian has no rpm of the C programs: a package with their name and one of their files is a stand-in.
 func TestRPM(t *testing.T) {
 	t.Parallel()
 	root, top := sysroot(t, "var/lib/rpm"), t.TempDir()
@@ -110,7 +110,7 @@ echo of C >%{buildroot}/usr/bin/oidc-keychain-of-c
 	}
 }
 
-// What is made for another machine has the same files.
+// The packages for other machines have the same files.
 func TestOtherMachine(t *testing.T) {
 	t.Parallel()
 	names := func(listing string) (names string) {

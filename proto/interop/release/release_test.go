@@ -1,4 +1,4 @@
-// Package release makes the release twice and tries what comes out: archives, packages, and a run in an empty root.
+// Package release builds the release twice and tests the results: archives, packages, and a run in an empty root.
 package release
 
 import (
@@ -21,7 +21,7 @@ import (
 
 const version = "1.2.3"
 
-// places: the first release is made out of a git checkout, the second out of the first one's source archive.
+// places: the first release is built from a git checkout, the second from the source archive of the first.
 var first, second string
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// makeFirst copies the tree into a git repository of its own, with a tag, and makes all of the release there.
+// makeFirst copies the tree to a new git repository with a tag, and builds the release there.
 func makeFirst() ([]byte, error) {
 	root, err := filepath.Abs("../../..")
 	if err != nil {
@@ -71,7 +71,7 @@ func run(t *testing.T, name string, args ...string) string {
 
 func dist(name string) string { return filepath.Join(first, "dist", name) }
 
-// unpack unpacks an archive of the release; all is in one folder of its name.
+// unpack unpacks an archive of the release, which has one folder of its name.
 func unpack(t *testing.T, what string) string {
 	t.Helper()
 	dir, name := t.TempDir(), "oidc-agent-"+version+"-"+what
@@ -79,8 +79,8 @@ func unpack(t *testing.T, what string) string {
 	return filepath.Join(dir, strings.TrimSuffix(name, "-src"))
 }
 
-// With no network, no modules that were fetched before and nothing compiled before, in another directory, at another
-// time of the sources' files, the same bytes come out.
+// The release has the same bytes without a network, without module and build caches, in another directory, and with
+// other times of the source files.
 func TestSameBytes(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
@@ -91,7 +91,7 @@ func TestSameBytes(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	t.Cleanup(func() { run(t, "chmod", "-R", "u+w", home) }) // what Go keeps is read-only
+	t.Cleanup(func() { run(t, "chmod", "-R", "u+w", home) }) // Go's module cache is read-only
 	made, err := os.ReadDir(filepath.Join(second, "dist"))
 	if err != nil || len(made) != 9 {
 		t.Errorf("%d files, %v; want 3 archives, 4 packages, sums and SBOM", len(made), err)
@@ -150,7 +150,7 @@ func TestArchives(t *testing.T) {
 	}
 }
 
-// extras lists what belongs to the programs, for each source that there is.
+// extras returns the expected files besides the programs, according to the sources.
 func extras(os string) []string {
 	want := []string{"LICENSE", "LICENSE.modules", "README.md"}
 	for pattern, to := range map[string]string{
@@ -168,7 +168,7 @@ func extras(os string) []string {
 	return want
 }
 
-// machine tells whether a program is for a machine, and needs no library of it but macOS's own.
+// machine checks that a program is for a machine, and needs no libraries except macOS's own.
 func machine(path, os, arch string) error {
 	if os == "darwin" {
 		f, err := macho.Open(path)
@@ -196,7 +196,7 @@ func machine(path, os, arch string) error {
 	return nil
 }
 
-// files lists what is below a directory: a file's or link's path, its mode and size.
+// files returns the files and links below a directory, with path, mode and size.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -218,7 +218,7 @@ func files(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// component is what we say of a part: a type and a name are required (CycloneDX 1.6, "components").
+// component describes a part; type and name are required (CycloneDX 1.6, "components").
 type component struct {
 	Type, Name, Version, Purl string
 	Ref                       string `json:"bom-ref"`
@@ -226,7 +226,7 @@ type component struct {
 	Hashes                    []struct{ Alg, Content string }
 }
 
-// The list of components is what Go itself says to be linked, and has no field but those of the format.
+// The list of components is the one that Go reports as linked, with no fields but those of the format.
 func TestSBOM(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(dist("oidc-agent-" + version + ".cdx.json"))

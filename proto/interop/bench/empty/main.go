@@ -1,7 +1,7 @@
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
 
-// Empty is the floor of every Go program: what the kernel and the runtime take before main.
+// Empty is the floor of every Go program: the time of the kernel and the runtime before main.
 package main
 
 func main() {}

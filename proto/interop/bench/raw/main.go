@@ -1,7 +1,7 @@
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
 
-// Raw is the floor of oidc-token: one plain request in bare system calls, and nothing that a user could want.
+// Raw is the floor of oidc-token: one plain request with bare system calls, without any features.
 package main
 
 import (
