@@ -104,12 +104,12 @@ func TestEveryRequestAtOnce(t *testing.T) {
 	w.must(w.agent, forced("race0"))
 	w.must(w.agent, ipc.Request(ipc.RequestRemoveAll))
 	n, stacks := goroutinesOf(t, "race")
-	for deadline := time.Now().Add(time.Minute); n > maxFree && time.Now().Before(deadline); n, stacks = goroutinesOf(t, "race") {
+	for deadline := time.Now().Add(time.Minute); n > maxIdle && time.Now().Before(deadline); n, stacks = goroutinesOf(t, "race") {
 		w.must(w.agent, ipc.Request(ipc.RequestCheck))
 		w.agent.providers.closeIdle()
 	}
-	if n > maxFree {
-		t.Errorf("%d goroutines are left, %d are to take connections: %s", n, maxFree, stacks)
+	if n > maxIdle {
+		t.Errorf("%d goroutines are left, %d are to take connections: %s", n, maxIdle, stacks)
 	}
 }
 

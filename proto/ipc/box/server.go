@@ -1,7 +1,6 @@
 package box
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,33 +18,27 @@ const writeTimeout = 10 * time.Second
 // A Conn is what the server needs of a net.Conn.
 type Conn interface {
 	io.ReadWriteCloser
-	SetReadDeadline(time.Time) error
-	SetWriteDeadline(time.Time) error
+	SetDeadline(time.Time) error
 }
 
-// ServeConn reads the request, plain or encrypted as the client likes, writes the handler's answer in one write, and
-// closes the connection. What can be no request is answered with a failure at once; what is not complete within the
-// patience, when that is over. The handler gets a JSON object that has not been parsed, and owns its bytes. The context is the
-// handler's, and its end breaks off the reading. The error is for a log; a client that leaves without a word is none.
-func ServeConn(ctx context.Context, conn Conn, patience time.Duration,
-	handle func(ctx context.Context, request []byte) (answer []byte)) error {
+// ServeConn reads a request, plain or encrypted as the client chooses, writes the handler's answer in one write, and
+// closes the connection. Input that cannot become a request is answered with a failure at once, an incomplete request
+// when patience has passed. The handler receives a JSON object that has not been parsed and owns its bytes. The error
+// is for a log; a client that leaves without sending anything is none.
+func ServeConn(conn Conn, patience time.Duration, handle func(request []byte) (answer []byte)) error {
 	defer conn.Close()
-	conn.SetReadDeadline(time.Now().Add(patience))
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
 	request, c, err := readRequest(conn)
-	if !stop() {
-		return context.Cause(ctx)
-	}
 	if err == io.EOF {
 		return nil
 	}
 	if err != nil {
 		if answer := refusal(err, c != nil); answer != nil {
-			Reply(conn, answer.Encode().Compact())
+			reply(conn, nil, answer.Encode().Compact())
 		}
 		return fmt.Errorf("reading a request: %w", err)
 	}
-	if err := reply(conn, c, handle(ctx, request)); err != nil {
+	if err := reply(conn, c, handle(request)); err != nil {
 		return fmt.Errorf("writing an answer: %w", err)
 	}
 	return nil
@@ -69,7 +62,7 @@ func readRequest(conn Conn) ([]byte, *channel, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := write(conn, public); err != nil {
+	if _, err := conn.Write(public); err != nil {
 		return nil, nil, err
 	}
 	frame, _, err := ipc.Read(conn, rest, frameEnd(ipc.MaxMessage))
@@ -97,9 +90,6 @@ func refusal(err error, encrypted bool) *ipc.Failure {
 	return &ipc.Failure{Text: "Bad Request: could not parse json"}
 }
 
-// Reply writes an answer in the plain form, for who has read the request himself, and wipes it.
-func Reply(conn Conn, answer []byte) error { return reply(conn, nil, answer) }
-
 // reply writes an answer and wipes it: in the channel if there is one, in any case in one write, because clients take
 // what one read brings for the whole. Some read 4096 bytes at a time until they get fewer, and fail when the last piece
 // is full: such an answer gets a blank at its end.
@@ -109,20 +99,16 @@ func reply(conn Conn, c *channel, answer []byte) error {
 		answer = []byte{' '} // as the C agent does
 	}
 	defer func() { clear(answer) }()
+	conn.SetDeadline(time.Now().Add(writeTimeout))
 	for {
 		message := answer
 		if c != nil {
 			message = c.seal(answer)
 		}
 		if len(message)%pieceOfClients != 0 {
-			return write(conn, message)
+			_, err := conn.Write(message)
+			return err
 		}
 		answer = append(secret.Grow(answer, 1), ' ')
 	}
-}
-
-func write(conn Conn, message []byte) error {
-	conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err := conn.Write(message)
-	return err
 }
