@@ -44,7 +44,7 @@ func runKeychain(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer s.place.Close()
+	defer s.file.Close()
 	r := s.find()
 	if wanted.kill {
 		if r == nil {
@@ -55,7 +55,7 @@ func runKeychain(args []string) error {
 	if r, err = s.use(r, append(s.options(), args...), os.Stdout); err != nil {
 		return err
 	}
-	s.place.Close() // who is asked for a password takes his time
+	s.file.Close() // who is asked for a password takes his time
 	return loadAccounts(r.path, names)
 }
 
