@@ -249,7 +249,7 @@ func TestWaitingForLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	reply, _ := w.within(1, forced("atlock"))
-	want(t, reply, "waiting for the lock of "+path+", which somebody else holds: no answer within 1 s, which is how long the client waits")
+	want(t, reply, "waiting for the lock of "+path+", which another process holds: no answer within 1 s, which is how long the client waits")
 	unlock()
 	w.must(w.agent, forced("atlock"))
 }

@@ -28,7 +28,7 @@ func TestVerifyToken(t *testing.T) {
 		t.Errorf("answered %s", reply.Compact())
 	}
 	want(t, ask(w.agent, verifyRequest("opaque")), "not a JWT...")
-	want(t, ask(w.agent, verifyRequest("e30.e30.")), "the token does not say who its issuer is")
+	want(t, ask(w.agent, verifyRequest("e30.e30.")), "the token does not name its issuer")
 
 	other := newWorld(t, iam.Settings{}) // nobody has an account there
 	other.load("verify-other")
