@@ -18,11 +18,11 @@ const (
 	// metadataLifetime is how long a provider's metadata is used if the provider does not say. A login and a
 	// registration always fetch it.
 	metadataLifetime = time.Hour
-	// When known metadata has expired, a request waits metadataTimeout for new metadata. If none arrives, the old one is
-	// used for another metadataPause.
+	// When known metadata has expired, a request waits metadataTimeout for new metadata. If none arrives, the old
+	// one is used for another metadataPause.
 	metadataTimeout, metadataPause = 3 * time.Second, time.Minute
-	// maxBusy limits how long a Retry-After is obeyed, so that a mistaken one does not make the provider unusable for a
-	// day.
+	// maxBusy limits how long a Retry-After is obeyed, so that a mistaken one does not make the provider unusable
+	// for a day.
 	maxBusy = 10 * time.Minute
 )
 
@@ -45,8 +45,8 @@ type until[T any] struct {
 	end   time.Duration
 }
 
-// client returns the HTTP client for a CA file. It is always the same one, so that connections to a provider are reused,
-// until the file changes.
+// client returns the HTTP client for a CA file. It is always the same one, so that connections to a provider are
+// reused, until the file changes.
 func (a *agent) client(certPath string) (*oidc.Client, error) {
 	key := caFile{certPath, stampOf(certPath)}
 	known, ok := a.providers.clients.Load(key)
@@ -93,7 +93,8 @@ type provider struct {
 	asked moment // before the request was sent: the lifetime of a token in the answer begins no earlier
 }
 
-// provider returns the provider of an account. A device endpoint that the user has set takes precedence over discovery.
+// provider returns the provider of an account. A device endpoint that the user has set takes precedence over
+// discovery.
 func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*provider, error) {
 	certPath := cmp.Or(c.CertPath, a.settings.certPath)
 	client, err := a.client(certPath)
@@ -122,8 +123,8 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 	}}, nil
 }
 
-// metadata returns the metadata of an issuer, fetched if it is not known or fresh is set. Expired metadata is still used
-// while the provider is unavailable.
+// metadata returns the metadata of an issuer, fetched if it is not known or fresh is set. Expired metadata is
+// still used while the provider is unavailable.
 func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerKey, fresh bool) (*oidc.Metadata, error) {
 	value, _ := a.providers.metadata.Load(key)
 	known, ok := value.(until[*oidc.Metadata])

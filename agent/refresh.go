@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// grantTimeout bounds a whole grant: the wait for the account's turn and for the lock of its file, discovery, and the
-	// exchange itself. It does not end with the first caller, because others may still want the token.
+	// grantTimeout bounds a whole grant: the wait for the account's turn and for the lock of its file, discovery,
+	// and the exchange itself. It does not end with the first caller, because others may still want the token.
 	grantTimeout = 30 * time.Second
 	// exchangeTimeout bounds one try, and the time in which further ones may begin. Callers hear of a silent provider
 	// within 15 seconds.
 	exchangeTimeout = 14 * time.Second
-	// maxTries is how often a provider is asked for one token. The pauses in between are random, and at most 0.25, 0.5,
-	// 1, 2 and 4 seconds long.
+	// maxTries is how often a provider is asked for one token. The pauses in between are random, and at most
+	// 0.25, 0.5, 1, 2 and 4 seconds long.
 	maxTries   = 6
 	firstPause = 250 * time.Millisecond
 )
@@ -40,8 +40,8 @@ type flight struct {
 	refusal error     // the provider's answer to that one
 }
 
-// accessToken returns a token from the cache, or waits for a grant. A caller that insists on a new token (force) gets one
-// from a grant that began after its request, shared with all others that came in the meantime.
+// accessToken returns a token from the cache, or waits for a grant. A caller that insists on a new token (force)
+// gets one from a grant that began after its request, shared with all others that came in the meantime.
 func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (token, error) {
 	key := r.key()
 	l.mu.Lock()
@@ -140,9 +140,9 @@ func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 	close(f.done)
 }
 
-// grant gets a new access token from the provider. After a temporary failure it tries again as long as a caller waits
-// for the token. When the refresh token is refused it tries again at once: another agent or a new login may have stored
-// a newer one. Between the tries it holds no lock.
+// grant gets a new access token from the provider. After a temporary failure it tries again as long as a caller
+// waits for the token. When the refresh token is refused it tries again at once: another agent or a new login may
+// have stored a newer one. Between the tries it holds no lock.
 func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight) (token, error) {
 	end := time.Now().Add(exchangeTimeout) // no try begins after this
 	for try := 0; ; try++ {
@@ -168,9 +168,9 @@ func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight)
 	}
 }
 
-// try asks the provider once, unless a Retry-After forbids it for the time left. Unless the refresh token is known to
-// stay the same, the tries of an account run one after the other and hold the lock of its file, so that no refresh token
-// is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
+// try asks the provider once, unless a Retry-After forbids it for the time left. Unless the refresh token is
+// known to stay the same, the tries of an account run one after the other and hold the lock of its file, so that
+// no refresh token is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
 func (a *agent) try(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, left time.Duration, err error) {
 	release, err := a.exclusive(ctx, l)
 	if err != nil {
@@ -217,12 +217,12 @@ func (f *flight) awaited(l *loaded, err error, next time.Time) bool {
 
 // mayRepeat reports whether a refresh may be repeated after an error.
 //
-// A refresh token that the provider rotates must not be presented again while an earlier request may still be processed:
-// the provider takes the second one for a thief's and revokes both (RFC 9700 section 4.14.2). So if no answer came,
-// because the connection broke after the request was written or the time ran out, only a token that is known to stay the
-// same is presented again. It is safe if no connection was made, and if the answer says that the request is over: 429
-// (RFC 6585 section 4), 503 and temporarily_unavailable promise that it was not processed, and with a gateway's 502 or
-// 504 it mostly did not reach the provider.
+// A refresh token that the provider rotates must not be presented again while an earlier request may still be
+// processed: the provider takes the second one for a thief's and revokes both (RFC 9700 section 4.14.2). So if no
+// answer came, because the connection broke after the request was written or the time ran out, only a token that
+// is known to stay the same is presented again. It is safe if no connection was made, and if the answer says that
+// the request is over: 429 (RFC 6585 section 4), 503 and temporarily_unavailable promise that it was not
+// processed, and with a gateway's 502 or 504 it mostly did not reach the provider.
 func (l *loaded) mayRepeat(err error) bool {
 	if broken, ok := errors.AsType[*oidc.ConnectionError](err); ok && !broken.Unsent && !l.keepsToken() {
 		return false

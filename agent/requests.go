@@ -14,8 +14,8 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// request is one message on the socket. Its secrets share the bytes of the message, which is wiped after the answer has
-// been made.
+// request is one message on the socket. Its secrets share the bytes of the message, which is wiped after the
+// answer has been made.
 type request struct{ *cjson.Object }
 
 // account returns the name of the account that the request is about, for hints. A registration has none yet.
@@ -27,8 +27,8 @@ func (r request) account() string {
 	return config.Text("name")
 }
 
-// handlers lists all requests: those of the C agent, and our own `saved`, `bearer_file` and `verify_token`. An answer of
-// nil is plain success. access_token has no handler here, because its answer is stored as bytes.
+// handlers lists all requests: those of the C agent, and our own `saved`, `bearer_file` and `verify_token`. An
+// answer of nil is plain success. access_token has no handler here, because its answer is stored as bytes.
 var handlers = [...]struct {
 	name       string
 	whenLocked bool
@@ -129,8 +129,9 @@ func (a *agent) loadedAccounts(context.Context, request) (*cjson.Object, error) 
 	return ipc.Success("").SetTexts("info", a.accounts.names()), nil
 }
 
-// choose returns the account of a token request, by name or by issuer. Of several accounts with the issuer it is the
-// default one, or else the one that was loaded last. It loads the account if necessary, unless --no-autoload forbids that.
+// choose returns the account of a token request, by name or by issuer. Of several accounts with the issuer it is
+// the default one, or else the one that was loaded last. It loads the account if necessary, unless --no-autoload
+// forbids that.
 func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
 	name, issuer := r.Text(ipc.KeyAccount), r.Text(ipc.KeyIssuer)
 	if name == "" {
@@ -151,8 +152,8 @@ func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
 	return a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
 }
 
-// tokenOf returns a token of the account that a request is about. It asks the user first if an option says so or, for an
-// id-token, unless an option says otherwise: an id-token tells who the user is.
+// tokenOf returns a token of the account that a request is about. It asks the user first if an option says so or,
+// for an id-token, unless an option says otherwise: an id-token tells who the user is.
 func (a *agent) tokenOf(ctx context.Context, r request, what string, q tokenRequest) (token, error) {
 	l, err := a.choose(ctx, r)
 	if err != nil {
@@ -256,8 +257,8 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	return ipc.Success(strings.TrimSpace(info)), nil
 }
 
-// noteIssuer adds an account to its issuer in issuer.config, or removes it. The list is a convenience, so a failure is
-// only logged.
+// noteIssuer adds an account to its issuer in issuer.config, or removes it. The list is a convenience, so a
+// failure is only logged.
 func (a *agent) noteIssuer(config *account.Account, belongs bool) {
 	dir, err := account.FindDir()
 	if err == nil {
@@ -268,8 +269,8 @@ func (a *agent) noteIssuer(config *account.Account, belongs bool) {
 	}
 }
 
-// takeKey takes what an add says about the account file: from our clients its path and key, from C clients an entry that
-// leads to the password. A refresh token that was waiting for a key is written now.
+// takeKey takes what an add says about the account file: from our clients its path and key, from C clients an
+// entry that leads to the password. A refresh token that was waiting for a key is written now.
 func (a *agent) takeKey(ctx context.Context, l *loaded, r request) error {
 	if told := r.Object.Object(ipc.KeyFileKey); told != nil {
 		return a.setFile(ctx, l, told)
@@ -312,8 +313,8 @@ func (a *agent) removeAll(ctx context.Context, _ request) (*cjson.Object, error)
 	return nil, nil
 }
 
-// fileWrite keeps a text that oidc-gen leaves with the agent between its steps. It may hold a client's secret, so it is
-// sealed and never written to disk. A second write does not replace the first, as in the C agent.
+// fileWrite keeps a text that oidc-gen leaves with the agent between its steps. It may hold a client's secret, so
+// it is sealed and never written to disk. A second write does not replace the first, as in the C agent.
 func (a *agent) fileWrite(_ context.Context, r request) (*cjson.Object, error) {
 	a.notes.LoadOrStore(r.Text(ipc.KeyFilename), a.sealer.Seal(r.Secret(ipc.KeyData)))
 	return nil, nil

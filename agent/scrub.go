@@ -13,17 +13,17 @@ import (
 	"oidc-agent/proto/cli"
 )
 
-// Our own code wipes secrets after use, but net/http, crypto/tls and the key derivations leave copies in buffers and
-// strings. So the agent runs with two settings of Go's runtime that can only be made in the environment: the garbage
-// collector overwrites what it frees, and goroutines are not preempted asynchronously, which would save their registers,
-// perhaps with a part of a token, where we cannot wipe them.
+// Our own code wipes secrets after use, but net/http, crypto/tls and the key derivations leave copies in buffers
+// and strings. So the agent runs with two settings of Go's runtime that can only be made in the environment: the
+// garbage collector overwrites what it frees, and goroutines are not preempted asynchronously, which would save
+// their registers, perhaps with a part of a token, where we cannot wipe them.
 const runtimeSettings = "clobberfree=1,asyncpreemptoff=1"
 
 // idleTimeout is how long after the last exchange with a provider its traces are removed from memory.
 const idleTimeout = 5 * time.Minute
 
-// scrub closes idle connections and lets the garbage collector overwrite what is left of them. It repeats that, because
-// the goroutines of the connections need some time to end.
+// scrub closes idle connections and lets the garbage collector overwrite what is left of them. It repeats that,
+// because the goroutines of the connections need some time to end.
 func (a *agent) scrub() {
 	end := time.Now().Add(2 * time.Second)
 	open := int64(1)
@@ -45,8 +45,8 @@ func environment() []string {
 		"GODEBUG="+settings)
 }
 
-// prepared reports whether the process was started with environment. It removes the settings, which are not for programs
-// that the agent runs.
+// prepared reports whether the process was started with environment. It removes the settings, which are not for
+// programs that the agent runs.
 func prepared() bool {
 	others, ok := strings.CutSuffix(os.Getenv("GODEBUG"), runtimeSettings)
 	if ok {

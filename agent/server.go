@@ -40,8 +40,8 @@ const (
 	crowdedTimeout = time.Second
 )
 
-// answerTimeout bounds the answer to one request. It is longer than a grant may take, so that the caller hears how the
-// grant ended.
+// answerTimeout bounds the answer to one request. It is longer than a grant may take, so that the caller hears
+// how the grant ended.
 const answerTimeout = grantTimeout + 5*time.Second
 
 // server is the agent's side of the socket.
@@ -58,9 +58,9 @@ const maxIdle = 4
 // serve answers requests until the listener is closed and all requests that were read are answered. When the context
 // ends, clients that have not sent their request yet are disconnected.
 //
-// Each connection has a goroutine of its own, so a slow client holds up nobody. Some of the goroutines stay to accept
-// the next connection: with a new one for each, whose stack has to grow first, a cached token costs the agent a quarter
-// more processor time (BenchmarkSocket).
+// Each connection has a goroutine of its own, so a slow client holds up nobody. Some of the goroutines stay to
+// accept the next connection: with a new one for each, whose stack has to grow first, a cached token costs the
+// agent a quarter more processor time (BenchmarkSocket).
 func (a *agent) serve(ctx context.Context, listener *os.File) error {
 	raw, err := listener.SyscallConn()
 	if err != nil {
@@ -102,8 +102,8 @@ func (a *agent) serve(ctx context.Context, listener *os.File) error {
 	return nil
 }
 
-// accept waits until there is room for another connection and returns the next one, in non-blocking mode. The error is
-// os.ErrClosed.
+// accept waits until there is room for another connection and returns the next one, in non-blocking mode. The
+// error is os.ErrClosed.
 func (s *server) accept(listener syscall.RawConn) (fd int, err error) {
 	s.open <- struct{}{}
 	for {
@@ -149,9 +149,9 @@ func (s *server) converse(c *conn) {
 
 var errStranger = errors.New("a process of another user connected")
 
-// admit lets in the user, root and, with --with-group, the members of that group, as the client's process was when it
-// connected (socket(7), unix(7)). The modes of the socket and its directory keep others out already, unless someone has
-// changed them.
+// admit lets in the user, root and, with --with-group, the members of that group, as the client's process was
+// when it connected (socket(7), unix(7)). The modes of the socket and its directory keep others out already,
+// unless someone has changed them.
 func (a *agent) admit(fd int) error {
 	uid, _, err := peer(fd)
 	if err != nil || uid == os.Getuid() || uid == 0 {
@@ -198,10 +198,10 @@ func (s *server) leave(c *conn) {
 	<-s.open
 }
 
-// conn is a connection. Most clients have sent their request before they are accepted, and the kernel takes the answer
-// in one piece. Such a connection never waits and is not registered with the runtime's poller, as a net.UnixConn would
-// be: with one, a cached token costs the agent a third more processor time, and with the poller for the answer alone a
-// quarter more (BenchmarkSocket).
+// conn is a connection. Most clients have sent their request before they are accepted, and the kernel takes the
+// answer in one piece. Such a connection never waits and is not registered with the runtime's poller, as a
+// net.UnixConn would be: with one, a cached token costs the agent a third more processor time, and with the
+// poller for the answer alone a quarter more (BenchmarkSocket).
 type conn struct {
 	fd       int
 	file     *os.File // of fd, once the connection has had to wait

@@ -19,9 +19,9 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// oidc-agent-service and oidc-keychain are other names of this program. They keep one agent for all shells of a user on
-// a machine. A file of the user holds the path of its socket, because shells may differ in TMPDIR and XDG_RUNTIME_DIR.
-// Whether the agent runs, and its pid, are learnt from the socket alone.
+// oidc-agent-service and oidc-keychain are other names of this program. They keep one agent for all shells of a
+// user on a machine. A file of the user holds the path of its socket, because shells may differ in TMPDIR and
+// XDG_RUNTIME_DIR. Whether the agent runs, and its pid, are learnt from the socket alone.
 
 const serviceUsage = "use | start | restart | restart-s | stop | kill | status"
 
@@ -86,7 +86,8 @@ func runService(args []string) error {
 
 var errNoneRuns = errors.New("no agent runs")
 
-// service manages the agent of all of a user's shells. While its file is open, no other shell starts or ends the agent.
+// service manages the agent of all of a user's shells. While its file is open, no other shell starts or ends the
+// agent.
 type service struct {
 	file   *os.File          // holds the path of the socket, and is locked
 	values map[string]string // of the options files
@@ -300,8 +301,8 @@ func (s *service) restart(r *running, stdout io.Writer) error {
 	return err
 }
 
-// restartOptions returns the options of the running agent, or else those of the options files. A locked agent does not
-// tell its options, nor does every other program that speaks the protocol.
+// restartOptions returns the options of the running agent, or else those of the options files. A locked agent
+// does not tell its options, nor does every other program that speaks the protocol.
 func (s *service) restartOptions(r *running) []string {
 	if r != nil && s.isTrue("OIDC_AGENT_RESTART_WITH_SAME_OPTS") {
 		answer, err := askStatus(r.path, ipc.RequestStatusJSON)

@@ -57,8 +57,8 @@ func groupID(group string) (int, error) {
 }
 
 // makeDir sets the socket's path and makes its directory if that is missing. The default is
-// $TMPDIR/oidc-XXXXXX/oidc-agent.<pid>. A path that ends in a slash gets the default name, and XXXXXX at the end of the
-// directory's name stands for random characters.
+// $TMPDIR/oidc-XXXXXX/oidc-agent.<pid>. A path that ends in a slash gets the default name, and XXXXXX at the end
+// of the directory's name stands for random characters.
 func (s *socket) makeDir(path string) (err error) {
 	name := "oidc-agent." + strconv.Itoa(os.Getpid())
 	switch {
@@ -86,8 +86,8 @@ func (s *socket) makeDir(path string) (err error) {
 	return nil
 }
 
-// bind listens on the socket's path. The lock keeps two agents that start at the same time from taking each other's new
-// socket for one that a dead agent left behind.
+// bind listens on the socket's path. The lock keeps two agents that start at the same time from taking each
+// other's new socket for one that a dead agent left behind.
 func (s *socket) bind(gid int) (err error) {
 	defer func() {
 		if err != nil {

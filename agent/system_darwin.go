@@ -36,8 +36,8 @@ func acceptOne(listener int) (fd int, err error) {
 	return fd, err
 }
 
-// peer returns the process at the other end, which connected or, for a client, listens (unix(4)). The pid is 0 if it is
-// not known.
+// peer returns the process at the other end, which connected or, for a client, listens (unix(4)). The pid is 0 if
+// it is not known.
 func peer(fd int) (uid, pid int, err error) {
 	p, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {

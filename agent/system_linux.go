@@ -16,8 +16,8 @@ func sinceBoot() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// harden keeps other processes of the user from reading the agent's memory, and disables core files. An old kernel or a
-// strict sandbox may refuse. The agent is then as open as any process of its user.
+// harden keeps other processes of the user from reading the agent's memory, and disables core files. An old
+// kernel or a strict sandbox may refuse. The agent is then as open as any process of its user.
 func harden() {
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})

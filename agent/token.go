@@ -42,8 +42,8 @@ type tokenRequest struct {
 
 func (r tokenRequest) key() tokenKey { return tokenKey{wordSet(r.scope), wordSet(r.audience)} }
 
-// stragglers is how long a token that several callers have waited for also serves callers that come a little later and
-// demand a longer life than the provider gives. The next token would live no longer.
+// stragglers is how long a token that several callers have waited for also serves callers that come a little
+// later and demand a longer life than the provider gives. The next token would live no longer.
 const stragglers = 200 * time.Millisecond
 
 // serves reports whether the token satisfies a caller that wants it to be valid for minValid more seconds.

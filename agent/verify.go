@@ -12,9 +12,9 @@ import (
 	"oidc-agent/proto/oidc"
 )
 
-// verifyIDToken checks the id_token in a response (Core section 3.1.3.7) and returns its subject. A response may have
-// none: plain OAuth2 has no id_token, and a provider may refuse the scope openid. A wrong one makes the whole response
-// invalid, and it is wiped.
+// verifyIDToken checks the id_token in a response (Core section 3.1.3.7) and returns its subject. A response may
+// have none: plain OAuth2 has no id_token, and a provider may refuse the scope openid. A wrong one makes the
+// whole response invalid, and it is wiped.
 func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, want oidc.IDTokenCheck) (subject string, err error) {
 	if r.IDToken.IsEmpty() {
 		return want.Subject, nil
@@ -27,8 +27,9 @@ func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, wan
 	return subject, nil
 }
 
-// verifyToken answers whether a JWT was signed by its issuer. It fetches keys only from issuers with which the user has
-// an account: otherwise a token could send the agent to any host, and anyone can be the issuer of a token.
+// verifyToken answers whether a JWT was signed by its issuer. It fetches keys only from issuers with which the
+// user has an account: otherwise a token could send the agent to any host, and anyone can be the issuer of a
+// token.
 func (a *agent) verifyToken(ctx context.Context, r request) (*cjson.Object, error) {
 	token := r.Secret(ipc.KeyToken)
 	defer token.Wipe()
@@ -58,7 +59,8 @@ func (a *agent) verifyToken(ctx context.Context, r request) (*cjson.Object, erro
 	return answer, nil
 }
 
-// accountAt returns a loaded account of an issuer, or one made from issuer.config if accounts are listed there, or nil.
+// accountAt returns a loaded account of an issuer, or one made from issuer.config if accounts are listed there,
+// or nil.
 func (a *agent) accountAt(issuer string) *account.Account {
 	if found := a.accounts.ofIssuer(issuer); len(found) > 0 {
 		return found[0].config
