@@ -20,7 +20,7 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// serve lets the world's agent listen on a socket, and returns its path.
+// serve makes the world's agent listen on a socket and returns its path.
 func (w *world) serve() string {
 	w.Helper()
 	sock, err := listen(filepath.Join(w.dir, "sock"), "")
@@ -49,8 +49,8 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// Clients that say nothing, half a message or rubbish keep nobody from being answered, and leave nothing behind.
-// It is not parallel, for it counts what the process has.
+// Clients that send nothing, half a message or garbage do not delay others, and leak nothing. The test is not
+// parallel, because it counts the descriptors of the whole process.
 func TestServe(t *testing.T) {
 	w := newWorld(t, iam.Settings{})
 	w.must(w.agent, addRequest(w.account("serve"), ""))
@@ -94,7 +94,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// What is no request is answered at once.
+// Input that is not a request is answered at once.
 func TestServeRubbish(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -113,7 +113,8 @@ func TestServeRubbish(t *testing.T) {
 	}
 }
 
-// An agent that is told to end writes the answers that it has begun, and waits for nobody who has not asked yet.
+// An agent that is told to end still writes the answers that it has begun, and disconnects clients that have sent no
+// request.
 func TestServeEnds(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "sock")
@@ -140,7 +141,7 @@ func TestServeEnds(t *testing.T) {
 		}
 		return conn
 	}
-	note := strings.Repeat("x", ipc.MaxMessage/2) // more than the socket takes at a time
+	note := strings.Repeat("x", ipc.MaxMessage/2) // more than the socket's buffer holds
 	write := ipc.Request(ipc.RequestFileWrite).SetText(ipc.KeyFilename, "note").SetText(ipc.KeyData, note)
 	if answer, err := ipc.Answer(ask(write)); err != nil || ipc.Check(answer) != nil {
 		t.Fatal(err)
@@ -158,7 +159,7 @@ func TestServeEnds(t *testing.T) {
 	}
 	cmd.Process.Signal(syscall.SIGTERM)
 	if n, err := silent.Read(make([]byte, 1)); n > 0 || err != io.EOF {
-		t.Errorf("who says nothing hears %d bytes, %v", n, err)
+		t.Errorf("a silent client got %d bytes, %v", n, err)
 	}
 	answer, err := ipc.Answer(io.MultiReader(bytes.NewReader(first), reading))
 	if err != nil || answer.Text(ipc.KeyData) != note {

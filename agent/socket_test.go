@@ -102,7 +102,8 @@ func TestListenRefuses(t *testing.T) {
 	}
 }
 
-// When several agents start at once on the socket of a dead one, exactly one of them listens, and the socket is its own.
+// When several agents start at once on the socket of a dead one, exactly one of them listens, and the socket is
+// its own.
 func TestListenRace(t *testing.T) {
 	t.Parallel()
 	for range 20 {

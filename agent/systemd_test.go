@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The agent takes only sockets that are meant for this process, and does not pass the variables on to programs that it
-// runs.
+// The agent takes only sockets that are meant for this process, and does not pass the variables on to programs
+// that it runs.
 func TestActivationEnvironment(t *testing.T) {
 	t.Setenv("LISTEN_PID", strconv.Itoa(os.Getppid()))
 	if handedOver() {
