@@ -147,8 +147,6 @@ func (s *server) converse(c *conn) {
 	}
 }
 
-var errStranger = errors.New("a process of another user connected")
-
 // admit lets in the user, root and, with --with-group, the members of that group, as the client's process was
 // when it connected (socket(7), unix(7)). The modes of the socket and its directory keep others out already,
 // unless someone has changed them.
@@ -163,7 +161,7 @@ func (a *agent) admit(fd int) error {
 	}
 	groups, err := peerGroups(fd)
 	if err == nil && (gid < 0 || !slices.Contains(groups, uint32(gid))) {
-		err = errStranger
+		err = errors.New("a process of another user connected")
 	}
 	return err
 }
