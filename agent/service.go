@@ -86,8 +86,7 @@ func runService(args []string) error {
 
 var errNoneRuns = errors.New("no agent runs")
 
-// service manages the agent of all of a user's shells. While its file is open, no other shell starts or ends the
-// agent.
+// service manages the agent of a user's shells. While its file is open, no other shell starts or ends the agent.
 type service struct {
 	file   *os.File          // holds the path of the socket, and is locked
 	values map[string]string // of the options files
@@ -117,8 +116,7 @@ func openService() (*service, error) {
 		return nil, fmt.Errorf("file for the path of the agent's socket: %w", err)
 	}
 	s := &service{file, map[string]string{"OIDC_AGENT_RESTART_WITH_SAME_OPTS": "True", "START_AGENT_WITH_XSESSION": "True"}}
-	err = flock(file, serviceTimeout)
-	if err != nil {
+	if err = flock(file, serviceTimeout); err != nil {
 		err = fmt.Errorf("%q is locked: another shell is still starting or ending the agent: try again", path)
 	}
 	for _, from := range [...]string{"/etc/oidc-agent", dir.Path()} {
@@ -216,11 +214,7 @@ func listenerOf(path string) (uid, pid int) {
 	defer c.Close()
 	uid = -1
 	if raw, err := c.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) {
-			if user, process, err := peer(int(fd)); err == nil {
-				uid, pid = user, process
-			}
-		})
+		raw.Control(func(fd uintptr) { uid, pid, _ = peer(int(fd)) })
 	}
 	return uid, pid
 }

@@ -39,7 +39,7 @@ func listen(path, group string) (*socket, error) {
 	}
 	if err := s.bind(gid); err != nil {
 		s.remove()
-		return nil, err
+		return nil, fmt.Errorf("socket path %q: %w", s.path, err)
 	}
 	return s, nil
 }
@@ -88,12 +88,7 @@ func (s *socket) makeDir(path string) (err error) {
 
 // bind listens on the socket's path. The lock keeps two agents that start at the same time from taking each
 // other's new socket for one that a dead agent left behind.
-func (s *socket) bind(gid int) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("socket path %q: %w", s.path, err)
-		}
-	}()
+func (s *socket) bind(gid int) error {
 	if longest := len(unix.RawSockaddrUnix{}.Path) - 1; len(s.path) > longest {
 		return fmt.Errorf("longer than the %d bytes that the system allows", longest)
 	}

@@ -41,7 +41,7 @@ func acceptOne(listener int) (fd int, err error) {
 func peer(fd int) (uid, pid int, err error) {
 	p, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {
-		return 0, 0, err
+		return -1, 0, err
 	}
 	pid, _ = unix.GetsockoptInt(fd, unix.SOL_LOCAL, unix.LOCAL_PEERPID)
 	return int(p.Uid), pid, nil

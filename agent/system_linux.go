@@ -34,7 +34,7 @@ func acceptOne(listener int) (fd int, err error) {
 func peer(fd int) (uid, pid int, err error) {
 	p, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
-		return 0, 0, err
+		return -1, 0, err
 	}
 	return int(p.Uid), int(p.Pid), nil
 }
