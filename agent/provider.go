@@ -125,7 +125,7 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 
 // metadata returns the metadata of an issuer, fetched if it is not known or fresh is set. Expired metadata is
 // still used while the provider is unavailable.
-func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerKey, fresh bool) (*oidc.Metadata, error) {
+func (a *agent) metadata(ctx context.Context, c *oidc.Client, key providerKey, fresh bool) (*oidc.Metadata, error) {
 	value, _ := a.providers.metadata.Load(key)
 	known, ok := value.(until[*oidc.Metadata])
 	if ok = ok && !fresh; ok {
@@ -136,7 +136,7 @@ func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerK
 		ctx, cancel = context.WithTimeout(ctx, metadataTimeout)
 		defer cancel()
 	}
-	md, err := client.Discover(ctx, key.issuer, key.endpoint)
+	md, err := c.Discover(ctx, key.issuer, key.endpoint)
 	switch {
 	case err == nil:
 		known = until[*oidc.Metadata]{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)}

@@ -171,7 +171,8 @@ func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight)
 // try asks the provider once, unless a Retry-After forbids it for the time left. Unless the refresh token is
 // known to stay the same, the tries of an account run one after the other and hold the lock of its file, so that
 // no refresh token is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
-func (a *agent) try(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, left time.Duration, err error) {
+func (a *agent) try(ctx context.Context, l *loaded, r tokenRequest, f *flight) (
+	t token, left time.Duration, err error) {
 	release, err := a.exclusive(ctx, l)
 	if err != nil {
 		return t, 0, err

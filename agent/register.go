@@ -77,8 +77,8 @@ func registration(config *account.Account, names []string) oidc.Registration {
 		// A random port below the dynamic range (RFC 6335 section 6) is unlikely to be in use. The last URI leads
 		// back to oidc-gen without a web server (RFC 8252 section 7.1).
 		port := 1024 + rand.IntN(49152-1024)
-		asked.RedirectURIs = []string{"http://localhost:4242", fmt.Sprintf("http://localhost:%d", port), "http://localhost:8080",
-			"edu.kit.data.oidc-agent:/redirect"}
+		asked.RedirectURIs = []string{"http://localhost:4242", fmt.Sprintf("http://localhost:%d", port),
+			"http://localhost:8080", "edu.kit.data.oidc-agent:/redirect"}
 	}
 	return asked
 }

@@ -172,8 +172,8 @@ func (a *agent) answerInTime(message []byte) []byte {
 	return a.answer(ctx, message)
 }
 
-// Memory is returned to the system after crowd connections at once, or series in all, when no more such have come for
-// calm.
+// After crowd connections at once, or every series connections, memory is returned to the system once the agent has
+// been calm for a while.
 const (
 	crowd  = 16
 	series = 256

@@ -115,7 +115,9 @@ func openService() (*service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("file for the path of the agent's socket: %w", err)
 	}
-	s := &service{file, map[string]string{"OIDC_AGENT_RESTART_WITH_SAME_OPTS": "True", "START_AGENT_WITH_XSESSION": "True"}}
+	s := &service{file, map[string]string{
+		"OIDC_AGENT_RESTART_WITH_SAME_OPTS": "True", "START_AGENT_WITH_XSESSION": "True",
+	}}
 	if err = flock(file, serviceTimeout); err != nil {
 		err = fmt.Errorf("%q is locked: another shell is still starting or ending the agent: try again", path)
 	}
@@ -179,8 +181,7 @@ func (s *service) find() *running {
 	return nil
 }
 
-// look returns the agent that listens on a socket. An agent of another user, or outside of this container, does not
-// count.
+// look returns the agent that listens on a socket, unless it is another user's or outside of this container.
 func look(path string) *running {
 	if uid, _ := listenerOf(path); uid != os.Getuid() {
 		return nil

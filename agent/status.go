@@ -97,8 +97,10 @@ func (a *agent) accountStatus(l *loaded) (text string, o *cjson.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := &l.history
-	o = cjson.New().SetText("name", l.name()).SetInt("cache_hits", h.hits).SetInt("refreshes", h.refreshes).SetInt("failures", h.failures)
-	text = fmt.Sprintf("%s: %d answered from the cache, %d refreshed, %d failures\n", l.name(), h.hits, h.refreshes, h.failures)
+	o = cjson.New().SetText("name", l.name()).
+		SetInt("cache_hits", h.hits).SetInt("refreshes", h.refreshes).SetInt("failures", h.failures)
+	text = fmt.Sprintf("%s: %d answered from the cache, %d refreshed, %d failures\n",
+		l.name(), h.hits, h.refreshes, h.failures)
 	if l.ends > 0 {
 		ends := time.Now().Add(l.ends - a.boot())
 		o.SetInt("lifetime_ends", ends.Unix())
@@ -108,7 +110,8 @@ func (a *agent) accountStatus(l *loaded) (text string, o *cjson.Object) {
 	byText := func(a, b tokenKey) int { return strings.Compare(a.scope+a.audience, b.scope+b.audience) }
 	for _, key := range slices.SortedFunc(maps.Keys(l.tokens), byText) {
 		t := l.tokens[key]
-		tokens = append(tokens, cjson.New().SetText("scope", key.scope).SetText("audience", key.audience).SetInt("expires_at", t.expiresAt))
+		tokens = append(tokens, cjson.New().SetText("scope", key.scope).SetText("audience", key.audience).
+			SetInt("expires_at", t.expiresAt))
 		text += "\ttoken"
 		if key.scope != "" {
 			text += " for scope " + key.scope
@@ -136,14 +139,15 @@ func (a *agent) accountInfo(context.Context, request) (*cjson.Object, error) {
 	}
 	info := cjson.New()
 	for _, known := range a.issuers() {
-		if len(known.Accounts) == 0 && known.PubClient.ClientID == "" {
+		isPublic := known.PubClient.ClientID != ""
+		if len(known.Accounts) == 0 && !isPublic {
 			continue
 		}
 		accounts := cjson.New()
 		for _, name := range known.Accounts {
 			accounts.SetBool(name, a.accounts.find(name) != nil)
 		}
-		info.SetObject(known.Issuer, cjson.New().SetBool("pubclient", known.PubClient.ClientID != "").SetObject("accounts", accounts))
+		info.SetObject(known.Issuer, cjson.New().SetBool("pubclient", isPublic).SetObject("accounts", accounts))
 	}
 	return ipc.Success("").SetObject(ipc.KeyInfo, info), nil
 }

@@ -60,7 +60,8 @@ func notifier() func(state string) error {
 		if path == "" {
 			return nil
 		}
-		c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"}) // a leading @ means an abstract name
+		// In Go as in sd_notify, a leading @ means an abstract name.
+		c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
 		if err != nil {
 			return err
 		}

@@ -15,11 +15,11 @@ import (
 // verifyIDToken checks the id_token in a response (Core section 3.1.3.7) and returns its subject. A response may
 // have none: plain OAuth2 has no id_token, and a provider may refuse the scope openid. A wrong one makes the
 // whole response invalid, and it is wiped.
-func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, want oidc.IDTokenCheck) (subject string, err error) {
+func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, want oidc.IDTokenCheck) (string, error) {
 	if r.IDToken.IsEmpty() {
 		return want.Subject, nil
 	}
-	subject, err = p.VerifyIDToken(ctx, r, want)
+	subject, err := p.VerifyIDToken(ctx, r, want)
 	if err != nil {
 		r.Wipe()
 		return "", fmt.Errorf("the answer of %s is refused: %w", p.Issuer, err)
@@ -65,9 +65,9 @@ func (a *agent) accountAt(issuer string) *account.Account {
 	if found := a.accounts.ofIssuer(issuer); len(found) > 0 {
 		return found[0].config
 	}
-	settings := a.issuerSettings(issuer)
-	if !slices.ContainsFunc(settings.Accounts, func(name string) bool { return name != "" }) {
+	s := a.issuerSettings(issuer)
+	if !slices.ContainsFunc(s.Accounts, func(name string) bool { return name != "" }) {
 		return nil
 	}
-	return &account.Account{IssuerURL: settings.Issuer, ConfigEndpoint: settings.ConfigEndpoint, CertPath: settings.CertPath}
+	return &account.Account{IssuerURL: s.Issuer, ConfigEndpoint: s.ConfigEndpoint, CertPath: s.CertPath}
 }
