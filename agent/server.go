@@ -130,7 +130,6 @@ func connectionLimit() uint64 {
 	return min(maxConnections, max(files.Cur, 2*spareFiles)-spareFiles)
 }
 
-// converse serves one connection.
 func (s *server) converse(c *conn) {
 	defer s.leave(c)
 	if err := s.admit(c.fd); err != nil {

@@ -200,7 +200,6 @@ func look(path string) *running {
 
 func pidFileOf(socket string) string { return filepath.Join(filepath.Dir(socket), "oidc-agent.pid") }
 
-// isPID reports whether a pid file holds a pid.
 func isPID(path string, pid int) bool {
 	text, err := os.ReadFile(path)
 	return err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(pid)
@@ -296,8 +295,7 @@ func (s *service) restart(r *running, stdout io.Writer) error {
 	return err
 }
 
-// restartOptions returns the options of the running agent, or else those of the options files. A locked agent
-// does not tell its options, nor does every other program that speaks the protocol.
+// restartOptions returns the running agent's options if it tells them, or else those of the options files.
 func (s *service) restartOptions(r *running) []string {
 	if r != nil && s.isTrue("OIDC_AGENT_RESTART_WITH_SAME_OPTS") {
 		answer, err := askStatus(r.path, ipc.RequestStatusJSON)
