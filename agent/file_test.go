@@ -145,7 +145,7 @@ func TestFileDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.must(w.agent, forced("constant"))
-	told := `account "constant": what its file holds is not known: ` + path + `: `
+	told := `account "constant": cannot read its file, using the refresh token in memory: ` + path + `: `
 	if text := w.log.String(); !strings.Contains(text, told) {
 		t.Errorf("the log does not tell: %s", text)
 	}

@@ -25,8 +25,8 @@ import (
 	"oidc-agent/proto/cjson"
 )
 
-// What a provider may answer instead of a token, and the one sentence that the user reads. Nothing of it ends the
-// account: the next request succeeds.
+// Each faulty answer of a provider gives an error of one sentence. The account survives it: the next request
+// succeeds.
 func TestHostileAnswers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -74,7 +74,7 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
-// wantSentence checks that an answer is a failure of one line; dots in the text stand for anything.
+// wantSentence checks that an answer is a failure of one line. "..." in the text stands for anything.
 func wantSentence(t *testing.T, name string, reply *cjson.Object, text string) {
 	t.Helper()
 	got := reply.Text("error")
@@ -84,7 +84,7 @@ func wantSentence(t *testing.T, name string, reply *cjson.Object, text string) {
 	}
 }
 
-// zipped is an answer that becomes large when it is unpacked.
+// zipped is an answer that unpacks to size bytes.
 func zipped(size int) iam.Fault {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -93,7 +93,7 @@ func zipped(size int) iam.Fault {
 	return iam.Fault{Status: 200, Header: map[string]string{"Content-Encoding": "gzip", "Content-Type": "application/json"}, Body: b.String()}
 }
 
-// certified is TLS with a certificate that it has signed itself.
+// certified returns a TLS configuration with a self-signed certificate.
 func certified(t *testing.T, host string, from, to time.Time) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -114,7 +114,7 @@ func certified(t *testing.T, host string, from, to time.Time) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
 
-// What is wrong with a provider's TLS, in the words that the user reads.
+// Each fault of a provider's TLS has an error that names it.
 func TestHostileTLS(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -161,7 +161,7 @@ func TestHostileTLS(t *testing.T) {
 	}
 }
 
-// What discovery may be sent to, and what it may say.
+// Faulty answers to discovery give an error, and the refresh token is not sent.
 func TestHostileDiscovery(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{

@@ -15,14 +15,14 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// byCode logs in by the code flow and returns the agent's answer.
+// byCode logs in with the code flow and returns the agent's answer.
 func (w *world) byCode(name, uri string) *cjson.Object {
 	w.Helper()
 	started := w.startCode(name, []string{uri}, func(r *cjson.Object) { r.SetBool("no_webserver", true) })
 	return ask(w.agent, cjson.New().SetText("request", "code_exchange").SetText("redirect_uri", w.browse(started.Text("uri"))))
 }
 
-// A login whose id_token is wrong is refused, whatever else the provider sent.
+// A login with a wrong id_token is refused.
 func TestWrongIDToken(t *testing.T) {
 	t.Parallel()
 	const uri = "http://localhost:4242"
@@ -60,7 +60,7 @@ func TestWrongIDToken(t *testing.T) {
 		w.must(w.agent, askRequest(`{"request":"remove_all"}`))
 		w.idp.ClearFaults()
 	}
-	// And where it is the last slash of the issuer that differs, or where there is none, as C.
+	// As in the C agent, the final slash of the issuer may differ, and the id_token may be missing.
 	for _, f := range []iam.Fault{
 		{Path: "token", IDToken: &iam.Forgery{Claims: map[string]any{"iss": strings.TrimSuffix(w.idp.Issuer(), "/")}}},
 		{Path: "token", Set: map[string]any{"id_token": nil}},
@@ -73,16 +73,17 @@ func TestWrongIDToken(t *testing.T) {
 	}
 }
 
-// A refresh whose id_token is wrong gives no access token, and keeps the new refresh token: the old one is spent.
+// A refresh with a wrong id_token gives no access token, but the new refresh token is kept, because the old one
+// is used.
 func TestWrongRefreshedIDToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true, AutoApprove: true})
 	path := w.load("refreshed")
 	for by, failure := range map[string]string{
 		"invalid-iss": `"iss" is...`, "invalid-sub": `"sub" is...`, "invalid-aud": `"aud" is...`, "sig-bad": "its signature is not valid",
-		"missing-nonce": "", "expired-exp": "", "iat-ahead": "", // it may be the login's own
+		"missing-nonce": "", "expired-exp": "", "iat-ahead": "", // allowed: the id_token of the login
 	} {
-		w.idp.Fail(iam.Fault{Path: "token", Times: 1, Set: map[string]any{"id_token": nil}}) // makes nobody forget the subject
+		w.idp.Fail(iam.Fault{Path: "token", Times: 1, Set: map[string]any{"id_token": nil}}) // the subject is kept without an id_token
 		w.must(w.agent, forced("refreshed"))
 		w.idp.ClearFaults()
 		if err := w.idp.Switch(by); err != nil {
@@ -100,7 +101,7 @@ func TestWrongRefreshedIDToken(t *testing.T) {
 		w.idp.ClearFaults()
 	}
 	w.must(w.agent, forced("refreshed"))
-	// The subject of a login counts as well.
+	// The subject must be that of the login, too.
 	w.finishDevice("fresh", nil)
 	if err := w.idp.Switch("invalid-sub"); err != nil {
 		t.Fatal(err)
@@ -108,7 +109,7 @@ func TestWrongRefreshedIDToken(t *testing.T) {
 	want(t, ask(w.agent, forced("fresh")), "the answer of "+w.idp.Issuer()+` is refused: id_token: "sub" is...`)
 }
 
-// Another oidc-gen may have logged another user in: what is in the file then is his.
+// Another oidc-gen may have logged in another user. The account file is theirs then.
 func TestAnotherUserInTheFile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -124,7 +125,7 @@ func TestAnotherUserInTheFile(t *testing.T) {
 	}
 }
 
-// Where the provider's keys cannot be had, TLS to its token endpoint is enough.
+// If the provider's keys cannot be fetched, TLS to its token endpoint is enough.
 func TestBrokenKeysOverTLS(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewUnstartedServer(nil)

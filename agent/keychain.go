@@ -46,7 +46,7 @@ func runKeychain(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer s.place.Close()
+	defer s.file.Close()
 	r := s.find()
 	if wanted.kill {
 		if r == nil {
@@ -57,7 +57,7 @@ func runKeychain(args []string) error {
 	if r, err = s.use(r, append(s.options(), args...), os.Stdout); err != nil {
 		return err
 	}
-	s.place.Close() // other shells need not wait while the user types a password
+	s.file.Close() // other shells need not wait while the user types a password
 	return loadAccounts(r.path, names)
 }
 

@@ -13,7 +13,7 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// Who may connect: the socket here is open to everybody, as a user's mistake may leave it.
+// Only the user, root and members of the group may connect, even if the socket's modes let everyone in.
 func TestAdmit(t *testing.T) {
 	t.Parallel()
 	const stranger, group = 65534, 1
@@ -62,7 +62,7 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// askAs asks as another user. It gives up the thread on which it runs, whose identity is another's then.
+// askAs sends a request as another user. Its thread keeps that identity, so it must run in a goroutine that ends.
 func askAs(path string, uid, gid int, groups []uint32) error {
 	if uid != os.Getuid() {
 		if err := becomeThread(uid, gid, groups); err != nil {
@@ -73,10 +73,10 @@ func askAs(path string, uid, gid int, groups []uint32) error {
 	return err
 }
 
-// becomeThread makes the thread another user's: the system calls themselves are for one thread each.
+// becomeThread changes the user of the current thread alone, as the system calls do.
 func becomeThread(uid, gid int, groups []uint32) error {
 	runtime.LockOSThread()
-	list := append(groups, 0) // has an address, also when there is none
+	list := append(groups, 0) // never empty, so that it has an address
 	for _, call := range [...][4]uintptr{
 		{unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&list[0])), 0},
 		{unix.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid)},

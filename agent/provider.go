@@ -15,38 +15,38 @@ import (
 )
 
 const (
-	// metadataLifetime is how long a provider's metadata is believed where it does not say. An account that is made or
-	// registered asks anew.
+	// metadataLifetime is how long a provider's metadata is used if the provider does not say. A login and a
+	// registration always fetch it.
 	metadataLifetime = time.Hour
-	// metadataTimeout is how long who needs no new metadata waits for them, and metadataPause how long nobody tries it
-	// again then.
+	// When known metadata has expired, a request waits metadataTimeout for new metadata. If none arrives, the old
+	// one is used for another metadataPause.
 	metadataTimeout, metadataPause = 3 * time.Second, time.Minute
-	// maxBusy is how long a Retry-After keeps us from asking again: one that was set by mistake must not shut the
-	// provider for a day.
+	// maxBusy limits how long a Retry-After is obeyed, so that a mistaken one does not make the provider unusable
+	// for a day.
 	maxBusy = 10 * time.Minute
 )
 
-// providers are what the agent knows of all of them.
+// providers is what the agent knows about all providers.
 type providers struct {
 	clients  sync.Map               // *oidc.Client by caFile
-	used     atomic.Pointer[moment] // when one of them was last used
+	used     atomic.Pointer[moment] // when a client was last used
 	metadata sync.Map               // until[*oidc.Metadata] by providerKey
-	busy     sync.Map               // until[error] by issuer: its answer that said when it wants to be asked again
+	busy     sync.Map               // until[error] by issuer: the answer with a Retry-After
 }
 
-// caFile is a CA file, or a directory of them, as it was at some time.
+// caFile is one version of a CA file, or of a directory of them.
 type caFile struct{ path, stamp string }
 
 type providerKey struct{ issuer, endpoint, certPath string }
 
-// until is what counts up to a moment since boot.
+// until is a value that is valid until end, counted from the machine's boot.
 type until[T any] struct {
 	value T
 	end   time.Duration
 }
 
-// client returns the HTTP client for a CA file: always the same, so that connections to a provider are used again, and
-// another one when the file has changed.
+// client returns the HTTP client for a CA file. It is always the same one, so that connections to a provider are
+// reused, until the file changes.
 func (a *agent) client(certPath string) (*oidc.Client, error) {
 	key := caFile{certPath, stampOf(certPath)}
 	known, ok := a.providers.clients.Load(key)
@@ -55,7 +55,7 @@ func (a *agent) client(certPath string) (*oidc.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		known, _ = a.providers.clients.LoadOrStore(key, made) // somebody may have been faster
+		known, _ = a.providers.clients.LoadOrStore(key, made) // another request may have been faster
 		for old, c := range a.providers.clients.Range {
 			if old := old.(caFile); old.path == key.path && old.stamp != key.stamp {
 				a.providers.clients.Delete(old)
@@ -65,12 +65,12 @@ func (a *agent) client(certPath string) (*oidc.Client, error) {
 	}
 	now := a.moment()
 	if last := a.providers.used.Swap(&now); last != nil && now.sleptSince(*last) {
-		a.providers.closeIdle() // the other side has given up the connections long ago, or a NAT between
+		a.providers.closeIdle() // the provider, or a NAT in between, has most likely dropped the connections
 	}
 	return known.(*oidc.Client), nil
 }
 
-// closeIdle closes connections that nobody uses, and counts those that are still in memory.
+// closeIdle closes idle connections and returns the number of those that are still in memory.
 func (p *providers) closeIdle() (open int64) {
 	for _, c := range p.clients.Range {
 		c.(*oidc.Client).CloseIdle()
@@ -79,22 +79,22 @@ func (p *providers) closeIdle() (open int64) {
 	return open
 }
 
-// stampOf is a text that changes when the file does, or, of a directory, when entries come and go.
+// stampOf returns a text that changes when a file changes or, for a directory, when entries are added or removed.
 func stampOf(path string) string {
 	var s unix.Stat_t
 	err := unix.Stat(path, &s)
-	// A file that was replaced has another inode; one that was written in place another time of change.
+	// A file that was replaced has another inode, and one that was written in place has another change time.
 	return fmt.Sprintln(err, s.Dev, s.Ino, s.Size, s.Mtim, s.Ctim)
 }
 
-// provider is a place to send requests about one account.
+// provider is a provider as one account uses it.
 type provider struct {
 	oidc.Provider
-	asked moment // before any request was sent: what it answers has begun to live at this time at the earliest
+	asked moment // before the request was sent: the lifetime of a token in the answer begins no earlier
 }
 
-// provider finds the client and the metadata of an account's issuer, and how the account's client authenticates there.
-// A device endpoint that the user set by hand beats discovery.
+// provider returns the provider of an account. A device endpoint that the user has set takes precedence over
+// discovery.
 func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*provider, error) {
 	certPath := cmp.Or(c.CertPath, a.settings.CertPath)
 	client, err := a.client(certPath)
@@ -112,7 +112,7 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 	}
 	return &provider{asked: a.moment(), Provider: oidc.Provider{
 		Client: client, Metadata: &md, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Public: c.UsesPubClient,
-		// What the registration gave (RFC 7591 section 2); oidc-gen keeps it with the account.
+		// From the registration (RFC 7591 section 2). oidc-gen keeps it in the account file.
 		AuthMethod:     c.Extra().Text("token_endpoint_auth_method"),
 		LegacyAudience: a.issuerSettings(md.Issuer).LegacyAudMode,
 		Extend: func(kind string, add func(name, value string)) {
@@ -123,8 +123,9 @@ func (a *agent) provider(ctx context.Context, c *account.Account, fresh bool) (*
 	}}, nil
 }
 
-// metadata returns what is known of an issuer, or asks. What was known serves on while the provider is away.
-func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerKey, fresh bool) (*oidc.Metadata, error) {
+// metadata returns the metadata of an issuer, fetched if it is not known or fresh is set. Expired metadata is
+// still used while the provider is unavailable.
+func (a *agent) metadata(ctx context.Context, c *oidc.Client, key providerKey, fresh bool) (*oidc.Metadata, error) {
 	value, _ := a.providers.metadata.Load(key)
 	known, ok := value.(until[*oidc.Metadata])
 	if ok = ok && !fresh; ok {
@@ -135,7 +136,7 @@ func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerK
 		ctx, cancel = context.WithTimeout(ctx, metadataTimeout)
 		defer cancel()
 	}
-	md, err := client.Discover(ctx, key.issuer, key.endpoint)
+	md, err := c.Discover(ctx, key.issuer, key.endpoint)
 	switch {
 	case err == nil:
 		known = until[*oidc.Metadata]{md, a.boot() + cmp.Or(md.Lifetime, metadataLifetime)}
@@ -148,7 +149,7 @@ func (a *agent) metadata(ctx context.Context, client *oidc.Client, key providerK
 	return known.value, nil
 }
 
-// isBusy tells how long a provider does not want to be asked (RFC 9110 section 10.2.3), with the answer that said so.
+// isBusy returns how long a provider must not be asked (RFC 9110 section 10.2.3), and the answer that said so.
 func (p *providers) isBusy(issuer string, now time.Duration) (left time.Duration, err error) {
 	value, _ := p.busy.Load(issuer)
 	said, _ := value.(until[error])
@@ -159,7 +160,7 @@ func (p *providers) isBusy(issuer string, now time.Duration) (left time.Duration
 	return left, fmt.Errorf("%w (it asks to try again in %v)", said.value, left.Round(time.Second))
 }
 
-// noteBusy remembers an answer that says when to ask again.
+// noteBusy remembers an error that says when to ask again, and returns it like isBusy. It returns others as they are.
 func (p *providers) noteBusy(issuer string, err error, now time.Duration) (left time.Duration, _ error) {
 	after, _ := oidc.Temporary(err)
 	if after <= 0 {
@@ -169,7 +170,7 @@ func (p *providers) noteBusy(issuer string, err error, now time.Duration) (left 
 	return p.isBusy(issuer, now)
 }
 
-// issuerSettings are what issuer.config says about an account's issuer.
+// issuerSettings returns what issuer.config says about an issuer.
 func (a *agent) issuerSettings(issuer string) account.Issuer {
 	if found := a.issuers().Find(issuer); found != nil {
 		return *found
@@ -177,7 +178,7 @@ func (a *agent) issuerSettings(issuer string) account.Issuer {
 	return account.Issuer{Issuer: issuer}
 }
 
-// issuers are those of issuer.config. What cannot be read there is logged: the rest counts all the same.
+// issuers returns the issuers in issuer.config. Entries that cannot be read are logged and skipped.
 func (a *agent) issuers() account.Issuers {
 	issuers, err := account.LoadIssuers()
 	if err != nil {

@@ -25,7 +25,7 @@ const discoveryPath = ".well-known/openid-configuration"
 
 func (w *world) discoveries() int { return w.idp.Counters()["GET "+discoveryPath] }
 
-// Metadata are believed as long as the provider says, then renewed; a provider that is away keeps them.
+// Metadata is used for as long as the provider says and then renewed. While the provider is unavailable it is kept.
 func TestMetadataRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{AccessTokenLifetime: time.Minute})
@@ -103,7 +103,7 @@ func TestCAFileChanges(t *testing.T) {
 	}
 }
 
-// Requests that come at once share one client, whose connections end on lock: a second one would be forgotten.
+// Concurrent requests share one client. A second one would be forgotten, and its connections not closed on lock.
 func TestOneClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -135,7 +135,7 @@ func TestOneClient(t *testing.T) {
 	}
 }
 
-// secureServer is a TLS server in front of a handler, with a key of its own.
+// secureServer is a TLS server with its own certificate in front of a handler.
 func secureServer(t *testing.T, handler http.Handler) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
@@ -147,7 +147,8 @@ func secureServer(t *testing.T, handler http.Handler) *httptest.Server {
 	return s
 }
 
-// A connection is kept for the next request, also for HTTP/2; a suspend ends it, and so does locking the agent.
+// A connection is kept for the next request, also with HTTP/2. It is closed after a suspend and when the agent is
+// locked.
 func TestConnectionsEnd(t *testing.T) {
 	t.Parallel()
 	for _, secure := range []bool{false, true} {
@@ -213,7 +214,7 @@ func countStates(opened *atomic.Int32, closed chan struct{}) func(net.Conn, http
 	}
 }
 
-// What changes in issuer.config counts at once.
+// Changes in issuer.config take effect at once.
 func TestIssuersReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})

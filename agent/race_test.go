@@ -18,7 +18,7 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// requestOf builds the n-th request of a kind: about one of four accounts, whole enough to go all the way.
+// requestOf builds the n-th request of a kind, about one of four accounts, complete enough to be processed.
 func requestOf(kind string, n int, accounts []*cjson.Object) *cjson.Object {
 	config := accounts[n%len(accounts)]
 	r := ipc.Request(kind).SetText(ipc.KeyAccount, config.Text("name"))
@@ -47,7 +47,7 @@ func requestOf(kind string, n int, accounts []*cjson.Object) *cjson.Object {
 	return r
 }
 
-// flap makes the provider fail now in this way, now in that, and recover.
+// flap makes the provider fail in the n-th of several ways, or recover.
 func flap(idp *iam.Server, n int) {
 	idp.ClearFaults()
 	switch n % 5 {
@@ -62,9 +62,9 @@ func flap(idp *iam.Server, n int) {
 	}
 }
 
-// Every request from 64 clients at once, while accounts come and go, the agent is locked and unlocked, and the provider
-// flaps: each is answered, nothing is left behind, and afterwards the agent is as good as before. It is for the race
-// detector, above all.
+// 64 clients send all kinds of requests at once, while accounts come and go, the agent is locked and unlocked,
+// and the provider fails and recovers. All are answered, no goroutine is left, and the agent still works
+// afterwards. The test is mainly for the race detector.
 func TestEveryRequestAtOnce(t *testing.T) {
 	t.Parallel()
 	duration := 2 * time.Second
@@ -89,7 +89,7 @@ func TestEveryRequestAtOnce(t *testing.T) {
 				case client == 1 && n%10 == 0:
 					flap(w.idp, n/10)
 				case client != 0 && slices.Contains([]string{ipc.RequestLock, ipc.RequestUnlock, ipc.RequestRemove, ipc.RequestRemoveAll}, kind):
-					continue // one is enough: the others want to find something
+					continue // one client is enough, so that the others find accounts
 				}
 				if _, err := ipc.Call(path, requestOf(kind, n, accounts), time.Minute); err != nil {
 					t.Errorf("%s: %v", kind, err)
@@ -99,28 +99,28 @@ func TestEveryRequestAtOnce(t *testing.T) {
 	}
 	clients.Wait()
 	w.idp.ClearFaults()
-	ask(w.agent, requestOf(ipc.RequestUnlock, 0, accounts)) // it may be open
+	ask(w.agent, requestOf(ipc.RequestUnlock, 0, accounts)) // may fail: it may not be locked
 	w.must(w.agent, requestOf(ipc.RequestAdd, 0, accounts))
 	w.must(w.agent, forced("race0"))
 	w.must(w.agent, ipc.Request(ipc.RequestRemoveAll))
 	n, stacks := goroutinesOf(t, "race")
-	for deadline := time.Now().Add(time.Minute); n > maxFree && time.Now().Before(deadline); n, stacks = goroutinesOf(t, "race") {
+	for deadline := time.Now().Add(time.Minute); n > maxIdle && time.Now().Before(deadline); n, stacks = goroutinesOf(t, "race") {
 		w.must(w.agent, ipc.Request(ipc.RequestCheck))
 		w.agent.providers.closeIdle()
 	}
-	if n > maxFree {
-		t.Errorf("%d goroutines are left, %d are to take connections: %s", n, maxFree, stacks)
+	if n > maxIdle {
+		t.Errorf("%d goroutines are left, %d are to take connections: %s", n, maxIdle, stacks)
 	}
 }
 
-// goroutinesOf finds the goroutines that come from what pprof.Do has run under a label. serve's own is one of them.
+// goroutinesOf returns the goroutines that were started under a label of pprof.Do, except for serve itself.
 func goroutinesOf(t *testing.T, label string) (n int, stacks []string) {
 	t.Helper()
 	var text bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&text, 1); err != nil {
 		t.Fatal(err)
 	}
-	_, all, _ := strings.Cut(text.String(), "\n") // behind the title
+	_, all, _ := strings.Cut(text.String(), "\n") // without the title
 	for stack := range strings.SplitSeq(all, "\n\n") {
 		if strings.Contains(stack, `{"whose":"`+label+`"}`) && !strings.Contains(stack, ".(*agent).serve+") {
 			count, _, _ := strings.Cut(strings.TrimSpace(stack), " ")

@@ -14,35 +14,34 @@ import (
 )
 
 const (
-	// grantTimeout bounds a grant with all that belongs to it: the wait for the account's turn and for the lock
-	// of its file, discovery, the exchange itself. The first caller may leave before that; the others still want
-	// the token.
+	// grantTimeout bounds a whole grant: the wait for the account's turn and for the lock of its file, discovery,
+	// and the exchange itself. It does not end with the first caller, because others may still want the token.
 	grantTimeout = 30 * time.Second
-	// exchangeTimeout bounds a try, and the time in which further ones begin: who waits for a silent provider hears so
+	// exchangeTimeout bounds one try, and the time in which further ones may begin. Callers hear of a silent provider
 	// within 15 seconds.
 	exchangeTimeout = 14 * time.Second
-	// maxTries bounds how often a provider is asked for one token; between the tries are 0.25, 0.5, 1, 2 and 4
-	// seconds at most, a random part of each.
+	// maxTries is how often a provider is asked for one token. The pauses in between are random, and at most
+	// 0.25, 0.5, 1, 2 and 4 seconds long.
 	maxTries   = 6
 	firstPause = 250 * time.Millisecond
 )
 
-// flight is one refresh grant that all who wait for the same token share.
+// flight is a refresh grant. All callers that wait for the same token share it.
 type flight struct {
 	done    chan struct{}
 	err     error
-	next    *flight   // for those who came meanwhile and insist on a token of a grant that begins later
-	last    error     // what the tries so far have met with
-	callers int       // who have waited for it
+	next    *flight   // for callers that came later and insist on a new token
+	last    error     // of the latest try
+	callers int       // how many have waited for it
 	until   time.Time // when the last of them gives up
-	held    bool      // it has exclusive use of the refresh token
-	used    digest    // the refresh token that it has presented last
-	refused digest    // the one that the provider takes no more; zero: none yet
-	refusal error     // its words
+	held    bool      // whether it has exclusive use of the refresh token
+	used    digest    // of the refresh token that it presented last
+	refused digest    // of the refresh token that the provider refused, if any
+	refusal error     // the provider's answer to that one
 }
 
-// accessToken answers from the cache, or takes part in a grant. Who insists on a new token (force) is served
-// by a grant that began after he came, and shares it with all who came meanwhile.
+// accessToken returns a token from the cache, or waits for a grant. A caller that insists on a new token (force)
+// gets one from a grant that began after its request, shared with all others that came in the meantime.
 func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (token, error) {
 	key := r.key()
 	l.mu.Lock()
@@ -51,7 +50,7 @@ func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (tok
 	t, ok := l.tokens[key]
 	if ok && !r.force && t.serves(now, r.minValid) {
 		if now.boot >= t.renewAt {
-			a.flightLocked(l, key, r) // the next one comes while this one is good: nobody has to wait for it later
+			a.flightLocked(l, key, r) // renewed while it is still valid, so that nobody has to wait later
 		}
 		l.history.hits++
 	} else {
@@ -68,7 +67,7 @@ func (a *agent) accessToken(ctx context.Context, l *loaded, r tokenRequest) (tok
 	return t, nil
 }
 
-// flightLocked returns the flight for a token, and begins it where there is none. l.mu is held.
+// flightLocked returns the flight for a token, and starts one if there is none. The caller holds l.mu.
 func (a *agent) flightLocked(l *loaded, key tokenKey, r tokenRequest) *flight {
 	f := l.flights[key]
 	switch {
@@ -85,39 +84,39 @@ func (a *agent) flightLocked(l *loaded, key tokenKey, r tokenRequest) *flight {
 	return f
 }
 
-// wait waits for the flight's end, with l.mu released.
+// wait waits for the flight to end. It releases l.mu in the meantime.
 func (f *flight) wait(ctx context.Context, l *loaded) error {
 	f.callers++
 	if end, _ := ctx.Deadline(); end.After(f.until) {
 		f.until = end
 	}
 	l.mu.Unlock()
-	var given error
+	var ended error
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		given = context.Cause(ctx)
+		ended = context.Cause(ctx)
 	}
 	l.mu.Lock()
 	path := l.atLock.Load()
 	switch {
-	case given == nil:
+	case ended == nil:
 		return f.err
 	case path != nil:
-		return fmt.Errorf("waiting for the lock of %s, which somebody else holds: %w", *path, given)
+		return fmt.Errorf("waiting for the lock of %s, which another process holds: %w", *path, ended)
 	case f.last != nil:
-		return f.last // says more than that time is over
+		return f.last // says more than that the time is over
 	}
-	return fmt.Errorf("waiting for %s: %w", l.config.IssuerURL, given)
+	return fmt.Errorf("waiting for %s: %w", l.config.IssuerURL, ended)
 }
 
-// fly runs a grant and hands its result to all who wait.
+// fly runs a grant and passes its result to all that wait.
 func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), grantTimeout)
 	defer cancel()
 	var t token
 	if f.err = a.lock.enter(); f.err == nil {
-		defer a.lock.leave() // behind all else: the agent is locked when the token is sealed
+		defer a.lock.leave() // last of all: the agent must not be locked before the token is sealed
 		t, f.err = a.grant(ctx, l, r, f)
 	}
 	l.mu.Lock()
@@ -130,7 +129,7 @@ func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 		}
 		l.keepLocked(key, t, now)
 	} else if old, ok := l.tokens[key]; ok {
-		// The next try to renew it ahead: when half of what is left is over.
+		// Renew it again when half of its remaining life is over.
 		old.renewAt = now.boot + max((old.ends-now.boot)/2, 10*time.Second)
 		l.tokens[key] = old
 	}
@@ -141,11 +140,11 @@ func (a *agent) fly(l *loaded, key tokenKey, r tokenRequest, f *flight) {
 	close(f.done)
 }
 
-// grant gets a new access token from the provider. It tries again after failures that pass by themselves, as long as
-// somebody waits for the token, and at once where the refresh token is refused: there may be another one by now, a
-// sibling agent's or that of a new login. Between the tries nothing is held for others.
+// grant gets a new access token from the provider. After a temporary failure it tries again as long as a caller
+// waits for the token. When the refresh token is refused it tries again at once: another agent or a new login may
+// have stored a newer one. Between the tries it holds no lock.
 func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight) (token, error) {
-	end := time.Now().Add(exchangeTimeout) // no try begins later
+	end := time.Now().Add(exchangeTimeout) // no try begins after this
 	for try := 0; ; try++ {
 		t, left, err := a.try(ctx, l, r, f)
 		if e, ok := errors.AsType[*oidc.Error](err); ok && e.TokenExpired() && f.refusal == nil {
@@ -158,7 +157,7 @@ func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight)
 			return t, err
 		}
 		a.log.debugf("account %q: again in %v: %v", l.name(), pause, err)
-		waiting, stop := a.lock.untilShut(ctx) // the agent's lock does not wait for those who only wait themselves
+		waiting, stop := a.lock.untilShut(ctx) // locking the agent does not wait for a pause
 		select {
 		case <-time.After(pause):
 			stop()
@@ -169,10 +168,11 @@ func (a *agent) grant(ctx context.Context, l *loaded, r tokenRequest, f *flight)
 	}
 }
 
-// try asks the provider once, unless it does not want that for a time that is left. While it is not known that the
-// refresh token stays the same, tries of an account go one after the other, and hold the lock of its file, so that no
-// refresh token is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
-func (a *agent) try(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, left time.Duration, err error) {
+// try asks the provider once, unless a Retry-After forbids it for the time left. Unless the refresh token is
+// known to stay the same, the tries of an account run one after the other and hold the lock of its file, so that
+// no refresh token is ever presented twice: a provider takes that for theft (RFC 9700 section 4.14.2).
+func (a *agent) try(ctx context.Context, l *loaded, r tokenRequest, f *flight) (
+	t token, left time.Duration, err error) {
 	release, err := a.exclusive(ctx, l)
 	if err != nil {
 		return t, 0, err
@@ -180,8 +180,8 @@ func (a *agent) try(ctx context.Context, l *loaded, r tokenRequest, f *flight) (
 	defer func() { release() }()
 	if !l.fileNow().key.IsEmpty() {
 		err := a.reconcile(ctx, l, f.refused)
-		if err != nil && !l.fileNow().unsaved() { // the token in memory counts; of one that is not saved its users know
-			a.log.warning("account %q: what its file holds is not known: %v", l.name(), err)
+		if err != nil && !l.fileNow().unsaved() { // an unsaved token is reported with each answer already
+			a.log.warning("account %q: cannot read its file, using the refresh token in memory: %v", l.name(), err)
 		}
 	}
 	if l.fileNow().current() == f.refused {
@@ -208,7 +208,7 @@ func (l *loaded) keepsToken() bool {
 	return l.rotation == stays
 }
 
-// awaited notes what a try met with, and reports whether somebody will still wait when the next one is due.
+// awaited notes the error of a try, and reports whether a caller will still wait when the next one is due.
 func (f *flight) awaited(l *loaded, err error, next time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -218,12 +218,12 @@ func (f *flight) awaited(l *loaded, err error, next time.Time) bool {
 
 // mayRepeat reports whether a refresh may be repeated after an error.
 //
-// A refresh token that the provider replaces must not be presented again beside a request that is still at work:
-// the provider takes the second for a thief's and revokes both (RFC 9700 section 4.14.2). So where no answer came
-// (the connection broke after the request had been written, or time ran out) only a token that is known to stay the
-// same is presented again; else the next request does that, when all is quiet. It is safe where no connection was
-// made, and where an answer says that the request is over and done with: 429 (RFC 6585 section 4), 503 and
-// temporarily_unavailable promise that it was not processed, and a gateway's 502 or 504 mostly did not reach the provider.
+// A refresh token that the provider rotates must not be presented again while an earlier request may still be
+// processed: the provider takes the second one for a thief's and revokes both (RFC 9700 section 4.14.2). So if no
+// answer came, because the connection broke after the request was written or the time ran out, only a token that
+// is known to stay the same is presented again. It is safe if no connection was made, and if the answer says that
+// the request is over: 429 (RFC 6585 section 4), 503 and temporarily_unavailable promise that it was not
+// processed, and with a gateway's 502 or 504 it mostly did not reach the provider.
 func (l *loaded) mayRepeat(err error) bool {
 	if broken, ok := errors.AsType[*oidc.ConnectionError](err); ok && !broken.Unsent && !l.keepsToken() {
 		return false
@@ -232,7 +232,7 @@ func (l *loaded) mayRepeat(err error) bool {
 	return passes
 }
 
-// refresh is one exchange with the provider, and what follows from its answer.
+// refresh does one exchange with the provider and stores what its answer brings.
 func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, f *flight) (t token, err error) {
 	config, err := a.withSecrets(l)
 	if err != nil {
@@ -248,13 +248,13 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, f *fligh
 		return t, err
 	}
 	response, err := p.Refresh(ctx, config.RefreshToken, tokenParameters(config, r))
-	if response != nil { // even an answer that is no good may hold the only refresh token that is
+	if response != nil { // even a faulty answer may hold the only valid refresh token
 		a.rotate(ctx, l, f.used, response.RefreshToken, f.held)
 	}
 	if err != nil {
 		return t, err
 	}
-	// The id_token must be about the same user as those that this agent has seen before (Core section 12.2).
+	// The id_token must have the same subject as earlier ones (Core section 12.2).
 	l.mu.Lock()
 	want := oidc.IDTokenCheck{Subject: l.subject, Refreshed: true}
 	l.mu.Unlock()
@@ -268,8 +268,8 @@ func (a *agent) refresh(ctx context.Context, l *loaded, r tokenRequest, f *fligh
 	return a.tokenFrom(p, response), nil
 }
 
-// tokenParameters are the scope and the audience of a refresh. Without a scope the provider gives all that
-// was granted (RFC 6749 section 6), never more; without an audience the account's own applies.
+// tokenParameters returns the scope and the audience of a refresh. Without a scope the provider gives all that was
+// granted, and never more (RFC 6749 section 6). Without an audience the account's own applies.
 func tokenParameters(config *account.Account, r tokenRequest) oidc.TokenRequest {
 	return oidc.TokenRequest{Scope: r.scope, Audience: strings.Fields(cmp.Or(r.audience, config.Audience))}
 }

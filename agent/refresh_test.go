@@ -65,8 +65,8 @@ func TestTokenCache(t *testing.T) {
 	}
 }
 
-// A scope that the user names goes to the provider as it is; else none goes, and the token has all that was
-// granted and no more.
+// A scope of the user is sent to the provider as it is. Without one none is sent, and the token has all that was
+// granted.
 func TestScopeAndAudienceSent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -99,7 +99,7 @@ func TestScopeAndAudienceSent(t *testing.T) {
 	}
 }
 
-// A token is given out while it is valid for longer than asked, by the provider's own expires_in.
+// A cached token is given out while it is valid for longer than asked, according to the provider's expires_in.
 func TestMinValidPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{AccessTokenLifetime: 100 * time.Second})
@@ -125,7 +125,7 @@ func TestMinValidPeriod(t *testing.T) {
 				t.Errorf("after %d s: expires at %d, %d s from now", c.after, at, at-time.Now().Unix())
 			}
 		}
-		// Expired tokens of other scopes make room.
+		// Expired tokens of other scopes are dropped.
 		w.must(w.agent, tokenFor("valid", "scope", "openid"))
 		time.Sleep(101 * time.Second)
 		w.must(w.agent, tokenFor("valid"))
@@ -135,7 +135,7 @@ func TestMinValidPeriod(t *testing.T) {
 	})
 }
 
-// A provider that does not tell how long a token lives gets its token handed out as it is.
+// A token whose lifetime the provider does not tell is given out as it is.
 func TestNoExpiry(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -163,7 +163,7 @@ func together(a *agent, n int, r *cjson.Object) []*cjson.Object {
 	return replies
 }
 
-// All who wait for the same token share one grant.
+// All callers that wait for the same token share one grant.
 func TestSharedFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -178,7 +178,7 @@ func TestSharedFlight(t *testing.T) {
 		if w.grants() != 1 {
 			t.Errorf("%d grants", w.grants())
 		}
-		// An error is shared as well, and so are the tries.
+		// They share errors and tries as well.
 		w.idp.ClearFaults()
 		w.idp.Fail(iam.Fault{Path: "token", Delay: time.Second, Status: 503, Body: "{}"})
 		w.idp.ForgetRequests()
@@ -191,7 +191,7 @@ func TestSharedFlight(t *testing.T) {
 	})
 }
 
-// Who insists on a new token gets one of a grant that began after he came, and shares it with the others.
+// A caller that insists on a new token gets one from a grant that began after its request, shared with the others.
 func TestForcedShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -215,7 +215,7 @@ func TestForcedShare(t *testing.T) {
 	})
 }
 
-// A provider that does not answer holds up nobody who does not need it, and for at most 15 seconds those who do.
+// A silent provider delays only the callers that need it, and those for at most 15 seconds.
 func TestSilentProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -225,7 +225,7 @@ func TestSilentProvider(t *testing.T) {
 		waiting := make(chan *cjson.Object)
 		go func() { waiting <- ask(w.agent, forced("silent")) }()
 		time.Sleep(time.Second)
-		w.must(w.agent, tokenFor("silent")) // of the cache
+		w.must(w.agent, tokenFor("silent")) // from the cache
 		w.must(w.agent, cjson.New().SetText("request", "remove").SetText("account", "silent"))
 		if time.Since(began) != time.Second {
 			t.Errorf("others waited for %v", time.Since(began)-time.Second)
@@ -237,7 +237,7 @@ func TestSilentProvider(t *testing.T) {
 	})
 }
 
-// A caller may leave: the flight goes on for the others.
+// When a caller leaves, the flight goes on for the others.
 func TestCallerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{Rotate: true})
@@ -257,7 +257,7 @@ func TestCallerLeaves(t *testing.T) {
 	})
 }
 
-// An id-token is always a new one: it may end before the access token that came with it.
+// An id-token is always new: it may expire before the access token that came with it.
 func TestIDToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -273,7 +273,7 @@ func TestIDToken(t *testing.T) {
 	want(t, ask(w.agent, request.SetText("scope", "storage.read:/")), w.idp.Issuer()+" sent no id_token: the account needs the scope openid")
 }
 
-// An expired refresh token is an error with the way out, after one try.
+// An expired refresh token gives an error with a hint after one try.
 func TestExpiredRefreshToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -302,7 +302,7 @@ func TestExpiredRefreshToken(t *testing.T) {
 	}
 }
 
-// While the agent is about to be locked no flight begins.
+// No flight begins while the agent is about to be locked.
 func TestFlightAtTheDoor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})

@@ -14,7 +14,7 @@ import (
 	"oidc-agent/proto/oidc"
 )
 
-// config is the account that the request describes.
+// config returns the account in the request.
 func (r request) config() (*account.Account, error) {
 	object := r.Object.Object(ipc.KeyConfig)
 	if object == nil {
@@ -23,7 +23,7 @@ func (r request) config() (*account.Account, error) {
 	return account.FromObject(object)
 }
 
-// register makes a client at the provider (RFC 7591) and answers with what the provider said of it.
+// register registers a client at the provider (RFC 7591) and answers with the provider's response.
 func (a *agent) register(ctx context.Context, r request) (*cjson.Object, error) {
 	config, err := r.config()
 	names := r.Texts(ipc.KeyFlow)
@@ -55,15 +55,14 @@ func (a *agent) register(ctx context.Context, r request) (*cjson.Object, error) 
 		return nil, fmt.Errorf("registration at %s: %w", p.Issuer, err)
 	}
 	answer, have := ipc.Success(""), strings.Fields(client.Text("scope"))
-	// An account needs both. A provider that says nothing of scopes has not refused any.
+	// An account needs both scopes. A provider that lists none has not refused any.
 	if len(have) > 0 && !config.OAuth2 && !(slices.Contains(have, "openid") && slices.Contains(have, "offline_access")) {
 		answer = errRegisteredScopes.Encode()
 	}
 	return answer.SetObject(ipc.KeyClient, client).SetText(ipc.KeyMaxScopes, maxScopes), nil
 }
 
-// registration is what we ask for: a native application (RFC 8252), with the grants of the flows that the
-// user allows.
+// registration returns what is asked for: a native application (RFC 8252) with the grants of the given flows.
 func registration(config *account.Account, names []string) oidc.Registration {
 	asked := oidc.Registration{
 		ClientName: config.ClientName, GrantTypes: []string{oidc.GrantRefreshToken},
@@ -75,11 +74,11 @@ func registration(config *account.Account, names []string) oidc.Registration {
 		}
 	}
 	if len(asked.RedirectURIs) == 0 {
-		// A port of the registered range (RFC 6335 section 6) is unlikely to be in use; the last one comes back to
-		// oidc-gen without a web server (RFC 8252 section 7.1).
+		// A random port below the dynamic range (RFC 6335 section 6) is unlikely to be in use. The last URI leads
+		// back to oidc-gen without a web server (RFC 8252 section 7.1).
 		port := 1024 + rand.IntN(49152-1024)
-		asked.RedirectURIs = []string{"http://localhost:4242", fmt.Sprintf("http://localhost:%d", port), "http://localhost:8080",
-			"edu.kit.data.oidc-agent:/redirect"}
+		asked.RedirectURIs = []string{"http://localhost:4242", fmt.Sprintf("http://localhost:%d", port),
+			"http://localhost:8080", "edu.kit.data.oidc-agent:/redirect"}
 	}
 	return asked
 }
@@ -91,7 +90,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 		return nil, err
 	}
 	l := a.accounts.find(config.Name)
-	if l != nil { // memory or the file may hold a newer refresh token than the one that oidc-gen has read
+	if l != nil { // memory or the file may hold a newer refresh token than the request
 		release, err := a.exclusive(ctx, l)
 		if err != nil {
 			return nil, err
@@ -116,7 +115,7 @@ func (a *agent) delete(ctx context.Context, r request) (*cjson.Object, error) {
 		a.dropBearers(l.name())
 	}
 	a.noteIssuer(config, false)
-	return ipc.Success(""), nil
+	return nil, nil
 }
 
 // deleteClient removes a registered client (RFC 7592 section 2.3).
@@ -130,7 +129,7 @@ func (a *agent) deleteClient(ctx context.Context, r request) (*cjson.Object, err
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotDeleted, err)
 	}
-	return ipc.Success(""), nil
+	return nil, nil
 }
 
 // scopes answers with the scopes that the provider lists.

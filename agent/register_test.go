@@ -17,7 +17,7 @@ func (w *world) register(name, flow string) *cjson.Object {
 	return cjson.New().SetText("request", "register").SetObject("config", c.Object()).SetTexts("flow", strings.Fields(flow))
 }
 
-// lastRegistration is what was asked for at the registration endpoint.
+// lastRegistration returns the last request to the registration endpoint.
 func (w *world) lastRegistration() (asked map[string]any) {
 	w.Helper()
 	for _, r := range slices.Backward(w.idp.Requests()) {
@@ -57,7 +57,7 @@ func TestRegister(t *testing.T) {
 		t.Errorf("redirect_uris %s", uris)
 	}
 	want(t, ask(w.agent, w.register("reg2", "device").SetText("authorization", "of nobody")), "invalid_token: Invalid access token...")
-	// The client is good for a login, and can be deleted.
+	// The client can log in and be deleted.
 	c := client.SetText("name", "reg").SetText("issuer_url", w.idp.Issuer()).SetText("auth_scope", "openid")
 	w.must(w.agent, poll(w.must(w.agent, cjson.New().SetText("request", "gen").SetObject("config", c).SetText("flow", "device"))))
 	w.must(w.agent, forced("reg"))
@@ -100,8 +100,8 @@ func TestRegisterScopesAndFlows(t *testing.T) {
 	want(t, askText(w.agent, `{"request":"register","flow":"device"}`), "Bad Request: no account in 'config'")
 }
 
-// A client without the scopes that every account needs is told with what the provider made of it; a provider
-// that says nothing of scopes has refused none.
+// If the registered client lacks the scopes that every account needs, the failure contains the client. A provider
+// that lists no scopes has refused none.
 func TestRegisterMissingScopes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -120,14 +120,14 @@ func TestRegisterMissingScopes(t *testing.T) {
 	want(t, ask(w.agent, w.register("regmissing", "device")), "access_denied: ask the administrator")
 }
 
-// What is revoked is the newest refresh token, wherever it is.
+// The newest refresh token is revoked, wherever it is.
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
 	path := w.load("delete")
 	asGenRead := cjson.New().SetText("request", "delete").SetObject("config", w.read(path).Object())
 	w.must(w.agent, forced("delete"))
-	other := w.newAgent() // on another node; it has the newest in the end
+	other := w.newAgent() // on another node; in the end it has the newest token
 	w.must(other, addRequest(w.read(path), path))
 	newest := w.tokenInFile(path)
 	w.idp.Fail(iam.Fault{Path: "revoke", Times: 1, Status: 503, Body: `{"error":"temporarily_unavailable"}`})
@@ -146,7 +146,7 @@ func TestDelete(t *testing.T) {
 		t.Errorf("revoked %q, loaded %v", revoked, w.loaded())
 	}
 	want(t, ask(other, forced("delete")), "invalid_token: ...")
-	// An account that is not loaded is revoked by what oidc-gen has read.
+	// If the account is not loaded, the refresh token in the request is revoked.
 	c := w.account("delete2")
 	w.must(w.agent, cjson.New().SetText("request", "delete").SetObject("config", c.Object()))
 	if w.alive(string(c.RefreshToken.Reveal())) {
@@ -173,7 +173,7 @@ func TestScopes(t *testing.T) {
 	want(t, askText(w.agent, `{"request":"scopes","issuer":"https://example.org","cert_path":"/nosuch"}`), "CA file: ...")
 }
 
-// issuer.config lists the accounts that were loaded or saved, until they are deleted.
+// issuer.config lists accounts from when they are loaded or saved until they are deleted.
 func TestAccountInfo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{AutoApprove: true})

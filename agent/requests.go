@@ -14,11 +14,11 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// request is one message on the socket. Its secrets are bytes of the message, which is wiped when the answer
-// has been made.
+// request is one message on the socket. Its secrets share the bytes of the message, which is wiped after the
+// answer has been made.
 type request struct{ *cjson.Object }
 
-// account is the account that the request is about, for hints. That of a registration does not exist yet.
+// account returns the name of the account that the request is about, for hints. A registration has none yet.
 func (r request) account() string {
 	config := r.Object.Object(ipc.KeyConfig)
 	if config == nil || r.Text(ipc.KeyRequest) == ipc.RequestRegister {
@@ -27,8 +27,8 @@ func (r request) account() string {
 	return config.Text("name")
 }
 
-// handlers is what the agent understands: the requests of the C agent, and `saved`, `bearer_file` and `verify_token`,
-// which are ours. An answer of nil is plain success. That to access_token is kept ready.
+// handlers lists all requests: those of the C agent, and our own `saved`, `bearer_file` and `verify_token`. An
+// answer of nil is plain success. access_token has no handler here, because its answer is stored as bytes.
 var handlers = [...]struct {
 	name       string
 	whenLocked bool
@@ -66,7 +66,7 @@ var handlers = [...]struct {
 	{ipc.RequestFileRemove, false, (*agent).fileRemove},
 }
 
-// answer handles one message: the bytes of a JSON object in, those of the answer out.
+// answer handles one message: it takes the bytes of a JSON object and returns those of the answer.
 func (a *agent) answer(ctx context.Context, message []byte) []byte {
 	defer clear(message)
 	object, err := cjson.Parse(message)
@@ -86,7 +86,7 @@ func (a *agent) answer(ctx context.Context, message []byte) []byte {
 	}
 	a.log.debugf("request %q failed: %v", r.Text(ipc.KeyRequest), err)
 	told := failure(err, r.account())
-	if r.Has(ipc.KeyNoAutoload) && errors.Is(err, ipc.ErrNotLoaded) { // which account to load, and whether that is wanted
+	if r.Has(ipc.KeyNoAutoload) && errors.Is(err, ipc.ErrNotLoaded) { // the client may load the account itself
 		told.SetText(ipc.KeyAccount, r.account()).SetInt(ipc.KeyNoAutoload, ipc.Flag(!a.settings.Autoload))
 	}
 	return told.Compact()
@@ -129,8 +129,9 @@ func (a *agent) loadedAccounts(context.Context, request) (*cjson.Object, error) 
 	return ipc.Success("").SetTexts("info", a.accounts.names()), nil
 }
 
-// choose finds the account of a token request: by name, or by issuer, where the issuer's default account
-// comes before the one that was loaded last. What is not loaded is loaded now, unless --no-autoload.
+// choose returns the account of a token request, by name or by issuer. Of several accounts with the issuer it is
+// the default one, or else the one that was loaded last. It loads the account if necessary, unless --no-autoload
+// forbids that.
 func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
 	name, issuer := r.Text(ipc.KeyAccount), r.Text(ipc.KeyIssuer)
 	if name == "" {
@@ -151,8 +152,8 @@ func (a *agent) choose(ctx context.Context, r request) (*loaded, error) {
 	return a.named(ctx, name, r.Bool(ipc.KeyNoAutoload))
 }
 
-// tokenOf gets a token of the account that a request means, if the user does not mind. An id-token says who he is, so
-// he is asked unless he has said otherwise.
+// tokenOf returns a token of the account that a request is about. It asks the user first if an option says so or,
+// for an id-token, unless an option says otherwise: an id-token tells who the user is.
 func (a *agent) tokenOf(ctx context.Context, r request, what string, q tokenRequest) (token, error) {
 	l, err := a.choose(ctx, r)
 	if err != nil {
@@ -172,7 +173,7 @@ func (a *agent) tokenOf(ctx context.Context, r request, what string, q tokenRequ
 
 const accessToken, idToken = "access token", "id token"
 
-// handleAccessToken answers with bytes that the caller may change.
+// handleAccessToken returns an answer that the caller may change.
 func (a *agent) handleAccessToken(ctx context.Context, r request) ([]byte, error) {
 	period, _ := r.Int(ipc.KeyMinValidPeriod)
 	t, err := a.tokenOf(ctx, r, accessToken, tokenRequest{
@@ -184,7 +185,7 @@ func (a *agent) handleAccessToken(ctx context.Context, r request) ([]byte, error
 	return a.answerOf(t)
 }
 
-// handleIDToken gives out a new id-token always: one often ends before the access token that it came with.
+// handleIDToken always gets a new id-token: it often expires before the access token that it came with.
 func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, error) {
 	t, err := a.tokenOf(ctx, r, idToken, tokenRequest{scope: r.Text(ipc.KeyScope), force: true})
 	if err != nil {
@@ -198,8 +199,8 @@ func (a *agent) handleIDToken(ctx context.Context, r request) (*cjson.Object, er
 	return ipc.Success("").SetSecret(ipc.KeyIDToken, id).SetText(ipc.KeyIssuer, t.issuer), err
 }
 
-// add loads an account. It gets a first access token, so that an account that does not work is known now. An add of what
-// is loaded already sets a new lifetime, and brings a key.
+// add loads an account. It gets a first access token, so that the user learns now whether the account works. For an
+// account that is loaded already it sets a new lifetime and takes the key of the account file.
 func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	config, err := r.config()
 	if err != nil {
@@ -214,7 +215,7 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	l := a.accounts.find(config.Name)
 	isNew := l == nil
 	if isNew {
-		a.endLifetimes() // one of this name may be over, and its timer late
+		a.endLifetimes() // one of the same name may have expired while its timer is late
 		l = a.newLoaded(config)
 		l.confirm, l.idTokenFree = r.Bool(ipc.KeyConfirm), r.Bool(ipc.KeyAlwaysAllowIDToken) || r.Bool(ipc.KeyAlwaysAllowID)
 	}
@@ -225,10 +226,10 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 		if !r.Bool(ipc.KeyPlainAdd) {
 			_, err = a.accessToken(ctx, l, tokenRequest{})
 		}
-		if err != nil && !l.fileNow().unsaved() { // one with a new refresh token stays: memory alone has that
+		if err != nil && !l.fileNow().unsaved() { // a new refresh token that only memory holds must not be dropped
 			return nil, err
 		}
-		if there := a.accounts.putNew(l); there != nil { // a login was faster, and is newer
+		if there := a.accounts.putNew(l); there != nil { // a login has loaded it in the meantime
 			l, isNew = there, false
 		}
 	}
@@ -256,8 +257,8 @@ func (a *agent) add(ctx context.Context, r request) (*cjson.Object, error) {
 	return ipc.Success(strings.TrimSpace(info)), nil
 }
 
-// noteIssuer keeps the list of an issuer's accounts in issuer.config. It is a convenience: what fails is only
-// logged.
+// noteIssuer adds an account to its issuer in issuer.config, or removes it. The list is a convenience, so a
+// failure is only logged.
 func (a *agent) noteIssuer(config *account.Account, belongs bool) {
 	dir, err := account.FindDir()
 	if err == nil {
@@ -268,8 +269,8 @@ func (a *agent) noteIssuer(config *account.Account, belongs bool) {
 	}
 }
 
-// takeKey takes what add says of the account's file: the field of ours, which file it is and the key that opens
-// it; or a C client's entry, which leads to the password. A refresh token that waits for a key is written.
+// takeKey takes what an add says about the account file: from our clients its path and key, from C clients an
+// entry that leads to the password. A refresh token that was waiting for a key is written now.
 func (a *agent) takeKey(ctx context.Context, l *loaded, r request) error {
 	if told := r.Object.Object(ipc.KeyFileKey); told != nil {
 		return a.setFile(ctx, l, told)
@@ -278,12 +279,12 @@ func (a *agent) takeKey(ctx context.Context, l *loaded, r request) error {
 		l.mu.Lock()
 		l.file.entry = entry
 		l.mu.Unlock()
-		_ = a.save(ctx, l, false) // told and tried again
+		_ = a.save(ctx, l, false) // reports and retries failures itself
 	}
 	return nil
 }
 
-// saved tells that oidc-gen has written the account's file, and with which key; a gpg file has none.
+// saved takes the key with which oidc-gen has written the account file. A gpg file has none.
 func (a *agent) saved(ctx context.Context, r request) (*cjson.Object, error) {
 	l := a.accounts.find(r.Text(ipc.KeyAccount))
 	if l == nil {
@@ -312,8 +313,8 @@ func (a *agent) removeAll(ctx context.Context, _ request) (*cjson.Object, error)
 	return nil, nil
 }
 
-// fileWrite keeps a small text that oidc-gen leaves with the agent between its steps: clients with their secrets, so it
-// is sealed, and never reaches the disk. A second write under a name does not replace the first, as in the C agent.
+// fileWrite keeps a text that oidc-gen leaves with the agent between its steps. It may hold a client's secret, so
+// it is sealed and never written to disk. A second write does not replace the first, as in the C agent.
 func (a *agent) fileWrite(_ context.Context, r request) (*cjson.Object, error) {
 	a.notes.LoadOrStore(r.Text(ipc.KeyFilename), a.sealer.Seal(r.Secret(ipc.KeyData)))
 	return nil, nil
@@ -334,7 +335,7 @@ func (a *agent) fileRemove(_ context.Context, r request) (*cjson.Object, error) 
 	return nil, nil
 }
 
-// mytoken answers for a service that the agent does not know yet.
+// mytoken answers all requests for a service that the agent does not support yet.
 func (a *agent) mytoken(context.Context, request) (*cjson.Object, error) {
 	return nil, errors.New("Not a valid mytoken configuration: mytoken is not supported yet")
 }

@@ -14,7 +14,7 @@ import (
 	"oidc-agent/proto/oidc"
 )
 
-// fits compares an answer with what is wanted: * in a string stands for anything, a number for any number.
+// fits reports whether an answer matches a pattern: * in a string stands for anything, and a number for any number.
 func fits(want, got any) bool {
 	switch want := want.(type) {
 	case string:
@@ -43,13 +43,13 @@ func fits(want, got any) bool {
 	return want == got
 }
 
-// replay is what the recorded requests are about: $NAMES of the file and their values.
+// replay holds the values of the $NAMES in the recorded requests.
 type replay struct {
 	*world
 	values map[string]string
 }
 
-// note keeps what later requests need.
+// note keeps values that later requests need.
 func (p *replay) note(answer map[string]any) {
 	if device, err := json.Marshal(answer["oidc_device"]); err == nil && answer["oidc_device"] != nil {
 		p.values["$DEVICE"] = string(device)
@@ -79,14 +79,14 @@ func (p *replay) act(deed string) {
 	}
 }
 
-// browseApproved is a browser whose user approves.
+// browseApproved acts as a browser whose user approves.
 func (p *replay) browseApproved(uri string) string {
 	p.idp.Change(func(s *iam.Settings) { s.AutoApprove = true })
 	defer p.idp.Change(func(s *iam.Settings) { s.AutoApprove = false })
 	return p.browse(uri)
 }
 
-// The recorded requests of the C clients, in their order, are answered as the C agent answers them.
+// The recorded requests of the C clients get the answers of the C agent.
 func TestRecordedRequests(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("testdata/requests.txt")
@@ -164,7 +164,7 @@ func TestBadMessages(t *testing.T) {
 	}
 }
 
-// An OAuth error has the command that mends it.
+// An OAuth error comes with the command that helps.
 func TestInfo(t *testing.T) {
 	t.Parallel()
 	for code, command := range map[string]string{
@@ -178,7 +178,7 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-// Hints are about accounts that exist.
+// Hints name only accounts that exist.
 func TestRequestAccount(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]string{
@@ -193,7 +193,7 @@ func TestRequestAccount(t *testing.T) {
 	}
 }
 
-// A message holds secrets: its bytes are wiped.
+// The bytes of a message are wiped, because it may hold secrets.
 func TestMessageWiped(t *testing.T) {
 	t.Parallel()
 	a := (&world{TB: t, log: new(buffer)}).newAgent()

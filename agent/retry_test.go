@@ -17,8 +17,8 @@ import (
 	"oidc-agent/proto/oidc"
 )
 
-// brittle is a network that fails at the token endpoint: before it has a connection, or after the provider has done
-// what it was asked for.
+// brittle is a network that fails at the token endpoint, either before a connection is made or after the provider has
+// processed the request.
 type brittle struct {
 	direct
 	times    int
@@ -49,7 +49,7 @@ func (w *world) breakNetwork(b *brittle) {
 	setClient(w.agent, "", client)
 }
 
-// Which failures are tried again, and how often the provider sees the request then.
+// Temporary failures are tried again. The table says how often the provider sees the request.
 func TestRetries(t *testing.T) {
 	const busy = `{"error":"temporarily_unavailable"}`
 	for _, c := range []struct {
@@ -75,7 +75,7 @@ func TestRetries(t *testing.T) {
 		{name: "no connection, rotating", rotate: true, network: brittle{times: 3}, grants: 1},
 		{name: "no connection ever", network: brittle{times: 100}, grants: 0, want: "could not connect to 127.0.0.1:1: connection refused"},
 		{name: "connection lost", network: brittle{times: 1, answered: true}, grants: 2},
-		// Whether the provider has replaced the token nobody knows: it must not see it a second time.
+		// The provider may have rotated the token already, so it must not see it a second time.
 		{name: "connection lost, rotating", rotate: true, network: brittle{times: 1, answered: true}, grants: 1,
 			want: "127.0.0.1:1 closed the connection before its answer was complete"},
 	} {
@@ -102,8 +102,8 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// A provider that begins to replace refresh tokens while somebody waits to try again sees the new one once: the next try
-// waits for its turn.
+// If a provider begins to rotate refresh tokens while a flight pauses, it still sees each token once: the next
+// try waits for its turn.
 func TestRotationDuringPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -134,7 +134,7 @@ func TestRotationDuringPause(t *testing.T) {
 	})
 }
 
-// A provider that says when to ask again is asked then.
+// A provider that sends Retry-After is asked again at that time.
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -149,8 +149,8 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
-// Where that is too late for those who wait they hear at once when to come again, and so does everybody else until
-// then, without a request.
+// If that time is too late for the callers that wait, they are told at once when to try again. Until then all
+// callers are told so, without a request to the provider.
 func TestRetryAfterTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -167,7 +167,7 @@ func TestRetryAfterTooLate(t *testing.T) {
 				want(t, reply, busy+"1m40s)")
 			}
 		}
-		w.must(w.agent, tokenFor("late")) // of the cache
+		w.must(w.agent, tokenFor("late")) // from the cache
 		if time.Since(began) != 20*time.Second || w.grants() != 1 {
 			t.Errorf("%d requests in %v", w.grants(), time.Since(began))
 		}
@@ -176,7 +176,7 @@ func TestRetryAfterTooLate(t *testing.T) {
 		if took := time.Since(began); took < 120*time.Second || took > 121*time.Second || w.grants() != 2 {
 			t.Errorf("%d requests in %v", w.grants(), time.Since(began))
 		}
-		// A day is not believed.
+		// A Retry-After of a day is cut short.
 		w.idp.Fail(iam.Fault{Path: "token", Times: 1, Status: 429, Header: map[string]string{"Retry-After": "86400"}})
 		want(t, ask(w.agent, forced("late")), "provider answered with HTTP status 429 (application/json), JSON expected (it asks to try again in 10m0s)")
 		time.Sleep(maxBusy)
@@ -184,14 +184,14 @@ func TestRetryAfterTooLate(t *testing.T) {
 	})
 }
 
-// within sends a request with a client's own limit, and says how long the answer took.
+// within sends a request with a timeout of the client and returns how long the answer took.
 func (w *world) within(seconds int64, r *cjson.Object) (*cjson.Object, time.Duration) {
 	began := time.Now()
 	reply := ask(w.agent, r.SetInt("timeout", seconds))
 	return reply, time.Since(began)
 }
 
-// The client's own limit counts: for the wait, and for what is worth trying again. Others are as fast as ever.
+// The client's timeout limits its wait and the tries made for it. Other clients are not slowed down.
 func TestClientTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})
@@ -239,7 +239,7 @@ func TestClientTimeout(t *testing.T) {
 	})
 }
 
-// Who waits for the lock of an account's file is told so.
+// A client that waits for the lock of an account file is told so.
 func TestWaitingForLock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{Rotate: true})
@@ -249,12 +249,12 @@ func TestWaitingForLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	reply, _ := w.within(1, forced("atlock"))
-	want(t, reply, "waiting for the lock of "+path+", which somebody else holds: no answer within 1 s, which is how long the client waits")
+	want(t, reply, "waiting for the lock of "+path+", which another process holds: no answer within 1 s, which is how long the client waits")
 	unlock()
 	w.must(w.agent, forced("atlock"))
 }
 
-// Nobody who only waits to try again keeps the agent from being locked, or from ending.
+// A flight that pauses before its next try does not delay locking or ending the agent.
 func TestLockDuringPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := bubbleWorld(t, iam.Settings{})

@@ -13,24 +13,24 @@ import (
 	"oidc-agent/proto/cli"
 )
 
-// What is ours is wiped after use. net/http, crypto/tls and the key derivations leave copies in their buffers and
-// strings, which is why the agent runs with two settings of Go's runtime that can be made in the environment only:
-// the collector overwrites what it frees, and no goroutine is stopped at any place, where its registers, with a piece
-// of a token in them, would be saved out of our reach.
+// Our own code wipes secrets after use, but net/http, crypto/tls and the key derivations leave copies in buffers
+// and strings. So the agent runs with two settings of Go's runtime that can only be made in the environment: the
+// garbage collector overwrites what it frees, and goroutines are not preempted asynchronously, which would save
+// their registers, perhaps with a part of a token, where we cannot wipe them.
 const runtimeSettings = "clobberfree=1,asyncpreemptoff=1"
 
-// idleTimeout is how long after the last exchange with a provider its traces are removed.
+// idleTimeout is how long after the last exchange with a provider its traces are removed from memory.
 const idleTimeout = 5 * time.Minute
 
-// scrub closes the connections that nobody uses and has the collector take all that is left of them. Their goroutines
-// need the processor as well before they are gone.
+// scrub closes idle connections and lets the garbage collector overwrite what is left of them. It repeats that,
+// because the goroutines of the connections need some time to end.
 func (a *agent) scrub() {
 	end := time.Now().Add(2 * time.Second)
 	open := int64(1)
 	for n := 0; open > 0 && time.Now().Before(end) || n < 2; n++ {
 		open = a.providers.closeIdle()
 		time.Sleep(time.Duration(n-1) * time.Millisecond)
-		runtime.GC() // what a sync.Pool holds survives the first one
+		runtime.GC() // the contents of a sync.Pool survive the first collection
 	}
 	debug.FreeOSMemory()
 	if open > 0 {
@@ -38,15 +38,15 @@ func (a *agent) scrub() {
 	}
 }
 
-// environment is what an agent is started with: what the user has, the runtime's settings, and no secrets.
+// environment returns the environment for an agent: the user's, without secrets, and the runtime's settings.
 func environment() []string {
 	settings := strings.TrimPrefix(os.Getenv("GODEBUG")+","+runtimeSettings, ",")
 	return append(slices.DeleteFunc(cli.Environ(), func(v string) bool { return strings.HasPrefix(v, "GODEBUG=") }),
 		"GODEBUG="+settings)
 }
 
-// prepared reports whether the process was started in such an environment. The settings are for the agent alone, not
-// for the programs that it runs.
+// prepared reports whether the process was started with environment. It removes the settings, which are not for
+// programs that the agent runs.
 func prepared() bool {
 	others, ok := strings.CutSuffix(os.Getenv("GODEBUG"), runtimeSettings)
 	if ok {
@@ -55,7 +55,7 @@ func prepared() bool {
 	return ok
 }
 
-// prepare starts an agent that stays in the foreground once more, in the environment of an agent.
+// prepare replaces the process by one that has the right environment, unless it has that already.
 func prepare() error {
 	if prepared() {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"oidc-agent/fakeidp/iam"
 )
 
-// Some time after an exchange its connection is closed, and its buffers are collected.
+// Some time after an exchange its connection is closed and its buffers are collected.
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})

@@ -19,9 +19,9 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// oidc-agent-service and oidc-keychain are other names of this program: one agent for all shells of a user on a
-// machine. Where it listens stands in a file of the user, for shells may differ in TMPDIR and XDG_RUNTIME_DIR; that
-// it lives, and its pid, is learnt from the socket alone.
+// oidc-agent-service and oidc-keychain are other names of this program. They keep one agent for all shells of a
+// user on a machine. A file of the user holds the path of its socket, because shells may differ in TMPDIR and
+// XDG_RUNTIME_DIR. Whether the agent runs, and its pid, are learnt from the socket alone.
 
 const serviceUsage = "use | start | restart | restart-s | stop | kill | status"
 
@@ -34,7 +34,7 @@ func runService(args []string) error {
 		Doc:     "One agent for all shells of a user",
 		Footer: "use: find the running agent or start one; start: start one, fail if one runs; stop, kill: end it; " +
 			"restart: end it and start one with the same options; restart-s: the same, silently; " +
-			"status: print what it says of itself. Use it with  eval $(oidc-agent-service use)",
+			"status: print its status. Use it with  eval $(oidc-agent-service use)",
 		Groups:  []string{"General:"},
 		MaxArgs: 1,
 		Options: []cli.Option{{Long: "json", Set: cli.Flag(&asJSON), Help: "With status: print it as JSON"}},
@@ -50,19 +50,19 @@ func runService(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer s.place.Close()
+	defer s.file.Close()
 	r, stdout := s.find(), io.Writer(os.Stdout)
 	switch command := operands[0]; command {
 	case "start-from-x":
-		if !s.says("START_AGENT_WITH_XSESSION") {
+		if !s.isTrue("START_AGENT_WITH_XSESSION") {
 			return nil
 		}
 	case "use":
 	case "start":
 		if r != nil && r.err == nil {
-			return cli.WithHint(fmt.Errorf("an agent runs already, pid %d", r.pid),
-				"Use it:  eval $(oidc-agent-service use)  end it:  eval $(oidc-agent-service stop)\n"+
-					"or start it anew:  eval $(oidc-agent-service restart)")
+			return cli.WithHint(fmt.Errorf("an agent already runs, pid %d", r.pid),
+				"Use it:  eval $(oidc-agent-service use)\nor end it:  eval $(oidc-agent-service stop)\n"+
+					"or restart it:  eval $(oidc-agent-service restart)")
 		}
 	case "restart-s", "restart":
 		if command == "restart-s" {
@@ -77,7 +77,8 @@ func runService(args []string) error {
 		}
 		return printStatus(r.path, asJSON)
 	default:
-		return &cli.ExitError{Code: cli.CodeError, Err: p.Refuse(fmt.Sprintf("no such command: %q; there are %s", command, serviceUsage))}
+		return &cli.ExitError{Code: cli.CodeError,
+			Err: p.Refuse(fmt.Sprintf("no such command: %q; the commands are %s", command, serviceUsage))}
 	}
 	_, err = s.use(r, s.options(), stdout)
 	return err
@@ -85,18 +86,18 @@ func runService(args []string) error {
 
 var errNoneRuns = errors.New("no agent runs")
 
-// service is a user's hold on the agent of all his shells. While its file is open no other shell starts or ends it.
+// service manages the agent of a user's shells. While its file is open, no other shell starts or ends the agent.
 type service struct {
-	place  *os.File          // locked; the path of the socket stands in it
-	values map[string]string // of the options file
+	file   *os.File          // holds the path of the socket, and is locked
+	values map[string]string // of the options files
 }
 
-// options are for an agent that is started.
+// options returns the options for a new agent.
 func (s *service) options() []string { return strings.Fields(s.values["OIDC_AGENT_OPTS"]) }
 
-func (s *service) says(name string) bool { return s.values[name] == "True" }
+func (s *service) isTrue(name string) bool { return s.values[name] == "True" }
 
-// serviceTimeout is how long another shell may take to start the agent, or to end it.
+// serviceTimeout is how long another shell may take to start or end the agent.
 const serviceTimeout = 30 * time.Second
 
 func openService() (*service, error) {
@@ -108,30 +109,31 @@ func openService() (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The file is this machine's, for several may share a home.
+	// Several machines may share a home directory, so the file is named after the machine.
 	path := filepath.Join(dir.Path(), ".service-"+strings.ReplaceAll(host, "/", "_"))
-	place, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("where the agent is noted down: %w", err)
+		return nil, fmt.Errorf("file for the path of the agent's socket: %w", err)
 	}
-	s := &service{place, map[string]string{"OIDC_AGENT_RESTART_WITH_SAME_OPTS": "True", "START_AGENT_WITH_XSESSION": "True"}}
-	err = flock(place, serviceTimeout)
-	if err != nil {
-		err = fmt.Errorf("%q: another shell that starts or ends the agent does not come to an end", path)
+	s := &service{file, map[string]string{
+		"OIDC_AGENT_RESTART_WITH_SAME_OPTS": "True", "START_AGENT_WITH_XSESSION": "True",
+	}}
+	if err = flock(file, serviceTimeout); err != nil {
+		err = fmt.Errorf("%q is locked: another shell is still starting or ending the agent: try again", path)
 	}
-	for _, folder := range [...]string{"/etc/oidc-agent", dir.Path()} {
+	for _, from := range [...]string{"/etc/oidc-agent", dir.Path()} {
 		if err == nil {
-			err = s.configure(filepath.Join(folder, "oidc-agent-service.options"))
+			err = s.configure(filepath.Join(from, "oidc-agent-service.options"))
 		}
 	}
 	if err != nil {
-		place.Close()
+		file.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// configure reads assignments of the C tool's options file. That is a shell script there; here it is not run.
+// configure reads the assignments in the C tool's options file. The C tool runs it as a shell script; we do not.
 func (s *service) configure(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -155,7 +157,7 @@ func (s *service) configure(path string) error {
 	return nil
 }
 
-// running is an agent that was found.
+// running is an agent that find has found.
 type running struct {
 	path    string // of the socket
 	pid     int
@@ -163,10 +165,10 @@ type running struct {
 	err     error  // why it does not answer
 }
 
-// find looks where the agent of the other shells was last, where the systemd unit has its socket, and where another
-// tool has put one. It returns nil if there is none.
+// find looks for the agent at the path in the file, at the socket of the systemd unit, and at the default path. It
+// returns nil if none runs.
 func (s *service) find() *running {
-	noted, _ := io.ReadAll(io.NewSectionReader(s.place, 0, 4096))
+	noted, _ := io.ReadAll(io.NewSectionReader(s.file, 0, 4096))
 	managed := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "oidc-agent", "oidc-agent.sock")
 	for _, path := range [...]string{string(noted), managed, ipc.DefaultSocketPath()} {
 		if !filepath.IsAbs(path) {
@@ -179,7 +181,7 @@ func (s *service) find() *running {
 	return nil
 }
 
-// look asks who listens on a socket. An agent of another user, or one beyond the walls of a container, is none of ours.
+// look returns the agent that listens on a socket, unless it is another user's or outside of this container.
 func look(path string) *running {
 	if uid, _ := listenerOf(path); uid != os.Getuid() {
 		return nil
@@ -187,7 +189,7 @@ func look(path string) *running {
 	r := &running{path: path}
 	_, r.err = ipc.Call(path, ipc.Request(ipc.RequestCheck), statusTimeout)
 	var uid int
-	if uid, r.pid = listenerOf(path); uid != os.Getuid() || r.pid <= 1 { // by now the agent itself, no service manager
+	if uid, r.pid = listenerOf(path); uid != os.Getuid() || r.pid <= 1 { // not the service manager any more
 		return nil
 	}
 	if pidFile := pidFileOf(path); isPID(pidFile, r.pid) {
@@ -203,24 +205,21 @@ func isPID(path string, pid int) bool {
 	return err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(pid)
 }
 
-// listenerOf returns the user and the pid of who listens; -1 if nobody does.
+// listenerOf returns the user and the pid of the process that listens on a socket. The user is -1 if none does.
 func listenerOf(path string) (uid, pid int) {
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return -1, 0
 	}
 	defer c.Close()
-	raw, err := c.SyscallConn()
-	if err == nil {
-		err = errors.Join(raw.Control(func(fd uintptr) { uid, pid, err = peer(int(fd)) }), err)
-	}
-	if err != nil {
-		return -1, 0
+	uid = -1
+	if raw, err := c.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { uid, pid, _ = peer(int(fd)) })
 	}
 	return uid, pid
 }
 
-// use starts an agent if none was found, notes down where it is, and prints how to reach it.
+// use starts an agent if none was found, writes the path of its socket to the file, and prints how to reach it.
 func (s *service) use(r *running, options []string, stdout io.Writer) (*running, error) {
 	if r == nil {
 		var err error
@@ -228,13 +227,13 @@ func (s *service) use(r *running, options []string, stdout io.Writer) (*running,
 			return nil, err
 		}
 	} else if r.err != nil {
-		return nil, cli.WithHint(r.err, "Start it anew:  eval $(oidc-agent-service restart)")
+		return nil, cli.WithHint(r.err, "Restart it:  eval $(oidc-agent-service restart)")
 	}
-	// A crash between the two leaves nothing, and that is looked for at the known places.
-	if err := s.place.Truncate(0); err != nil {
+	// After a crash between these two calls the file is empty, and find looks at the other places.
+	if err := s.file.Truncate(0); err != nil {
 		return nil, err
 	}
-	if _, err := s.place.WriteAt([]byte(r.path), 0); err != nil {
+	if _, err := s.file.WriteAt([]byte(r.path), 0); err != nil {
 		return nil, err
 	}
 	fmt.Fprint(stdout, exports(r.path, r.pid))
@@ -245,17 +244,17 @@ func (s *service) use(r *running, options []string, stdout io.Writer) (*running,
 	return r, nil
 }
 
-// launch starts an agent at the place where all clients look, if nobody else sits there.
+// launch starts an agent at the path where all clients look, unless that is taken.
 func launch(options []string) (*running, error) {
 	s, command, err := parse(options)
 	if err != nil {
 		return nil, err
 	}
 	if len(command) > 0 {
-		return nil, fmt.Errorf("OIDC_AGENT_OPTS: %q is no option", command[0])
+		return nil, fmt.Errorf("OIDC_AGENT_OPTS: %q is not an option", command[0])
 	}
 	wanted := s.BindAddress
-	if wanted == "" && s.Group == "" { // the folder there is for the user alone
+	if wanted == "" && s.Group == "" { // a group could not enter the directory there
 		wanted = ipc.DefaultSocketPath()
 	}
 	sock, err := listen(wanted, s.Group)
@@ -270,33 +269,38 @@ func launch(options []string) (*running, error) {
 	return r, err
 }
 
-// stop ends the agent, if there is one, and prints the commands that make the shell forget it.
+// stop ends the agent, if one runs, and prints the commands that make the shell forget it.
 func (r *running) stop(stdout io.Writer) error {
 	if r == nil {
 		return nil
 	}
-	if r.err != nil && r.pidFile == "" { // it may be a service manager's socket whose agent does not come
+	if r.err != nil && r.pidFile == "" { // the pid may be that of a service manager whose agent does not start
 		return r.err
 	}
 	if err := end(r.pid, stdout); err != nil {
 		return err
 	}
-	os.Remove(filepath.Dir(r.path)) // stays where something else is in it
+	os.Remove(filepath.Dir(r.path)) // fails if it holds other files
 	fmt.Fprint(stdout, "unset OIDCD_PID_FILE;\n")
 	return nil
 }
 
-// restart may find an agent that its service manager has started again meanwhile.
+// restart ends the agent and starts one, unless its service manager has started it again in the meantime.
 func (s *service) restart(r *running, stdout io.Writer) error {
-	options := s.options()
-	if r != nil && s.says("OIDC_AGENT_RESTART_WITH_SAME_OPTS") {
-		if _, info, err := askStatus(r.path, true); err == nil { // a locked agent does not tell
-			options = strings.Fields(info.Text("command_line_options"))
-		}
-	}
+	options := s.restartOptions(r)
 	if err := r.stop(stdout); err != nil {
 		return err
 	}
 	_, err := s.use(s.find(), options, stdout)
 	return err
+}
+
+// restartOptions returns the running agent's options if it tells them, or else those of the options files.
+func (s *service) restartOptions(r *running) []string {
+	if r != nil && s.isTrue("OIDC_AGENT_RESTART_WITH_SAME_OPTS") {
+		if _, info, err := askStatus(r.path, true); err == nil { // a locked agent does not tell
+			return strings.Fields(info.Text("command_line_options"))
+		}
+	}
+	return s.options()
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -12,7 +13,7 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// Behind a socket on which somebody listens and does not answer, a service manager perhaps, no agent runs.
+// A process that listens on the socket but does not answer, perhaps a service manager, is not an agent.
 func TestServiceSilent(t *testing.T) {
 	for _, name := range []string{"HOME", "OIDC_CONFIG_DIR", "XDG_RUNTIME_DIR", "TMPDIR"} {
 		t.Setenv(name, t.TempDir())
@@ -39,7 +40,43 @@ func TestServiceSilent(t *testing.T) {
 	}
 }
 
-// Who listens is asked of the kernel. A stranger who answers as an agent does is none.
+// answerer listens on a socket and answers each request with a text.
+func answerer(t *testing.T, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "sock")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for c, err := listener.Accept(); err == nil; c, err = listener.Accept() {
+			c.Read(make([]byte, 4096))
+			c.Write([]byte(text))
+			c.Close()
+		}
+	}()
+	return path
+}
+
+// A restart keeps the options of the running agent if that tells them, and takes those of the options file otherwise.
+func TestRestartOptions(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]string{
+		`{"status":"success","info":{"command_line_options":"-d -t 5"}}`: "-d -t 5",
+		`{"status":"success","info":{}}`:                                 "",
+		`{"status":"success"}`:                                           "-c",
+		`{"status":"success","info":"none"}`:                             "-c",
+		`{"status":"failure","error":"Agent locked"}`:                    "-c",
+	} {
+		s := &service{values: map[string]string{"OIDC_AGENT_RESTART_WITH_SAME_OPTS": "True", "OIDC_AGENT_OPTS": "-c"}}
+		if got := strings.Join(s.restartOptions(&running{path: answerer(t, answer)}), " "); got != want {
+			t.Errorf("%s: options %q, want %q", answer, got, want)
+		}
+	}
+}
+
+// The kernel says which user's process listens. One of another user is not the user's agent, whatever it answers.
 func TestLook(t *testing.T) {
 	t.Parallel()
 	w := &world{TB: t, log: new(buffer), dir: t.TempDir()}
@@ -52,10 +89,10 @@ func TestLook(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := look(path); r == nil || r.pidFile != "" {
-		t.Errorf("a pid file of another process counts: %+v", r)
+		t.Errorf("took the pid file of another process: %+v", r)
 	}
 	if r := look(filepath.Join(w.dir, "none")); r != nil {
-		t.Errorf("found %+v where nothing is", r)
+		t.Errorf("found %+v where nobody listens", r)
 	}
 	if !asRoot(t) {
 		return
@@ -78,6 +115,6 @@ func TestLook(t *testing.T) {
 	}
 	defer sock.remove()
 	if r := look(sock.path); r != nil {
-		t.Errorf("a stranger's: %+v", r)
+		t.Errorf("found an agent of another user: %+v", r)
 	}
 }

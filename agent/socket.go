@@ -22,29 +22,29 @@ import (
 type socket struct {
 	listener *os.File
 	path     string
-	made     []string // what remove takes away; nothing where a service manager keeps the socket
+	made     []string // what remove deletes; nothing if a service manager keeps the socket
 }
 
-// listen makes the socket. Nobody but the user can reach it: the folder is 0700, the socket 0600 (0750 and
-// 0660 with a group), whatever the umask.
+// listen makes the socket. Only the user can reach it: the directory has mode 0700 and the socket 0600 (0750 and 0660
+// with a group), whatever the umask.
 func listen(path, group string) (*socket, error) {
 	defer unix.Umask(unix.Umask(0o077)) // private from the first moment
 	gid, err := groupID(group)
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{}
-	if err := s.makeFolder(path); err != nil {
+	s := new(socket)
+	if err := s.makeDir(path); err != nil {
 		return nil, err
 	}
 	if err := s.bind(gid); err != nil {
 		s.remove()
-		return nil, err
+		return nil, fmt.Errorf("socket path %q: %w", s.path, err)
 	}
 	return s, nil
 }
 
-// groupID returns the number of a group, -1 if there is no name.
+// groupID returns the id of a group, or -1 if the name is empty.
 func groupID(group string) (int, error) {
 	if group == "" {
 		return -1, nil
@@ -56,10 +56,10 @@ func groupID(group string) (int, error) {
 	return strconv.Atoi(g.Gid)
 }
 
-// makeFolder finds the socket's place and makes the folder that is missing: the default is
-// $TMPDIR/oidc-XXXXXX/oidc-agent.<pid>, a path that ends in a slash gets the default name, and XXXXXX at the
-// end of the folder's name stands for random characters.
-func (s *socket) makeFolder(path string) (err error) {
+// makeDir sets the socket's path and makes its directory if that is missing. The default is
+// $TMPDIR/oidc-XXXXXX/oidc-agent.<pid>. A path that ends in a slash gets the default name, and XXXXXX at the end
+// of the directory's name stands for random characters.
+func (s *socket) makeDir(path string) (err error) {
 	name := "oidc-agent." + strconv.Itoa(os.Getpid())
 	switch {
 	case path == "":
@@ -70,39 +70,39 @@ func (s *socket) makeFolder(path string) (err error) {
 	if s.path, err = filepath.Abs(path); err != nil {
 		return err
 	}
-	folder, name := filepath.Split(s.path)
-	stem, random := strings.CutSuffix(folder, "XXXXXX/")
+	dir, name := filepath.Split(s.path)
+	stem, random := strings.CutSuffix(dir, "XXXXXX/")
 	if !random {
-		err = os.MkdirAll(folder, 0o700)
+		err = os.MkdirAll(dir, 0o700)
 	} else {
-		folder = stem + rand.Text()[:6]
-		err = os.Mkdir(folder, 0o700)
-		s.path, s.made = filepath.Join(folder, name), []string{folder}
+		dir = stem + rand.Text()[:6]
+		err = os.Mkdir(dir, 0o700)
+		s.path, s.made = filepath.Join(dir, name), []string{dir}
 	}
 	if err != nil {
 		return cli.WithHint(fmt.Errorf("directory for the socket: %w", err),
-			"Name a directory where you may write by TMPDIR, or the socket's path by -a.")
+			"Set TMPDIR to a directory that you may write to, or choose another path with -a.")
 	}
 	return nil
 }
 
-// bind listens on the socket's path. The lock keeps two agents that start at once from taking each other's new socket
-// for a dead one.
+// bind listens on the socket's path. The lock keeps two agents that start at the same time from taking each
+// other's new socket for one that a dead agent left behind.
 func (s *socket) bind(gid int) error {
 	if longest := len(unix.RawSockaddrUnix{}.Path) - 1; len(s.path) > longest {
-		return fmt.Errorf("socket path %q is longer than the %d bytes that the system allows", s.path, longest)
+		return fmt.Errorf("longer than the %d bytes that the system allows", longest)
 	}
-	folder, err := lockFolder(filepath.Dir(s.path))
+	dir, err := lockDir(filepath.Dir(s.path))
 	if err != nil {
-		return fmt.Errorf("socket path %q: %w", s.path, err)
+		return err
 	}
-	defer folder.Close()
-	if err := makeWay(s.path); err != nil {
-		return fmt.Errorf("socket path %q: %w", s.path, err)
+	defer dir.Close()
+	if err := removeStale(s.path); err != nil {
+		return err
 	}
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: s.path, Net: "unix"})
 	if err != nil {
-		return fmt.Errorf("socket path %q: %w", s.path, err)
+		return err
 	}
 	defer listener.Close()
 	listener.SetUnlinkOnClose(false)
@@ -113,38 +113,38 @@ func (s *socket) bind(gid int) error {
 	return s.share(gid)
 }
 
-// folderTimeout is how long another agent may take to make its socket in the same folder.
-const folderTimeout = 5 * time.Second
+// dirTimeout is how long another agent may take to make its socket in the same directory.
+const dirTimeout = 5 * time.Second
 
-// lockFolder opens the socket's folder and locks it, after looking whether others could put something else in the
-// socket's place.
-func lockFolder(path string) (folder *os.File, err error) {
-	if folder, err = os.Open(path); err != nil {
+// lockDir opens and locks the socket's directory. It refuses one where other users could replace the socket.
+func lockDir(path string) (dir *os.File, err error) {
+	if dir, err = os.Open(path); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			folder.Close()
+			dir.Close()
 		}
 	}()
 	var stat unix.Stat_t
-	if err := unix.Fstat(int(folder.Fd()), &stat); err != nil {
+	if err := unix.Fstat(int(dir.Fd()), &stat); err != nil {
 		return nil, err
 	}
 	others := uint32(0o022)
-	if int(stat.Gid) == os.Getgid() { // on many systems a group of the user alone, and the umask lets it write
+	if int(stat.Gid) == os.Getgid() { // on many systems the user is its only member, and the umask lets it write
 		others = 0o002
 	}
-	if open := uint32(stat.Mode)&others != 0 && stat.Mode&unix.S_ISVTX == 0; open || int(stat.Uid) != os.Getuid() && stat.Uid != 0 {
-		return nil, errors.New("others may write to its directory: choose another place")
+	writable := uint32(stat.Mode)&others != 0 && stat.Mode&unix.S_ISVTX == 0
+	if writable || int(stat.Uid) != os.Getuid() && stat.Uid != 0 {
+		return nil, errors.New("others may write to its directory: choose another one")
 	}
-	if flock(folder, folderTimeout) != nil {
-		return nil, errors.New("another agent is starting there and does not come to an end")
+	if flock(dir, dirTimeout) != nil {
+		return nil, errors.New("another agent is still starting in the same directory: try again")
 	}
-	return folder, nil
+	return dir, nil
 }
 
-// flock waits for the lock of a file. A file system without such locks is no reason not to go on.
+// flock waits for the lock of a file. On a file system without such locks it succeeds.
 func flock(f *os.File, patience time.Duration) error {
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -157,19 +157,19 @@ func flock(f *os.File, patience time.Duration) error {
 	}
 }
 
-// makeWay removes a socket that a dead agent left behind, and nothing else.
-func makeWay(path string) error {
-	var there unix.Stat_t
-	err := unix.Lstat(path, &there)
+// removeStale removes a socket on which nobody listens. It returns an error if anything else has the path.
+func removeStale(path string) error {
+	var stat unix.Stat_t
+	err := unix.Lstat(path, &stat)
 	switch {
 	case err == unix.ENOENT:
 		return nil
 	case err != nil:
 		return err
-	case there.Mode&unix.S_IFMT != unix.S_IFSOCK:
-		return errors.New("something that is not a socket lies there: remove it or choose another path")
-	case int(there.Uid) != os.Getuid():
-		return errors.New("a socket of another user lies there: choose another path")
+	case stat.Mode&unix.S_IFMT != unix.S_IFSOCK:
+		return errors.New("the file there is not a socket: remove it or choose another path")
+	case int(stat.Uid) != os.Getuid():
+		return errors.New("the socket there belongs to another user: choose another path")
 	}
 	c, err := net.Dial("unix", path)
 	switch {
@@ -177,15 +177,15 @@ func makeWay(path string) error {
 		c.Close()
 		fallthrough
 	case errors.Is(err, unix.EAGAIN): // its queue is full
-		return errors.New("an agent listens there already: use it, or end it first")
+		return errors.New("an agent already listens there: use it, or end it first")
 	case errors.Is(err, unix.ECONNREFUSED):
 		return os.Remove(path)
 	}
 	return fmt.Errorf("cannot tell whether an agent listens there: %w", err)
 }
 
-// share gives the socket its mode, and opens it, and the folder made for it, to a group: its members may reach the
-// socket but not put another one in its place.
+// share sets the modes of the socket and the directory that was made for it. Members of a group may reach the socket,
+// but not replace it.
 func (s *socket) share(gid int) error {
 	modes := [...]fs.FileMode{0o600, 0o700}
 	if gid >= 0 {
@@ -199,7 +199,7 @@ func (s *socket) share(gid int) error {
 	return nil
 }
 
-// remove ends the listening and takes away what was made for it.
+// remove stops listening and deletes the socket and its directory.
 func (s *socket) remove() {
 	if s.listener != nil {
 		s.listener.Close()
@@ -207,5 +207,5 @@ func (s *socket) remove() {
 	for _, path := range s.made {
 		os.Remove(path)
 	}
-	s.made = nil // by now it may be another agent's
+	s.made = nil // the path may belong to another agent from now on
 }

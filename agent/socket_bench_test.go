@@ -19,16 +19,16 @@ import (
 	"oidc-agent/fakeidp/iam"
 )
 
-// loadName is the name under which the test binary is a crowd of clients, in a process of its own so that it does not
-// share the server's scheduler.
+// loadName makes the test binary act as many clients, in its own process so that it does not share the server's
+// scheduler.
 const loadName = "load"
 
-// load asks the server behind a socket so many times from so many clients, and prints the figures of that. Its
-// arguments are path, clients, requests in all, and the request.
+// load sends requests from several clients at once and prints figures. Its arguments are the socket's path, the
+// number of clients, the number of requests in all, and the request.
 func load(args []string) {
 	clients, _ := strconv.Atoi(args[1])
 	requests, _ := strconv.Atoi(args[2])
-	runtime.GOMAXPROCS(clients) // they wait in system calls, and the kernel shall choose who goes on
+	runtime.GOMAXPROCS(clients) // they block in system calls, and the kernel schedules them
 	var next, failures atomic.Int64
 	took := make([]time.Duration, requests)
 	var all sync.WaitGroup
@@ -52,7 +52,7 @@ func load(args []string) {
 	os.Exit(0)
 }
 
-// askOnce is one request by plain system calls that wait, as C clients do it.
+// askOnce sends one request with blocking system calls, as C clients do.
 func askOnce(path, request string, answer []byte) error {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -72,10 +72,10 @@ func askOnce(path, request string, answer []byte) error {
 	return err
 }
 
-// figures are what load has measured.
+// figures are the measurements of load.
 type figures struct{ total, p50, p99, worst time.Duration }
 
-// measure runs load. A request that fails ends the benchmark.
+// measure runs load. A failed request ends the benchmark.
 func measure(b *testing.B, path string, clients, requests int, request string) (f figures) {
 	b.Helper()
 	program, err := os.Executable()
@@ -105,8 +105,8 @@ func (f figures) report(b *testing.B, requests int) {
 
 const cachedRequest = `{"request":"access_token","account":"demo","min_valid_period":0,"application_hint":"oidc-token"}`
 
-// BenchmarkSocket is the agent giving out a cached token, beside the least that a Go server does: accept, read, write,
-// close. Compare them in one run.
+// BenchmarkSocket measures the agent giving out a cached token, and a plain Go server that only accepts, reads,
+// writes and closes. Compare them within one run.
 func BenchmarkSocket(b *testing.B) {
 	w := newWorld(b, iam.Settings{})
 	w.must(w.agent, addRequest(w.account("demo"), ""))
@@ -126,7 +126,7 @@ func BenchmarkSocket(b *testing.B) {
 	}
 }
 
-// cpuTime is what this process has used. It tells servers apart on a machine that has other work, too.
+// cpuTime returns the processor time of this process, which is a fair measure also on a busy machine.
 func cpuTime(b *testing.B) time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -135,7 +135,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// echo starts a server that answers anything with so many bytes, and returns its socket.
+// echo starts a server that answers any request with size bytes, and returns the path of its socket.
 func echo(b *testing.B, size int) (path string) {
 	path = filepath.Join(b.TempDir(), "echo")
 	listener, err := net.Listen("unix", path)

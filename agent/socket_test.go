@@ -16,18 +16,18 @@ import (
 	"testing"
 )
 
-// programName is the name under which the test binary is oidc-agent.
+// programName makes the test binary behave as oidc-agent when it is called by this name.
 const programName = "oidc-agent"
 
-// asRoot reports whether tests can be other users. CI can.
+// asRoot reports whether tests can act as other users. CI must be able to.
 func asRoot(t *testing.T) bool {
 	if os.Getuid() != 0 && os.Getenv("CI") != "" {
-		t.Fatal("CI has to be root for this")
+		t.Fatal("CI must run this as root")
 	}
 	return os.Getuid() == 0
 }
 
-// stale leaves a socket behind on which nobody listens.
+// stale makes a socket on which nobody listens.
 func stale(t *testing.T, path string) {
 	t.Helper()
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -36,7 +36,7 @@ func stale(t *testing.T, path string) {
 	}
 	listener.SetUnlinkOnClose(false)
 	listener.Close()
-	for { // a child that is being started has the descriptor for a moment
+	for { // a child process that is just being started may hold the descriptor for a moment
 		conn, err := net.Dial("unix", path)
 		if err != nil {
 			return
@@ -64,7 +64,7 @@ func TestListenRefuses(t *testing.T) {
 				t.Cleanup(s.remove)
 			}
 			return err
-		}, "listens there already"},
+		}, "already listens there"},
 		"others may write": {mode(0o707), "others may write"},
 	}
 	if asRoot(t) {
@@ -97,12 +97,13 @@ func TestListenRefuses(t *testing.T) {
 			s.remove()
 		}
 		if after, _ := os.Lstat(path); before != nil && (after == nil || !os.SameFile(before, after)) {
-			t.Errorf("%s: what lay there has gone", name)
+			t.Errorf("%s: the file that was there is gone", name)
 		}
 	}
 }
 
-// Of agents that start at once, over what a dead one has left, one listens, and its socket is the one that is there.
+// When several agents start at once on the socket of a dead one, exactly one of them listens, and the socket is
+// its own.
 func TestListenRace(t *testing.T) {
 	t.Parallel()
 	for range 20 {
@@ -114,7 +115,7 @@ func TestListenRace(t *testing.T) {
 			all.Go(func() {
 				s, err := listen(path, "")
 				switch {
-				case err != nil && !strings.Contains(err.Error(), "listens there already"):
+				case err != nil && !strings.Contains(err.Error(), "already listens there"):
 					t.Error(err)
 				case err == nil && winner.Swap(s) != nil:
 					t.Error("two have made the socket")
@@ -135,7 +136,7 @@ func TestListenRace(t *testing.T) {
 	}
 }
 
-// The modes are those that are meant, whatever the umask.
+// The modes do not depend on the umask.
 func TestListenModes(t *testing.T) {
 	t.Parallel()
 	program := programLink(t)
@@ -151,7 +152,7 @@ func TestListenModes(t *testing.T) {
 		{"0777", group, 0o750, 0o660},
 	} {
 		if strings.HasPrefix(c.option, "--with") && !asRoot(t) {
-			continue // nobody else may give files to a group that he is not in
+			continue // only root may give files to a group that it is not a member of
 		}
 		path := filepath.Join(t.TempDir(), "new-XXXXXX") + "/sock"
 		cmd := exec.Command("sh", "-c", `umask "$1"; exec "$0" -d "$2" -a "$3"`, program, c.umask, c.option, path)
@@ -180,7 +181,7 @@ func TestListenModes(t *testing.T) {
 	}
 }
 
-// programLink returns the path of oidc-agent.
+// programLink returns the path of an oidc-agent.
 func programLink(t *testing.T) string {
 	t.Helper()
 	program, err := os.Executable()

@@ -16,11 +16,11 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// history is what has become of an account's token requests, for --status.
+// history counts what became of an account's token requests, for --status.
 type history struct {
-	hits      int64 // answered from the cache
-	refreshes int64 // grants that brought a token
-	failures  int64 // grants that did not
+	hits      int64 // requests answered from the cache
+	refreshes int64 // grants that succeeded
+	failures  int64 // grants that failed
 	last      string
 	lastAt    time.Time
 }
@@ -34,7 +34,7 @@ func (h *history) note(err error) {
 	h.last, h.lastAt = strings.Join(strings.Fields(err.Error()), " "), time.Now()
 }
 
-// status answers with the text that the C agent prints, with our values.
+// status answers with the text of the C agent and our values.
 func (a *agent) status(context.Context, request) (*cjson.Object, error) {
 	s := a.settings
 	lifetime, group := "Forever", "false"
@@ -72,7 +72,7 @@ func (a *agent) statusJSON(context.Context, request) (*cjson.Object, error) {
 	return ipc.Success("").SetObject(ipc.KeyInfo, info), nil
 }
 
-// holds is what the agent holds, in words and, with its version and options, as JSON.
+// holds returns what the agent holds, as text and, with its version and options, as JSON.
 func (a *agent) holds() (text string, info *cjson.Object) {
 	var names []string
 	var accounts []*cjson.Object
@@ -92,22 +92,26 @@ func (a *agent) holds() (text string, info *cjson.Object) {
 	return text, info
 }
 
-// accountStatus is what --status says of an account, in words and as JSON.
+// accountStatus returns the status of an account, as text and as JSON.
 func (a *agent) accountStatus(l *loaded) (text string, o *cjson.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := &l.history
-	o = cjson.New().SetText("name", l.name()).SetInt("cache_hits", h.hits).SetInt("refreshes", h.refreshes).SetInt("failures", h.failures)
-	text = fmt.Sprintf("%s: %d answered from the cache, %d refreshed, %d failures\n", l.name(), h.hits, h.refreshes, h.failures)
+	o = cjson.New().SetText("name", l.name()).
+		SetInt("cache_hits", h.hits).SetInt("refreshes", h.refreshes).SetInt("failures", h.failures)
+	text = fmt.Sprintf("%s: %d answered from the cache, %d refreshed, %d failures\n",
+		l.name(), h.hits, h.refreshes, h.failures)
 	if l.ends > 0 {
 		ends := time.Now().Add(l.ends - a.boot())
 		o.SetInt("lifetime_ends", ends.Unix())
 		text += "\tloaded until " + ends.Format(time.DateTime) + "\n"
 	}
 	var tokens []*cjson.Object
-	for _, key := range slices.SortedFunc(maps.Keys(l.tokens), func(a, b tokenKey) int { return strings.Compare(a.scope+a.audience, b.scope+b.audience) }) {
+	byText := func(a, b tokenKey) int { return strings.Compare(a.scope+a.audience, b.scope+b.audience) }
+	for _, key := range slices.SortedFunc(maps.Keys(l.tokens), byText) {
 		t := l.tokens[key]
-		tokens = append(tokens, cjson.New().SetText("scope", key.scope).SetText("audience", key.audience).SetInt("expires_at", t.expiresAt))
+		tokens = append(tokens, cjson.New().SetText("scope", key.scope).SetText("audience", key.audience).
+			SetInt("expires_at", t.expiresAt))
 		text += "\ttoken"
 		if key.scope != "" {
 			text += " for scope " + key.scope
@@ -128,21 +132,22 @@ func (a *agent) accountStatus(l *loaded) (text string, o *cjson.Object) {
 	return text, o
 }
 
-// accountInfo answers with the known issuers, and which of their accounts are loaded.
+// accountInfo answers with the known issuers and, for each of their accounts, whether it is loaded.
 func (a *agent) accountInfo(context.Context, request) (*cjson.Object, error) {
 	if _, err := account.FindDir(); err != nil && !errors.Is(err, account.ErrNoDir) {
 		return nil, err
 	}
 	info := cjson.New()
 	for _, known := range a.issuers() {
-		if len(known.Accounts) == 0 && known.PubClient.ClientID == "" {
+		isPublic := known.PubClient.ClientID != ""
+		if len(known.Accounts) == 0 && !isPublic {
 			continue
 		}
 		accounts := cjson.New()
 		for _, name := range known.Accounts {
 			accounts.SetBool(name, a.accounts.find(name) != nil)
 		}
-		info.SetObject(known.Issuer, cjson.New().SetBool("pubclient", known.PubClient.ClientID != "").SetObject("accounts", accounts))
+		info.SetObject(known.Issuer, cjson.New().SetBool("pubclient", isPublic).SetObject("accounts", accounts))
 	}
 	return ipc.Success("").SetObject(ipc.KeyInfo, info), nil
 }

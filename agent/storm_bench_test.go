@@ -11,9 +11,8 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// BenchmarkStorm is how fast cached tokens come while nobody else asks, and while another account's provider does not
-// answer, 500 connections say nothing and 20 clients write a byte at a time. The 99th percentiles are to be compared in
-// one run.
+// BenchmarkStorm measures cached tokens on an idle agent, and while another account's provider is silent, 500
+// connections are idle and 20 clients write byte by byte. Compare the 99th percentiles within one run.
 func BenchmarkStorm(b *testing.B) {
 	w := newWorld(b, iam.Settings{})
 	w.must(w.agent, addRequest(w.account("demo"), ""))
@@ -41,7 +40,7 @@ func BenchmarkStorm(b *testing.B) {
 	})
 }
 
-// trickleUntil writes a byte each 100 ms, in one connection after the other.
+// trickleUntil writes a byte every 100 ms, on one connection after the other.
 func trickleUntil(ctx context.Context, path string) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

@@ -24,23 +24,23 @@ import (
 	"oidc-agent/proto/ipc"
 )
 
-// target is an agent in a process of its own, whose descriptors and memory can be counted.
+// target is an agent in its own process, so that its descriptors and memory can be counted.
 type target struct {
 	testing.TB
 	path string
 	pid  int
 }
 
-// userHome is what it was before TestMain.
+// userHome is HOME before TestMain changes it.
 var userHome = os.Getenv("HOME")
 
-// newTarget builds the program, for the race detector would be most of the memory, starts an agent and loads the
+// newTarget builds the program without the race detector, which needs too much memory, starts an agent and loads the
 // account "demo" of the world's provider.
 func newTarget(w *world) target {
 	w.Helper()
 	program := filepath.Join(w.dir, programName)
 	build := exec.Command("go", "build", "-o", program, ".")
-	build.Env = append(os.Environ(), "HOME="+userHome, "CGO_ENABLED=0") // where Go's caches are
+	build.Env = append(os.Environ(), "HOME="+userHome, "CGO_ENABLED=0") // HOME has Go's caches
 	if out, err := build.CombinedOutput(); err != nil {
 		w.Fatalf("%v: %s", err, out)
 	}
@@ -67,7 +67,7 @@ func newTarget(w *world) target {
 	return x
 }
 
-// ask is a request that succeeds, before the agent gives up those that are incomplete.
+// ask sends a request that must succeed before the agent gives up incomplete ones.
 func (x target) ask(request *cjson.Object) {
 	x.Helper()
 	answer, err := ipc.Call(x.path, request, 8*time.Second)
@@ -79,7 +79,7 @@ func (x target) ask(request *cjson.Object) {
 	}
 }
 
-// files is how many descriptors the agent has open.
+// files returns how many descriptors the agent has open.
 func (x target) files() int {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", x.pid))
 	if err != nil {
@@ -88,7 +88,7 @@ func (x target) files() int {
 	return len(entries)
 }
 
-// peak is the most memory that the agent has had since it was last asked for, in KiB.
+// peak returns the agent's largest memory in KiB since the last call.
 func (x target) peak() int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", x.pid))
 	if err == nil {
@@ -113,8 +113,8 @@ func (x target) dial() net.Conn {
 	return conn
 }
 
-// hold opens connections as fast as it can, without waiting for any, writes to each, and returns what closes them. Where
-// the agent's queue is full an honest client asks first.
+// hold opens n connections as fast as it can, writes to each, and returns a function that closes them. Whenever the
+// agent's queue is full, an honest client asks first.
 func (x target) hold(n int, text string) (release func()) {
 	fds := make([]int, 0, n)
 	for len(fds) < n {
@@ -146,8 +146,8 @@ func (x target) hold(n int, text string) (release func()) {
 	}
 }
 
-// flood writes without an end from several clients at once, behind an exchange of keys if there is one, until each is
-// told that this is too much.
+// flood writes endlessly from several clients at once, after an exchange of keys if there is one, until each is
+// told that the message is too long.
 func (x target) flood(clients int, key, begin, more string) (release func()) {
 	var all sync.WaitGroup
 	for range clients {
@@ -176,7 +176,7 @@ func (x target) flood(clients int, key, begin, more string) (release func()) {
 	return all.Wait
 }
 
-// vanish asks and does not wait for the answer.
+// vanish sends requests and closes the connections without waiting for the answers.
 func (x target) vanish() {
 	for range 500 {
 		conn := x.dial()
@@ -185,7 +185,7 @@ func (x target) vanish() {
 	}
 }
 
-// trickle sends a byte for each request that an honest client makes meanwhile.
+// trickle sends a request byte by byte, with a request of an honest client in between.
 func (x target) trickle(text string) {
 	conn := x.dial()
 	defer conn.Close()
@@ -200,7 +200,7 @@ func (x target) trickle(text string) {
 	}
 }
 
-// publicKey is what opens the encrypted form.
+// publicKey returns the first message of an encrypted connection.
 func publicKey(t testing.TB) string {
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
@@ -209,11 +209,11 @@ func publicKey(t testing.TB) string {
 	return base64.StdEncoding.EncodeToString(key.PublicKey().Bytes())
 }
 
-// Whatever clients do, the others are answered, the agent lives, stays small, and keeps nothing open.
+// Whatever clients do, the agent answers the others, uses little memory, and leaks no descriptors.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	const memory = 64 << 10 // KiB
-	root := asRoot(t)       // may look at a process that hides its memory
+	root := asRoot(t)       // may inspect a process that is not dumpable
 	x := newTarget(newWorld(t, iam.Settings{}))
 	key := publicKey(t)
 	half := `{"request":"` + strings.Repeat("x", 3000)
@@ -258,7 +258,7 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// What cannot be a request is answered with one failure, at once: long before the deadline for a request.
+// Input that cannot become a request is answered with a failure at once, long before the deadline for a request.
 func TestStormGarbage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -267,7 +267,7 @@ func TestStormGarbage(t *testing.T) {
 	nonce := strings.Repeat("A", 32)
 	for _, c := range []struct {
 		name, send string
-		half       bool // closes its side: nothing more will come
+		half       bool // the client closes its side afterwards
 		encrypted  bool
 	}{
 		{"a word", "hello\n", false, false},

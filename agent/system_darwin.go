@@ -16,13 +16,13 @@ func sinceBoot() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// harden keeps debuggers, and core files, away from the agent's memory.
+// harden keeps debuggers from reading the agent's memory, and disables core files.
 func harden() {
 	_ = unix.PtraceDenyAttach()
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 }
 
-// acceptOne takes a connection, not blocking.
+// acceptOne accepts a connection without blocking. It is non-blocking, too.
 func acceptOne(listener int) (fd int, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -36,12 +36,12 @@ func acceptOne(listener int) (fd int, err error) {
 	return fd, err
 }
 
-// peer returns the process at the other end (unix(4)): who connected or, for a client, who listens. The pid is 0 if
-// nobody knows it.
+// peer returns the process at the other end, which connected or, for a client, listens (unix(4)). The pid is 0 if
+// it is not known.
 func peer(fd int) (uid, pid int, err error) {
 	p, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {
-		return 0, 0, err
+		return -1, 0, err
 	}
 	pid, _ = unix.GetsockoptInt(fd, unix.SOL_LOCAL, unix.LOCAL_PEERPID)
 	return int(p.Uid), pid, nil

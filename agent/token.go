@@ -12,48 +12,47 @@ import (
 	"oidc-agent/proto/secret"
 )
 
-// token is an access token as the agent keeps it: sealed, so that a locked agent need not forget it.
+// token is an access token in the cache. It is sealed, so that a locked agent can keep it.
 type token struct {
 	answer crypt.Sealed // the whole answer to a request for it
 	id     crypt.Sealed // the id_token that came with it, if any
 	issuer string
 	lifespan
-	crowd   time.Duration // since boot: until then it serves the crowd that had waited for it; see serves
-	warning string        // for who gets it: what went wrong with the account's file
+	crowd   time.Duration // since boot: until then it serves latecomers, see serves
+	warning string        // for the answer: why the account file could not be written
 }
 
-// tokenKey tells access tokens of one account apart: scope as a set, audience as a set.
+// tokenKey identifies an access token of an account. Scope and audience are sets of words.
 type tokenKey struct{ scope, audience string }
 
-// wordSet puts space-separated words into one order and drops repetitions: scope is a set (RFC 6749
-// section 3.3).
+// wordSet sorts space-separated words and drops repetitions: a scope is a set (RFC 6749 section 3.3).
 func wordSet(words string) string {
 	list := strings.Fields(words)
 	slices.Sort(list)
 	return strings.Join(slices.Compact(list), " ")
 }
 
-// tokenRequest is what a caller wants of an account.
+// tokenRequest says which token of an account a caller wants.
 type tokenRequest struct {
-	scope    string // "" is all that was granted
+	scope    string // empty: all that was granted
 	audience string
 	minValid int64 // seconds
-	force    bool  // a token of the cache will not do
+	force    bool  // not from the cache
 }
 
 func (r tokenRequest) key() tokenKey { return tokenKey{wordSet(r.scope), wordSet(r.audience)} }
 
-// stragglers is how long a token that many had waited for serves those of the same crowd who come late and demand a
-// longer life than the provider gives: the next token would be no better.
+// stragglers is how long a token that several callers have waited for also serves callers that come a little
+// later and demand a longer life than the provider gives. The next token would live no longer.
 const stragglers = 200 * time.Millisecond
 
-// serves reports whether the token will do for who wants it to live for so many seconds.
+// serves reports whether the token satisfies a caller that wants it to be valid for minValid more seconds.
 func (t token) serves(now moment, minValid int64) bool {
 	return t.exceeds(now, minValid) || now.boot < t.crowd && t.exceeds(now, 0)
 }
 
-// tokenFrom makes a token of a provider's answer. The provider's expires_in is counted from before it was asked, so a
-// slow answer does not lengthen it.
+// tokenFrom makes a token from a provider's response, and wipes its access token. The life of the token counts from
+// before the request, so that a slow response does not lengthen it.
 func (a *agent) tokenFrom(p *provider, r *oidc.TokenResponse) token {
 	t := token{id: a.sealer.Seal(r.IDToken), issuer: p.Issuer, lifespan: lasting(p.asked, r.ExpiresIn)}
 	if !r.AccessToken.IsEmpty() {
@@ -66,7 +65,7 @@ func (a *agent) tokenFrom(p *provider, r *oidc.TokenResponse) token {
 	return t
 }
 
-// answerOf is the answer that gives a token out.
+// answerOf returns the answer to a request for a token.
 func (a *agent) answerOf(t token) ([]byte, error) {
 	text, err := a.sealer.Open(t.answer)
 	answer := text.Reveal()
@@ -77,8 +76,8 @@ func (a *agent) answerOf(t token) ([]byte, error) {
 	return answer, err
 }
 
-// keepLocked puts a token in the place of the one before, and forgets what has expired: scripts may ask for a new
-// audience in each job. l.mu is held.
+// keepLocked stores a token in the cache and drops expired ones, because scripts may ask for another audience in each
+// job. The caller holds l.mu.
 func (l *loaded) keepLocked(key tokenKey, t token, now moment) {
 	for k, old := range l.tokens {
 		if !old.exceeds(now, 0) {

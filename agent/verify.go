@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"oidc-agent/proto/account"
 	"oidc-agent/proto/cjson"
@@ -12,14 +12,14 @@ import (
 	"oidc-agent/proto/oidc"
 )
 
-// verifyIDToken checks the id_token of an answer (Core section 3.1.3.7) and returns whom it is about. Without one
-// there is nothing to check: plain OAuth2 has none, and a provider may refuse the scope openid. A wrong one
-// spoils the whole answer, which is wiped.
-func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, want oidc.IDTokenCheck) (subject string, err error) {
+// verifyIDToken checks the id_token in a response (Core section 3.1.3.7) and returns its subject. A response may
+// have none: plain OAuth2 has no id_token, and a provider may refuse the scope openid. A wrong one makes the
+// whole response invalid, and it is wiped.
+func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, want oidc.IDTokenCheck) (string, error) {
 	if r.IDToken.IsEmpty() {
 		return want.Subject, nil
 	}
-	subject, err = p.VerifyIDToken(ctx, r, want)
+	subject, err := p.VerifyIDToken(ctx, r, want)
 	if err != nil {
 		r.Wipe()
 		return "", fmt.Errorf("the answer of %s is refused: %w", p.Issuer, err)
@@ -27,8 +27,9 @@ func (p *provider) verifyIDToken(ctx context.Context, r *oidc.TokenResponse, wan
 	return subject, nil
 }
 
-// verifyToken tells whether a JWT was signed by its issuer. Keys are fetched from issuers only with which the user has an
-// account: else a token could send the agent anywhere, and everybody is the issuer of his own tokens.
+// verifyToken answers whether a JWT was signed by its issuer. It fetches keys only from issuers with which the
+// user has an account: otherwise a token could send the agent to any host, and anyone can be the issuer of a
+// token.
 func (a *agent) verifyToken(ctx context.Context, r request) (*cjson.Object, error) {
 	token := r.Secret(ipc.KeyToken)
 	defer token.Wipe()
@@ -37,11 +38,11 @@ func (a *agent) verifyToken(ctx context.Context, r request) (*cjson.Object, erro
 		return nil, err
 	}
 	if issuer == "" {
-		return nil, &ipc.Failure{Text: "the token does not say who its issuer is"}
+		return nil, errors.New("the token does not name its issuer")
 	}
 	known := a.accountAt(issuer)
 	if known == nil {
-		return nil, &ipc.Failure{Text: "you have no account with the token's issuer " + strconv.Quote(issuer)}
+		return nil, fmt.Errorf("you have no account with the token's issuer %q", issuer)
 	}
 	p, err := a.provider(ctx, known, false)
 	if err != nil {
@@ -58,15 +59,15 @@ func (a *agent) verifyToken(ctx context.Context, r request) (*cjson.Object, erro
 	return answer, nil
 }
 
-// accountAt is a loaded account of an issuer, else what issuer.config says where it lists accounts of the user; nil
-// where the user has none.
+// accountAt returns a loaded account of an issuer, or one made from issuer.config if accounts are listed there,
+// or nil.
 func (a *agent) accountAt(issuer string) *account.Account {
 	if found := a.accounts.ofIssuer(issuer); len(found) > 0 {
 		return found[0].config
 	}
-	settings := a.issuerSettings(issuer)
-	if !slices.ContainsFunc(settings.Accounts, func(name string) bool { return name != "" }) {
+	s := a.issuerSettings(issuer)
+	if !slices.ContainsFunc(s.Accounts, func(name string) bool { return name != "" }) {
 		return nil
 	}
-	return &account.Account{IssuerURL: settings.Issuer, ConfigEndpoint: settings.ConfigEndpoint, CertPath: settings.CertPath}
+	return &account.Account{IssuerURL: s.Issuer, ConfigEndpoint: s.ConfigEndpoint, CertPath: s.CertPath}
 }

@@ -13,7 +13,7 @@ func verifyRequest(token string) *cjson.Object {
 	return cjson.New().SetText("request", "verify_token").SetText("token", token)
 }
 
-// The verdict on a token comes from the keys of an issuer with which the user has an account, and no other server is asked.
+// A token is verified with the keys of an issuer with which the user has an account. No other server is asked.
 func TestVerifyToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})
@@ -28,9 +28,9 @@ func TestVerifyToken(t *testing.T) {
 		t.Errorf("answered %s", reply.Compact())
 	}
 	want(t, ask(w.agent, verifyRequest("opaque")), "not a JWT...")
-	want(t, ask(w.agent, verifyRequest("e30.e30.")), "the token does not say who its issuer is")
+	want(t, ask(w.agent, verifyRequest("e30.e30.")), "the token does not name its issuer")
 
-	other := newWorld(t, iam.Settings{}) // nobody has an account there
+	other := newWorld(t, iam.Settings{}) // no account there
 	other.load("verify-other")
 	stranger := other.must(other.agent, tokenFor("verify-other")).Text("access_token")
 	other.idp.ForgetRequests()
@@ -42,7 +42,7 @@ func TestVerifyToken(t *testing.T) {
 	if asked := other.idp.Requests(); len(asked) != 0 {
 		t.Errorf("a stranger was asked: %v", asked)
 	}
-	// An account that is not loaded will do.
+	// The account need not be loaded.
 	if err := account.NoteAccount(dirOf(t), other.idp.Issuer(), "verify-other", true); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func dirOf(t *testing.T) account.Dir {
 	return dir
 }
 
-// A client that can ask the user itself is told which account to load, and nobody else asks.
+// A client that can ask the user itself is told which account to load, and the agent shows no window.
 func TestNoAutoload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, iam.Settings{})

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Makes the files of a release in dist/: `../../build.sh release` calls it with the version. The programs are built out
-# of the source archive, so that whoever has only that one gets the same bytes, given the same Go, gzip, dpkg and rpm.
+# Makes the files of a release in dist/. `../../build.sh release` calls it with the version. The programs are built from
+# the source archive, so that anyone who has that archive and the same Go, gzip, dpkg and rpm gets the same bytes.
 set -eu
 cd "$(dirname "$0")/../.."
 version=$1
 dist=$PWD/dist
 TARGETS=${TARGETS:-linux/amd64 linux/arm64 linux/ppc64le linux/riscv64 darwin/amd64 darwin/arm64}
 name=oidc-agent-$version
-package=oidc-agent-go # a name of its own: under C's no package manager could tell the two apart
-like=5.3.3            # the C version that ours stands in for
+package=oidc-agent-go # not the C tool's name, which package managers could not tell apart
+like=5.3.3            # the version of the C tool that it replaces
 
 die() {
 	echo "release: $*" >&2
@@ -20,7 +20,7 @@ for tool in dpkg-deb rpmbuild gzip sha256sum; do
 done
 tar --version | grep -q GNU || die "GNU tar is needed"
 
-# Nothing of who builds, where and when may get into the files.
+# The files must not depend on who builds them, where and when.
 if [ -e .git ]; then
 	SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 else
@@ -36,13 +36,13 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM HUP
 src=$work/$name
 
-# archive DIRECTORY packs a directory of $work.
+# archive DIRECTORY [SUFFIX] packs a directory of $work.
 archive() {
 	tar -C "$work" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -cf - "$1" |
 		gzip -9n >"$dist/$1$2.tar.gz"
 }
 
-# sources lists what belongs to the sources; a file that was removed is in both of git's lists.
+# sources lists the source files. A deleted file is in both of git's lists, so uniq -u drops it.
 sources() {
 	if [ -e .git ]; then
 		{
@@ -54,7 +54,7 @@ sources() {
 	fi
 }
 
-# source_tree copies the sources, with the modules and the version that they need.
+# source_tree copies the sources and adds the modules and the version.
 source_tree() {
 	mkdir "$src"
 	sources | tar -cf - -T - | tar -C "$src" -xf -
@@ -63,7 +63,7 @@ source_tree() {
 	chmod -R u=rwX,go=rX "$src"
 }
 
-# copy DIRECTORY FILE... copies the files that there are.
+# copy DIRECTORY FILE... copies those of the files that exist.
 copy() {
 	to=$1
 	shift
@@ -74,7 +74,7 @@ copy() {
 	done
 }
 
-# alike DIRECTORY FILE SUFFIX gives a file the name of each program.
+# alike DIRECTORY FILE SUFFIX links each program's name, with a suffix, to a file.
 alike() {
 	[ -f "$1/$2" ] || return 0
 	for program in bin/*; do
@@ -110,7 +110,7 @@ prefix() {
 	)
 }
 
-# stage FOLDER_OF_ZSH makes $root, where packages have their files.
+# stage ZSH_DIRECTORY makes $root, the file tree of a package.
 stage() {
 	rm -rf "$root"
 	mkdir -p "$root/usr/share/doc/$package"
@@ -134,7 +134,7 @@ stage() {
 	)
 }
 
-# package_version is what dpkg and rpm take for a version: 1.2-3-gabc is 1.2+3.gabc.
+# package_version prints the version in a form that dpkg and rpm accept: 1.2+3.gabc for 1.2-3-gabc.
 package_version() {
 	echo "$version" | sed 's/^[^0-9]/0+&/; s/-/+/; s/-/./g; s/^\([0-9a-f]\{7,\}\)\($\|+\)/0+\1\2/'
 }
@@ -196,8 +196,8 @@ END
 		--define '_binary_payload w6.xzdio' "$work/spec" >/dev/null
 }
 
-# component TYPE NAME VERSION PURL LICENSE [HASH] is a component of a CycloneDX document. HASH is a line of go.sum, h1,
-# which is a SHA-256 in base64.
+# component TYPE NAME VERSION PURL LICENSE [HASH] prints a component of a CycloneDX document. HASH comes from go.sum: h1
+# is a SHA-256 in base64.
 component() {
 	printf '{"type": "%s", "bom-ref": "%s", "name": "%s", "version": "%s", "purl": "%s", "licenses": [{"license": {"id": "%s"}}]' \
 		"$1" "$4" "$2" "$3" "$4" "$5"
@@ -206,7 +206,8 @@ component() {
 	printf '}'
 }
 
-# sbom lists what is linked into the programs, as they tell it themselves (https://cyclonedx.org/docs/1.6/json/).
+# sbom prints a CycloneDX document (https://cyclonedx.org/docs/1.6/json/) of the modules that the programs are linked with,
+# according to the programs themselves.
 sbom() {
 	self=pkg:generic/oidc-agent@$version
 	go=$(go env GOVERSION)

@@ -70,7 +70,7 @@ func TestService(t *testing.T) {
 	l.want(0, same, "eval $(oidc-keychain)"+reach, "TMPDIR="+other)
 	l.want(0, "^"+pid+"\n$", "eval $(oidc-agent-service use)")
 	l.want(0, "^"+pid+"$", "eval $(oidc-agent-service use) >/dev/null; cat $OIDCD_PID_FILE")
-	l.want(1, "(?s)^Error: an agent runs already, pid "+pid+"\n.*oidc-agent-service stop", "oidc-agent-service start")
+	l.want(1, "(?s)^Error: an agent already runs, pid "+pid+"\n.*oidc-agent-service stop", "oidc-agent-service start")
 	l.want(0, `"pid":`+pid+`,`, "oidc-agent-service status --json")
 	l.want(0, "^Agent pid "+pid+" killed\nx\n$", "eval $(oidc-agent-service stop); echo x$OIDC_SOCK", "TMPDIR="+other)
 	l.want(0, `^\.\n\./\.config\n\./\.config/oidc-agent\n\./\.config/oidc-agent/\.service-.*\n$`, "find . | sort")
@@ -312,10 +312,10 @@ func TestActivationRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, socket := range map[string]*os.File{
-		"is no Unix socket":                         tcpFile,
+		"is not a Unix socket":                      tcpFile,
 		"does not listen (operation not supported)": datagrams,
 		"does not listen (invalid argument)":        os.NewFile(uintptr(pair[0]), "pair"),
-		"is no socket":                              null,
+		"is not a socket":                           null,
 	} {
 		defer socket.Close()
 		a := l.handOver(m, socket, "-d")

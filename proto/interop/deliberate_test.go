@@ -67,7 +67,7 @@ var deliberates = []deliberate{
 	{"agent-command-after", 1, "the agent ends with its command, as the manual says", streams{"stdout": "(?:gone)?", "stderr": `ls: cannot access '<SOCKET>': .*`, "exit": "2"}},
 	{"agent-socket-file", 1, "a file that is no socket is not replaced", streams{"stdout": "", "stderr": `Error: socket path "<HOME>/file": .*not a socket.*`, "exit": "1"}},
 	{"agent-socket-file", 2, "a file that is no socket is not replaced", streams{"stdout": "regular empty file"}},
-	{"agent-socket-taken", 2, "the socket of an agent that lives is not taken over", streams{"stdout": "", "stderr": `Error: socket path "<HOME>/my.sock": an agent listens there already.*`, "exit": "1"}},
+	{"agent-socket-taken", 2, "the socket of an agent that lives is not taken over", streams{"stdout": "", "stderr": `Error: socket path "<HOME>/my.sock": an agent already listens there.*`, "exit": "1"}},
 	{"agent-group", 3, "the group may use the socket, and not put another one in its place", streams{"stdout": "drwxr-x---\nsrw-rw----"}},
 	{"gen-names", 4, "a name may not leave the directory", streams{"stdout": "", "stderr": `Error: "a/b" cannot be the name of an account: .*`, "exit": "1"}},
 	{"gen-names", 5, "a name may not leave the directory", streams{"stdout": "", "stderr": `Error: "\.\./up" cannot be the name of an account: .*`, "exit": "1"}},

@@ -1,7 +1,6 @@
 package box
 
 import (
-	"context"
 	"net"
 	"testing"
 
@@ -14,7 +13,7 @@ func BenchmarkHandshake(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		client, conn := net.Pipe()
-		go ServeConn(b.Context(), conn, patience, func(_ context.Context, request []byte) []byte { return request })
+		go ServeConn(conn, patience, func(request []byte) []byte { return request })
 		if _, err := exchange(client, question); err != nil {
 			b.Fatal(err)
 		}

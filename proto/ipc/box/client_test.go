@@ -2,7 +2,6 @@ package box
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -40,7 +39,7 @@ func listen(t *testing.T, network, address string, serve func(conn net.Conn)) st
 func TestCallServe(t *testing.T) {
 	t.Parallel()
 	serve := func(conn net.Conn) {
-		err := ServeConn(t.Context(), conn, patience, func(_ context.Context, request []byte) []byte {
+		err := ServeConn(conn, patience, func(request []byte) []byte {
 			o, err := cjson.Parse(request)
 			if err != nil {
 				t.Error(err)

@@ -2,7 +2,6 @@ package box
 
 import (
 	"bytes"
-	"context"
 	"net"
 	"os"
 	"strings"
@@ -22,10 +21,9 @@ type scripted struct {
 	reply  func(first []byte) []byte
 }
 
-func (s *scripted) Read(p []byte) (int, error)       { return s.in.Read(p) }
-func (s *scripted) SetReadDeadline(time.Time) error  { return nil }
-func (s *scripted) SetWriteDeadline(time.Time) error { return nil }
-func (s *scripted) Close() error                     { return nil }
+func (s *scripted) Read(p []byte) (int, error)  { return s.in.Read(p) }
+func (s *scripted) SetDeadline(time.Time) error { return nil }
+func (s *scripted) Close() error                { return nil }
 
 func (s *scripted) Write(p []byte) (int, error) {
 	if len(s.writes) == 0 && s.reply != nil {
@@ -70,7 +68,7 @@ func FuzzServe(f *testing.F) {
 		conn := &scripted{reply: func([]byte) []byte { return second }}
 		conn.in.Write(first)
 		handled := false
-		err := ServeConn(t.Context(), conn, patience, func(_ context.Context, request []byte) []byte {
+		err := ServeConn(conn, patience, func(request []byte) []byte {
 			handled = true
 			if len(conn.writes) == 0 && !bytes.Contains(first, request) {
 				t.Errorf("%q reached the handler as %q", first, request)
@@ -115,7 +113,7 @@ func FuzzExchange(f *testing.F) {
 		}}
 		conn.in.Write(public)
 		var got []byte
-		err = ServeConn(t.Context(), conn, patience, func(_ context.Context, request []byte) []byte {
+		err = ServeConn(conn, patience, func(request []byte) []byte {
 			got = bytes.Clone(request)
 			return bytes.Clone(answer) // because it is wiped
 		})

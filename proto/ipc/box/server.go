@@ -1,7 +1,6 @@
 package box
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,34 +18,27 @@ const writeTimeout = 10 * time.Second
 // Conn is what the server needs of a [net.Conn].
 type Conn interface {
 	io.ReadWriteCloser
-	SetReadDeadline(time.Time) error
-	SetWriteDeadline(time.Time) error
+	SetDeadline(time.Time) error
 }
 
 // ServeConn reads one request, in the form that the client chooses, writes the handler's answer, and closes the
-// connection. The handler gets a JSON object that has not been parsed, and owns its bytes. ServeConn itself
-// answers with a failure: at once if what it reads cannot be a request, and after the patience if the request is
-// incomplete. It stops reading when ctx ends, which is also the handler's context. The error is for a log; it is
-// nil if the client leaves without sending anything.
-func ServeConn(ctx context.Context, conn Conn, patience time.Duration,
-	handle func(ctx context.Context, request []byte) (answer []byte)) error {
+// connection. The handler gets a JSON object that has not been parsed, and owns its bytes. ServeConn itself answers
+// with a failure: at once if what it reads cannot be a request, and after the patience if the request is incomplete.
+// The error is for a log; it is nil if the client leaves without sending anything.
+func ServeConn(conn Conn, patience time.Duration, handle func(request []byte) (answer []byte)) error {
 	defer conn.Close()
-	conn.SetReadDeadline(time.Now().Add(patience))
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
 	request, c, err := readRequest(conn)
-	if !stop() {
-		return context.Cause(ctx)
-	}
 	if err == io.EOF {
 		return nil
 	}
 	if err != nil {
 		if answer := refusal(err, c != nil); answer != nil {
-			Reply(conn, answer.Encode().Compact())
+			reply(conn, nil, answer.Encode().Compact())
 		}
 		return fmt.Errorf("reading a request: %w", err)
 	}
-	if err := reply(conn, c, handle(ctx, request)); err != nil {
+	if err := reply(conn, c, handle(request)); err != nil {
 		return fmt.Errorf("writing an answer: %w", err)
 	}
 	return nil
@@ -70,7 +62,7 @@ func readRequest(conn Conn) ([]byte, *channel, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := write(conn, public); err != nil {
+	if _, err := conn.Write(public); err != nil {
 		return nil, nil, err
 	}
 	frame, _, err := ipc.Read(conn, rest, frameEnd(ipc.MaxMessage))
@@ -98,9 +90,6 @@ func refusal(err error, encrypted bool) *ipc.Failure {
 	return &ipc.Failure{Text: "Bad Request: could not parse json"}
 }
 
-// Reply writes an answer in the plain form and wipes it. It is for callers that have read the request themselves.
-func Reply(conn Conn, answer []byte) error { return reply(conn, nil, answer) }
-
 // reply writes an answer and wipes it. It encrypts the answer if there is a channel, and always uses one write,
 // because clients take what one read returns for the whole answer. Some clients read 4096 bytes at a time until
 // they get fewer, so an answer whose last piece would be full gets a blank at its end.
@@ -110,20 +99,16 @@ func reply(conn Conn, c *channel, answer []byte) error {
 		answer = []byte{' '} // as the C agent does
 	}
 	defer func() { clear(answer) }()
+	conn.SetDeadline(time.Now().Add(writeTimeout))
 	for {
 		message := answer
 		if c != nil {
 			message = c.seal(answer)
 		}
 		if len(message)%pieceOfClients != 0 {
-			return write(conn, message)
+			_, err := conn.Write(message)
+			return err
 		}
 		answer = append(secret.Grow(answer, 1), ' ')
 	}
-}
-
-func write(conn Conn, message []byte) error {
-	conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err := conn.Write(message)
-	return err
 }
