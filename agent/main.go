@@ -129,7 +129,7 @@ func askStatus(path string, asJSON bool) (text string, info *cjson.Object, err e
 	}
 	text, info = answer.Text(ipc.KeyInfo), answer.Object(ipc.KeyInfo)
 	if asJSON && info == nil || !asJSON && text == "" {
-		err = fmt.Errorf("the program at %q is no oidc-agent: its answer has no %s", path, ipc.KeyInfo)
+		err = fmt.Errorf("the program at %q is not oidc-agent: its answer has no %s", path, ipc.KeyInfo)
 	}
 	return text, info, err
 }

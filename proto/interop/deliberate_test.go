@@ -28,7 +28,7 @@ var deliberates = []deliberate{
 	// Crashes and hangs of C.
 	{"add-corrupt", 1, "C crashes", streams{"stderr": `Error: \S+: the file is damaged: its end is missing`, "exit": "1"}},
 	{"add-remote-ok", 1, "C crashes; ours finds the agent, for oidc-token too", streams{"stdout": "demo\n<ISSUER>", "stderr": noAgent + "\n.*", "exit": "0"}},
-	{"add-pw-prompt", 1, "C's window crashes without a display", streams{"stderr": `Error: \S+: password window: there is no askpass program .*`, "exit": "1"}},
+	{"add-pw-prompt", 1, "C's window crashes without a display", streams{"stderr": `Error: \S+: password window: there is no askpass program: .*`, "exit": "1"}},
 	{"add-revoked-reauthenticate", 1, "C hangs: it tries to log in again without a display", streams{"stderr": grantGone, "exit": "1"}},
 	{"add-revoked-reauthenticate", 2, "C's agent hangs with the command before", streams{"exit": "0"}},
 	{"agent-command-missing", 3, "C hangs where -d, meant for ls, reaches the agent", streams{"stdout": `(?s)bin\n.*usr\n.*`, "exit": "0"}},
@@ -44,7 +44,7 @@ var deliberates = []deliberate{
 
 	// C reports success although there was an error.
 	{"agent-pid-file", 2, "C does not tell that there is no pid file", streams{"stdout": "", "stderr": `Error: the agent did not start: writing "/no/such/dir/pid": .*`, "exit": "1"}},
-	{"agent-socket-long", 1, "C cuts the path and serves another one", streams{"stdout": "", "stderr": `Error: socket path "/tmp/x+" is longer than .*\n.*kill: usage: .*`, "exit": "2"}},
+	{"agent-socket-long", 1, "C cuts the path and serves another one", streams{"stdout": "", "stderr": `Error: socket path "/tmp/x+": longer than .*\n.*kill: usage: .*`, "exit": "2"}},
 	{"agent-socket-no-directory", 4, "C prints a socket and dies", streams{"stdout": "", "stderr": `Error: socket path "/proc/my\.sock": .*`, "exit": "1"}},
 	{"gen-cert", 1, "C does not tell that the CA file is missing", streams{"stdout": "", "stderr": `Error: the scopes that "<FAKE>/ok/" supports: CA file: .*no such file.*`, "exit": "1"}},
 	{"gen-gpg", 1, "C does not tell that nothing was saved", streams{"stdout": created, "stderr": visit + `Error: gpg: .*nobody@example.org.*\nThe account is loaded in the agent and works, but it is not saved: .*`, "exit": "1"}},

@@ -55,7 +55,7 @@ var meanings = []meaning{
 	{`Error: could not open file - file does not exist`, `Error: ".*" is neither the name of a file in \S+ nor an absolute path`},
 	{`Error: No account configured with that short name`, `Error: ".*" cannot be the name of an account: .*`},
 	{`Error: Environment variable HOME is not set, cannot resolve ~\.`, `Error: .*HOME is not set.*`},
-	{`Error: File exists`, `Error: making the configuration directory: .*file exists`},
+	{`Error: File exists`, `Error: creating the configuration directory: .*file exists`},
 	{`Error: No such file or directory`, `Error: (?:run ".*": .*no such file or directory|command ".*" not found).*`},
 	{`Error: Could not make temp socket directory`, `Error: directory for the socket: .*`},
 	{`Error: Group does not exist`, `Error: Group does not exist: ".*"`},

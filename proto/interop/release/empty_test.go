@@ -50,7 +50,7 @@ var steps = []struct{ command, want string }{
 	{`oidc-token --outfile=/w/bearer demo && cat /w/bearer`, jwt + `\n?0`},
 	{`unset OIDC_CONFIG_DIR; oidc-add demo2`, `Error: .*HOME is not set, nor is OIDC_CONFIG_DIR\n1`},
 	{`export OIDC_CONFIG_DIR=/config; $gen --cp=/w/ca.pem other`, `Error: .*mkdir /config: read-only file system\n1`},
-	{`unset TMPDIR; oidc-agent`, `Error: directory for the socket: mkdir /tmp/oidc-\w+: no such file or directory\nName .*TMPDIR.*\n1`},
+	{`unset TMPDIR; oidc-agent`, `Error: directory for the socket: mkdir /tmp/oidc-\w+: no such file or directory\nSet TMPDIR.*\n1`},
 	{`oidc-agent -- oidc-token demo`, `Error: account not loaded\n.*oidc-add demo.*\n1`},
 	{`oidc-agent --console | { read -r a; eval "$a"; read -r b; eval "$b"; oidc-add --pw-env demo; oidc-token demo; oidc-agent -k; }`,
 		`success\n` + jwt + `\nunset OIDC_SOCK;\nunset OIDCD_PID;\necho Agent pid \d+ killed;\n0`},
