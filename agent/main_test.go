@@ -30,7 +30,7 @@ func TestStatusOfAlien(t *testing.T) {
 	}()
 	for i := range answers {
 		err := printStatus(path, i < 2)
-		if err == nil || !strings.Contains(err.Error(), "no oidc-agent: its answer has no info") {
+		if err == nil || !strings.Contains(err.Error(), "not oidc-agent: its answer has no info") {
 			t.Errorf("%s: %v", answers[i], err)
 		}
 	}

@@ -49,7 +49,8 @@ type server struct {
 	*agent
 	open, large chan struct{} // one element for each connection, and for each large request
 	served      atomic.Uint64 // connections so far
-	quiet       *time.Timer   // returns memory to the system
+	busy        atomic.Bool   // memory is to be returned to the system
+	quiet       *time.Timer   // returns it
 }
 
 // maxIdle is how many goroutines may wait for the next connection.
@@ -67,7 +68,7 @@ func (a *agent) serve(ctx context.Context, listener *os.File) error {
 		return err
 	}
 	s := &server{agent: a, open: make(chan struct{}, connectionLimit()), large: make(chan struct{}, maxLarge)}
-	s.quiet = time.AfterFunc(time.Hour, returnMemory)
+	s.quiet = time.AfterFunc(time.Hour, s.returnMemory)
 	defer s.quiet.Stop()
 	var all sync.WaitGroup
 	idle := make(chan struct{}, maxIdle) // one element for each goroutine that accepts, or is about to
@@ -171,15 +172,16 @@ func (a *agent) answerInTime(message []byte) []byte {
 	return a.answer(ctx, message)
 }
 
-// After crowd connections at once, or every series connections, memory is returned to the system once the agent has
-// been calm for a while.
+// After crowd connections at once, or series connections, memory is returned to the system once the agent has been calm
+// for a while.
 const (
 	crowd  = 16
 	series = 256
 	calm   = time.Second
 )
 
-func returnMemory() {
+func (s *server) returnMemory() {
+	s.busy.Store(false)
 	runtime.GC() // the contents of a sync.Pool survive the first collection
 	debug.FreeOSMemory()
 }
@@ -190,6 +192,9 @@ func (s *server) leave(c *conn) {
 		<-s.large
 	}
 	if s.served.Add(1)%series == 0 || len(s.open) >= crowd {
+		s.busy.Store(true)
+	}
+	if s.busy.Load() {
 		s.quiet.Reset(calm)
 	}
 	<-s.open
