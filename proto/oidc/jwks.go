@@ -16,6 +16,9 @@ const (
 	keysLifetime = time.Hour
 	// missPause is how long unknown keys are not looked up again: bad tokens must not make us flood the provider.
 	missPause = time.Minute
+	// failPause is how long keys are not fetched again after a fetch that failed: while a provider's keys do not come,
+	// one token in five seconds waits for them and not every one.
+	failPause = 5 * time.Second
 	// keysTimeout limits a fetch, because the user waits for it as well as for the token.
 	keysTimeout = 4 * time.Second
 	// maxKeys limits a JWK set, because a token that does not name its key is tried with all of them.
@@ -25,8 +28,9 @@ const (
 // keySet holds a provider's public keys (Core section 10.1.1).
 type keySet struct {
 	keys    []verificationKey
-	expires time.Time
+	expires time.Time // when to fetch them again
 	retry   time.Time // when to look for an unknown key again
+	failed  error     // of the last fetch; the keys are those before it
 }
 
 var errNoKey = errors.New("the provider publishes no key that it is signed with")
@@ -52,20 +56,24 @@ func (p *Provider) verify(ctx context.Context, token secret.Secret) (j *jwt, alg
 	set, _ := known.(keySet)
 	now := time.Now()
 	err = set.verify(j, alg)
-	if now.Before(set.expires) && (err != errNoKey || now.Before(set.retry)) {
-		return j, alg, err
-	}
 	// Core section 10.1.1: an unknown key may be a new one.
-	keys, failed := p.fetchKeys(ctx)
-	switch {
-	case failed == nil:
-		set = keySet{keys: keys, expires: now.Add(keysLifetime)}
-		if err = set.verify(j, alg); err == errNoKey {
-			set.retry = now.Add(missPause)
+	if !now.Before(set.expires) || err == errNoKey && !now.Before(set.retry) {
+		keys, failed := p.fetchKeys(ctx)
+		if failed == nil {
+			set = keySet{keys: keys, expires: now.Add(keysLifetime)}
+			if err = set.verify(j, alg); err == errNoKey {
+				set.retry = now.Add(missPause)
+			}
+		} else {
+			again := time.Now().Add(failPause)
+			set = keySet{set.keys, again, again, fmt.Errorf("keys at %s: %w", shown(p.JWKSURI), failed)}
 		}
-		p.keys.Store(p.JWKSURI, set)
-	case err == errNoKey:
-		err = unverifiable{fmt.Errorf("keys at %s: %w", shown(p.JWKSURI), failed)}
+		if ctx.Err() == nil { // a caller that gave up says nothing about the provider
+			p.keys.Store(p.JWKSURI, set)
+		}
+	}
+	if err == errNoKey && set.failed != nil {
+		err = unverifiable{set.failed}
 	}
 	return j, alg, err
 }

@@ -98,10 +98,13 @@ func TestKeyRotation(t *testing.T) {
 		time.Sleep(missPause + time.Second)
 		down = true
 		verify("p256", "ES256", "HTTP status 503", 1)
-		verify("rsa2", "RS256", "", 0) // a known key stays good
+		verify("p256", "ES256", "HTTP status 503", 0) // nobody waits again at once
+		verify("rsa2", "RS256", "", 0)                // a known key stays good
 		time.Sleep(keysLifetime)
 		verify("rsa2", "RS256", "", 1) // even after its time
+		verify("rsa2", "RS256", "", 0)
 		down = false
+		time.Sleep(failPause + time.Second)
 		verify("rsa2", "RS256", "", 1)
 		verify("rsa2", "RS256", "", 0)
 		verify("rsa", "RS256", "publishes no key", 1) // a key that was withdrawn
