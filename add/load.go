@@ -112,7 +112,7 @@ func load(r *request) error {
 func keepBearer(r *request) error {
 	_, err := ask(r, ipc.Request(ipc.RequestBearer).SetText(ipc.KeyAccount, r.account).
 		SetText(ipc.KeyFile, r.bearerFile))
-	if err != nil && err.Error() == "Bad Request: Unknown request type." {
+	if errors.Is(err, ipc.ErrUnknownRequest) {
 		err = cli.WithHint(errors.New("the account is loaded, but this agent keeps no token files: it is another program's"),
 			"See which agent it is:  oidc-agent --status  or do without:  oidc-tokensh "+r.account+" -- COMMAND")
 	}

@@ -58,7 +58,7 @@ func failure(err error, name string) *cjson.Object {
 	if missing, ok := errors.AsType[oidc.NoEndpointError](err); ok {
 		switch missing { // in the C agent's words
 		case "registration_endpoint":
-			answer.Text = "Dynamic client registration not supported by this issuer."
+			answer.Text = ipc.ErrNoRegistration.Text
 		case "device_authorization_endpoint":
 			answer.Text = "Device Flow not Supported by OpenID Provider"
 		}

@@ -120,7 +120,7 @@ func (a *agent) dispatch(ctx context.Context, r request) ([]byte, error) {
 		defer answer.Wipe()
 		return answer.Compact(), nil
 	}
-	return nil, errors.New("Bad Request: Unknown request type.")
+	return nil, ipc.ErrUnknownRequest
 }
 
 func (a *agent) check(context.Context, request) (*cjson.Object, error) { return nil, nil }

@@ -52,11 +52,10 @@ func ask(question *cjson.Object) (*cjson.Object, error) {
 // request `saved`, must be told where to get an account's password, and can rewrite its own format only.
 func (r *request) findAgent() error {
 	_, err := ask(ipc.Request(ipc.RequestSaved))
-	refused, ok := errors.AsType[*ipc.Failure](err)
-	if !ok || errors.Is(err, ipc.ErrLocked) {
+	if _, ok := errors.AsType[*ipc.Failure](err); !ok || errors.Is(err, ipc.ErrLocked) {
 		return err
 	}
-	r.cAgent = refused.Text == "Bad Request: Unknown request type."
+	r.cAgent = errors.Is(err, ipc.ErrUnknownRequest)
 	return nil
 }
 

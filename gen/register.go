@@ -26,7 +26,7 @@ func (r *request) register(config *account.Account) error {
 		return err
 	case answer.Object(ipc.KeyClient) != nil:
 		return fmt.Errorf("the new client lacks the scopes openid and offline_access, which an account needs: %w", err)
-	case refused.Text == "Dynamic client registration not supported by this issuer.": // ours and the C agents
+	case errors.Is(err, ipc.ErrNoRegistration):
 		fmt.Println(refused.Text)
 	default:
 		fmt.Fprintf(os.Stderr, "The following error occurred during dynamic client registration:\n%s\n",

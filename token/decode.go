@@ -94,7 +94,7 @@ func (r *request) verify(token secret.Secret) error {
 	answer, err := r.call(ipc.Request(ipc.RequestVerifyToken).SetSecret(ipc.KeyToken, token))
 	verdict := ""
 	switch {
-	case err != nil && err.Error() == "Bad Request: Unknown request type.": // of a C agent
+	case errors.Is(err, ipc.ErrUnknownRequest):
 		verdict = "not checked: this agent cannot check signatures"
 	case err != nil:
 		verdict = "not checked: " + err.Error()

@@ -141,6 +141,9 @@ var (
 	ErrLocked    = &Failure{Text: "Agent locked"}
 	ErrPending   = &Failure{Text: "authorization_pending"} // RFC 8628 section 3.5
 	ErrSlowDown  = &Failure{Text: "slow_down"}             // RFC 8628 section 3.5
+
+	ErrUnknownRequest = &Failure{Text: "Bad Request: Unknown request type."} // of a C agent: it lacks a request of ours
+	ErrNoRegistration = &Failure{Text: "Dynamic client registration not supported by this issuer."}
 )
 
 // Error returns the agent's text.
